@@ -1,0 +1,31 @@
+# make repro | make test | make lint; each sets up .venv first and needs nothing else.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: repro test lint setup
+repro: .venv/.repro
+	@$(RUN) dvc repro
+	@$(BIN)/python -m stages.summary
+
+test: .venv/.test
+	@$(RUN) $(BIN)/python -m pytest
+
+lint: .venv/.test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+setup: .venv/.test
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.repro: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	@# An archive has no .git: DVC must not look for one.
+	@[ -e .git ] || $(BIN)/dvc config --local core.no_scm true
+	@touch $@
+
+.venv/.test: .venv/.repro
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
+	@touch $@

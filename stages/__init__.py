@@ -1,0 +1,1 @@
+"""Prefix-tuning as a declarative pipeline: one file per DVC stage, libraries in the sub-packages."""

@@ -1,0 +1,1 @@
+"""Training and decoding of any method on any frozen language model."""

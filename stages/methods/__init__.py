@@ -1,0 +1,1 @@
+"""Methods: one file each, which says which parameters move and how the model comes to see them."""

@@ -1,0 +1,1 @@
+"""The pipeline that makes the embedded base models: corpus, tokenizer, pretraining."""

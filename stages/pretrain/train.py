@@ -1,0 +1,129 @@
+"""Stage: pretrain mini-gpt2 on the corpus, from primed weights; resumes where it was interrupted.
+
+Muon moves the matrices, AdamW the rest. The result is rounded to 16 bits and saved as a transformers
+directory, data/pretrain/mini-gpt2, with its losses by kind of document in metrics/pretrain.json.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from stages import params
+from stages.engine.checkpoint import Checkpoint
+from stages.errors import entry_point
+from stages.files import replacing, write_json
+from stages.pretrain.corpus import OUT as CORPUS
+from stages.pretrain.primed import prime
+
+OUT = Path("data/pretrain/mini-gpt2")
+CHECKPOINT_SECONDS = 120
+
+
+def build(chosen: params.Pretrain, end_of_text: int) -> GPT2LMHeadModel:
+    torch.manual_seed(chosen.seed)
+    model = GPT2LMHeadModel(GPT2Config(
+        vocab_size=chosen.vocabulary, n_positions=chosen.positions, n_embd=chosen.width, n_layer=chosen.layers,
+        n_head=chosen.heads, activation_function="gelu_pytorch_tanh", bos_token_id=end_of_text,
+        eos_token_id=end_of_text, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+    ))  # fmt: skip
+    prime(model, chosen.seed)
+    return model
+
+
+class Optimizers:
+    """Muon for the blocks' matrices and AdamW for embeddings, norms and biases, under one schedule."""
+
+    def __init__(self, model: GPT2LMHeadModel, chosen: params.Pretrain, steps: int):
+        matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and ".h." in n]
+        rest = [p for n, p in model.named_parameters() if not (p.ndim == 2 and ".h." in n)]
+        self.all = (
+            torch.optim.Muon(matrices, lr=chosen.muon_lr, weight_decay=0.0, adjust_lr_fn="original"),
+            torch.optim.AdamW(rest, lr=chosen.adamw_lr, betas=(0.9, 0.98), weight_decay=0.0),
+        )
+        self.peaks, self.steps = (chosen.muon_lr, chosen.adamw_lr), steps
+
+    def step(self, index: int) -> None:
+        """Warm up over 6% of the steps, stay until 40%, fall linearly to 3% of the peak."""
+        part = index / self.steps
+        factor = min(1.0, part / 0.06) if part < 0.4 else 1.0 - 0.97 * (part - 0.4) / 0.6
+        for optimizer, peak in zip(self.all, self.peaks, strict=True):
+            optimizer.param_groups[0]["lr"] = peak * max(factor, 0.01)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+
+def loss_of(model: GPT2LMHeadModel, ids: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
+    """Mean cross-entropy of each next token; `ids` is [batch, length]."""
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(ids, position_ids=positions).logits
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten())
+
+
+def batch(tokens: np.ndarray, chosen: params.Pretrain, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of ids and positions of step `index`; every other row starts at a random position.
+
+    A prefix moves the text of a task to later positions, so all of them must have been trained.
+    """
+    size = chosen.batch_size * chosen.length
+    ids = torch.from_numpy(tokens[index * size : (index + 1) * size].astype(np.int64)).view(-1, chosen.length)
+    generator = torch.Generator().manual_seed(chosen.seed * 1_000_003 + index)
+    start = torch.randint(0, chosen.positions - chosen.length + 1, (len(ids), 1), generator=generator)
+    start[::2] = 0
+    return ids, start + torch.arange(chosen.length)  # [batch, length] each
+
+
+@torch.no_grad()
+def evaluate(model: GPT2LMHeadModel, length: int) -> dict[str, float]:
+    """Loss by kind of document, on documents behind the training ones."""
+    losses = {}
+    for kind, tokens in np.load(CORPUS / "heldout.npz").items():
+        rows = len(tokens) // length
+        ids = torch.from_numpy(tokens[: rows * length].astype(np.int64)).view(rows, length)
+        losses[kind] = round(sum(loss_of(model, part).item() * len(part) for part in ids.split(32)) / rows, 4)
+    return losses
+
+
+def pretrain(chosen: params.Pretrain, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
+    tokens = np.load(CORPUS / "train.npy", mmap_mode="r")
+    steps = len(tokens) // (chosen.batch_size * chosen.length)
+    model = build(chosen, tokenizer.eos_token_id)
+    optimizers = Optimizers(model, chosen, steps)
+    checkpoint = Checkpoint.of(chosen.model_dump(), CORPUS / "train.npy", Path(__file__))
+    first = checkpoint.restore(model, optimizers.all)
+    saved = time.monotonic()
+    bar = tqdm(range(first, steps), initial=first, total=steps, desc="pretrain", disable=None)
+    for index in bar:
+        ids, positions = batch(tokens, chosen, index)
+        loss = loss_of(model, ids, positions)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizers.step(index)
+        if index % 20 == 0:
+            bar.set_postfix(loss=f"{loss.item():.3f}")
+        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            checkpoint.save(model, optimizers.all, index + 1)
+            saved = time.monotonic()
+    checkpoint.remove()
+    return model
+
+
+@entry_point
+def main() -> None:
+    chosen = params.load().pretrain
+    torch.set_num_threads(chosen.threads)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(CORPUS / "tokenizer")
+    model = pretrain(chosen, tokenizer).half().float()  # what users will load, so that the losses are of it
+    losses = evaluate(model, chosen.length)
+    with replacing(OUT) as out:
+        model.half().save_pretrained(out)
+        tokenizer.save_pretrained(out)
+    write_json(Path("metrics/pretrain.json"), {"loss": losses})
+
+
+if __name__ == "__main__":
+    main()
