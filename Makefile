@@ -17,8 +17,11 @@ lint: .venv/.test
 
 setup: .venv/.test
 
+# Debian's python3 may come without ensurepip: then the system's pip fills the environment.
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv 2>/dev/null \
+	|| { $(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python $@ install -q pip; } \
+	|| { rm -rf .venv; echo "error: $(PYTHON) can make no virtual environment: install python3-venv or pip for it" >&2; exit 1; }
 
 .venv/.repro: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e .

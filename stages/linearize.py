@@ -17,7 +17,9 @@ def main() -> None:
         out.mkdir()
         for split, records in splits.items():
             write_records(out / f"{split}.jsonl", records)
-            print(f"{chosen.task} {split}: {sum(len(r.targets) for r in records):,} targets of {len(records):,} sources")
+            print(
+                f"{chosen.task} {split}: {sum(len(r.targets) for r in records):,} targets of {len(records):,} sources"
+            )
 
 
 if __name__ == "__main__":

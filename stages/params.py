@@ -199,7 +199,9 @@ class Params(Section):
             value = getattr(recipe, name) if own == RECIPE else own
             if value is None:
                 where = "embedded" if self.embedded else f"published.{self.task}"
-                raise UserError(f"{FILE}: {key} is `recipe`, but recipes.{where}.{self.method} has no {name}: give a number")
+                raise UserError(
+                    f"{FILE}: {key} is `recipe`, but recipes.{where}.{self.method} has no {name}: give a number"
+                )
             return value
 
         own = self.train
@@ -240,14 +242,16 @@ def _check_positions(params: Params) -> None:
 
 
 def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "train"
+    # A mistyped key is also a missing one: say what was typed.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{FILE}: unknown key {key}"
     if first["type"] == "missing":
         return f"{FILE}: key {key} is missing"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{FILE}: {key}: {message}, not {first['input']!r}" if "not both" not in message else f"{FILE}: {key}: {message}"
+    shown = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
+    return f"{FILE}: {key}: {message}{shown}"
 
 
 def load(path: Path = FILE) -> Params:

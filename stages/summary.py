@@ -21,7 +21,9 @@ def main() -> None:
     for row in read_jsonl(PREDICTIONS)[:SHOWN]:
         print(f"\n  {row['source']}\n  -> {row['hypothesis']}")
     print(f"\nAll sentences: {PREDICTIONS}   training curve: metrics/train.png   every choice: params.yaml")
-    print("Change one thing: source .venv/bin/activate; dvc exp run -S prefix_len=200; dvc metrics diff; dvc params diff")
+    print(
+        "Change one thing: source .venv/bin/activate; dvc exp run -S prefix_len=200; dvc metrics diff; dvc params diff"
+    )
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ from stages.engine import model
 from stages.engine.batches import check_length, encode
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.curve import write_curve
+from stages.engine.determinism import settle
 from stages.engine.train import Point, train
 from stages.errors import entry_point
 from stages.files import write_json
 from stages.methods import prefix, saved
 from stages.methods.cache import empty_prefix
+from stages.progress import quiet_unless_terminal
 from stages.tasks.record import read_records
 
 DATA = Path("data/run/train")
@@ -28,8 +30,17 @@ def train_prefix(chosen: params.Params, lm: model.FrozenLM, points: list[Point])
     for examples in splits.values():
         check_length(lm, examples, training.prefix_len)
     options = chosen.prefix
-    method = prefix.build(lm, training.prefix_len, training.mlp_width, [chosen.seed], options.dropout, options.init_words)
-    settings = [asdict(training), chosen.train.model_dump(), options.model_dump(), chosen.seed, lm.name, lm.fingerprint()]
+    method = prefix.build(
+        lm, training.prefix_len, training.mlp_width, [chosen.seed], options.dropout, options.init_words
+    )
+    settings = [
+        asdict(training),
+        chosen.train.model_dump(),
+        options.model_dump(),
+        chosen.seed,
+        lm.name,
+        lm.fingerprint(),
+    ]
     checkpoint = Checkpoint.of(settings, DATA / "train.jsonl", DATA / "dev.jsonl")
     result = train(lm, method, [splits["train"]], splits["dev"], training, chosen.train, checkpoint, points.append)
     return result, sum(p.numel() for p in method.parameters())
@@ -38,14 +49,20 @@ def train_prefix(chosen: params.Params, lm: model.FrozenLM, points: list[Point])
 @entry_point
 def main() -> None:
     chosen = params.load()
-    torch.set_num_threads(chosen.threads)
+    settle(chosen.threads)
+    quiet_unless_terminal()
     lm = model.load(chosen.model_directory, chosen.model, chosen.revision)
     points: list[Point] = []
     trained, result = 0, empty_prefix(lm.shape)
     if chosen.training is not None:
         result, trained = train_prefix(chosen, lm, points)
     saved.save(OUT, result, lm, chosen.method, asdict(chosen.training) if chosen.training else {})
-    write_curve(Path("metrics/train.csv"), Path("metrics/train.png"), points, f"{chosen.method} on {chosen.task}, {chosen.model}")
+    write_curve(
+        Path("metrics/train.csv"),
+        Path("metrics/train.png"),
+        points,
+        f"{chosen.method} on {chosen.task}, {chosen.model}",
+    )
     write_json(Path("metrics/train.json"), {
         "loss": round(points[-1].loss, 4) if points else None,
         "parameters_trained": trained,

@@ -58,7 +58,9 @@ def encode(lm: FrozenLM, records: list[Record]) -> list[Example]:
             "prompt": [len(p) for p in prompts],
         }
 
-    mapped = Dataset.from_list(pairs).map(tokenize, batched=True, remove_columns=["source", "target"], keep_in_memory=True)
+    mapped = Dataset.from_list(pairs).map(
+        tokenize, batched=True, remove_columns=["source", "target"], keep_in_memory=True
+    )
     return [Example(ids, prompt) for ids, prompt in zip(mapped["ids"], mapped["prompt"], strict=True)]
 
 

@@ -106,7 +106,9 @@ def _reorder(cache: DynamicCache, rows: torch.Tensor) -> None:
 
 
 @torch.inference_mode()
-def search_batch(lm: FrozenLM, prefix: torch.Tensor, runs: list[int], prompts: list[list[int]], search: Search) -> list[list[int]]:
+def search_batch(
+    lm: FrozenLM, prefix: torch.Tensor, runs: list[int], prompts: list[list[int]], search: Search
+) -> list[list[int]]:
     """The best hypothesis of each prompt, as ids without the end token.
 
     `prefix` is [runs, layers, 2, kv_heads, len, head_dim]; prompt `i` is decoded with the prefix of run `runs[i]`.
@@ -148,7 +150,12 @@ def search_batch(lm: FrozenLM, prefix: torch.Tensor, runs: list[int], prompts: l
 
 
 def beam_search(
-    lm: FrozenLM, prefix: torch.Tensor, prompts: list[list[int]], search: Search, batch_size: int, skip: set[int] = frozenset()
+    lm: FrozenLM,
+    prefix: torch.Tensor,
+    prompts: list[list[int]],
+    search: Search,
+    batch_size: int,
+    skip: set[int] = frozenset(),
 ) -> Iterator[tuple[list[int], list[list[int]]]]:
     """Decode all prompts with the prefix of run 0; yields a batch's indices and hypotheses as they are done.
 

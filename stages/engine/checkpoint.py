@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
+from stages.engine.tensors import write_tensors
 from stages.files import replacing
 
 SCRATCH = Path(".scratch")
@@ -47,16 +47,18 @@ class Checkpoint:
         """The checkpoint of the training with these settings (JSON) and these files."""
         return cls(_directory(settings, *sources) / "checkpoint.safetensors")
 
-    def save(self, module: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer], step: int, **more: torch.Tensor) -> None:
+    def save(
+        self, module: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer], step: int, **more: torch.Tensor
+    ) -> None:
         """Write all of it at once, or nothing. `more` are further tensors of the caller's."""
-        tensors = {f"parameter/{name}": p.detach() for name, p in module.named_parameters()}
+        tensors = {f"parameter/{name}": p for name, p in module.named_parameters()}
         for number, optimizer in enumerate(optimizers):
             for index, state in optimizer.state_dict()["state"].items():
                 for key, value in state.items():
                     tensors[f"optimizer/{number}/{index}/{key}"] = torch.as_tensor(value)
         tensors |= {f"more/{name}": value for name, value in more.items()}
         with replacing(self.path) as temporary:
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, {"step": str(step)})
+            write_tensors(temporary, tensors, {"step": str(step)})
 
     def restore(self, module: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> int:
         """Put everything back and return the number of steps done; 0 where there is no checkpoint."""

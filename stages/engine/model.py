@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DynamicCache,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from stages.errors import UserError
 
@@ -42,7 +50,9 @@ class FrozenLM:
     def end(self) -> int:
         return self.tokenizer.eos_token_id
 
-    def hidden(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+    def hidden(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache
+    ) -> torch.Tensor:
         """Last hidden states [batch, length, width] of `ids` behind what the cache holds, which grows by them.
 
         `ids` and `positions` are [batch, length]; `mask` is [batch, cached + length], 0 for padding.
@@ -98,10 +108,16 @@ def load(directory: str, name: str, revision: str) -> FrozenLM:
         if config.is_encoder_decoder:
             raise UserError(f"model {name} is an encoder-decoder model; method prefix is for decoder-only models")
         tokenizer = AutoTokenizer.from_pretrained(directory, revision=revision)
-        model = AutoModelForCausalLM.from_pretrained(directory, revision=revision, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError) as error:
+        model = AutoModelForCausalLM.from_pretrained(
+            directory, revision=revision, dtype=torch.float32, use_safetensors=True
+        )
+    except (OSError, ValueError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
-        where = f"directory {directory} holds no usable model" if local else f"model {name}: no such directory, and not to be had from the Hugging Face hub"
+        where = (
+            f"directory {directory} holds no usable model"
+            if local
+            else f"model {name}: no such directory, and not to be had from the Hugging Face hub"
+        )
         raise UserError(f"{where} ({first})") from error
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer of model {name} has no end-of-text token, which ends every target")

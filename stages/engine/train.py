@@ -127,7 +127,9 @@ def train(
     recorded = torch.zeros(2, device=lm.device)  # loss and target tokens since the last point
     if first:
         more = checkpoint.more()
-        best.prefix, best.loss, recorded = (more[name].to(lm.device) for name in ("best_prefix", "best_loss", "recorded"))
+        best.prefix, best.loss, recorded = (
+            more[name].to(lm.device) for name in ("best_prefix", "best_loss", "recorded")
+        )
         for point in more["curve"].tolist():
             on_point(Point(int(point[0]), point[1], point[2]))
     curve = more["curve"].tolist() if first else []

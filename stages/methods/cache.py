@@ -12,7 +12,8 @@ from stages.engine.model import FrozenLM, Shape
 
 def prefix_cache(prefix: torch.Tensor, runs: torch.Tensor) -> DynamicCache:
     """A fresh cache in which row `i` of the batch holds the prefix of run `runs[i]`; `runs` is [batch]."""
-    rows = prefix if len(prefix) == 1 == len(runs) else prefix[runs]  # [batch, layers, 2, kv_heads, len, head_dim]
+    # [batch, layers, 2, kv_heads, len, head_dim]; not prefix[runs], whose gradient is summed in no fixed order.
+    rows = prefix.expand(len(runs), *prefix.shape[1:]) if len(prefix) == 1 else prefix.index_select(0, runs)
     cache = DynamicCache()
     for layer in range(rows.shape[1]):
         cache.update(rows[:, layer, 0], rows[:, layer, 1], layer)

@@ -74,7 +74,9 @@ class MLPPrefix(Prefix):
         def uniform(fan_in: int, *size: int) -> nn.Parameter:
             """What nn.Linear starts from, weight and bias."""
             bound = 1 / math.sqrt(fan_in)
-            return nn.Parameter(torch.stack([torch.empty(size).uniform_(-bound, bound, generator=g) for g in generators]))
+            return nn.Parameter(
+                torch.stack([torch.empty(size).uniform_(-bound, bound, generator=g) for g in generators])
+            )
 
         self.embedding = nn.Parameter(torch.stack([torch.randn(length, width, generator=g) for g in generators]))
         self.down, self.down_bias = uniform(width, width, mlp_width), uniform(width, 1, mlp_width)

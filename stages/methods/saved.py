@@ -6,32 +6,31 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from stages.engine.model import FrozenLM
+from stages.engine.tensors import write_tensors
 from stages.errors import UserError
-from stages.files import read_text, replacing, write_json
+from stages.files import read_text, replacing
 
 WEIGHTS, CONFIG = "prefix.safetensors", "config.json"
 
 
 def save(out: Path, prefix: torch.Tensor, lm: FrozenLM, method: str, training: dict) -> None:
     """Write the prefix `[runs, layers, 2, kv_heads, len, head_dim]`, all of it or nothing."""
+    config = {
+        "method": method,
+        "base_model": lm.name,
+        "base_model_fingerprint": lm.fingerprint(),
+        "shape": asdict(lm.shape),
+        "runs": len(prefix),
+        "prefix_len": prefix.shape[4],
+        "training": training,
+    }
     with replacing(out) as directory:
         directory.mkdir()
-        try:
-            save_file({"prefix": prefix.detach().cpu().contiguous()}, directory / WEIGHTS)
-        except SafetensorError as error:
-            raise UserError(f"cannot write {out / WEIGHTS}: {error}") from error
-        write_json(directory / CONFIG, {
-            "method": method,
-            "base_model": lm.name,
-            "base_model_fingerprint": lm.fingerprint(),
-            "shape": asdict(lm.shape),
-            "runs": len(prefix),
-            "prefix_len": prefix.shape[4],
-            "training": training,
-        })  # fmt: skip
+        write_tensors(directory / WEIGHTS, {"prefix": prefix})
+        (directory / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def load(directory: Path, lm: FrozenLM) -> torch.Tensor:
@@ -46,7 +45,9 @@ def load(directory: Path, lm: FrozenLM) -> torch.Tensor:
         raise UserError(f"{directory} holds no saved prefix ({error})") from error
     if differing:
         key = differing[0]
-        raise UserError(f"{directory} is a prefix of another model: its {key} is {config[key]}, that of {lm.name} is {expected[key]}")
+        raise UserError(
+            f"{directory} is a prefix of another model: its {key} is {config[key]}, that of {lm.name} is {expected[key]}"
+        )
     if prefix.shape != size:
         raise UserError(f"{directory}: {WEIGHTS} has shape {list(prefix.shape)}, {CONFIG} says {list(size)}")
     return prefix.to(lm.device)

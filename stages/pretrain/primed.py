@@ -46,7 +46,9 @@ def prime(model: GPT2LMHeadModel, seed: int) -> None:
 
     read, write = (_orthogonal(width, head, head, generator) for _ in range(2))
     # Turns (sin ft, cos ft) into (sin f(t-1), cos f(t-1)).
-    turn = torch.block_diag(*(torch.tensor([[math.cos(f), math.sin(f)], [-math.sin(f), math.cos(f)]]) for f in fast.tolist()))
+    turn = torch.block_diag(
+        *(torch.tensor([[math.cos(f), math.sin(f)], [-math.sin(f), math.cos(f)]]) for f in fast.tolist())
+    )
     here = torch.cat([torch.eye(head), torch.zeros(width - head, head)])  # [width, head]
 
     def set_head(layer: int, index: int, *, query, key, value, output) -> None:

@@ -15,6 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from stages import params
 from stages.engine.checkpoint import Checkpoint
+from stages.engine.determinism import settle
 from stages.errors import entry_point
 from stages.files import replacing, write_json
 from stages.pretrain.corpus import OUT as CORPUS
@@ -115,7 +116,7 @@ def pretrain(chosen: params.Pretrain, tokenizer: PreTrainedTokenizerFast) -> GPT
 @entry_point
 def main() -> None:
     chosen = params.load().pretrain
-    torch.set_num_threads(chosen.threads)
+    settle(chosen.threads)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(CORPUS / "tokenizer")
     model = pretrain(chosen, tokenizer).half().float()  # what users will load, so that the losses are of it
     losses = evaluate(model, chosen.length)

@@ -22,7 +22,9 @@ def _download(url: str, path: Path) -> None:
                 shutil.copyfileobj(data, out)
     except (urllib.error.URLError, TimeoutError) as error:
         reason = getattr(error, "reason", error)
-        raise UserError(f"cannot download {url} ({reason}): set sources.<task>.root to a directory that holds the file") from error
+        raise UserError(
+            f"cannot download {url} ({reason}): set sources.<task>.root to a directory that holds the file"
+        ) from error
 
 
 def fetch_files(source: Files, out: Path) -> None:
@@ -39,7 +41,11 @@ def fetch_files(source: Files, out: Path) -> None:
             else:
                 origin = str(Path(source.root) / name)
                 if not Path(origin).is_file():
-                    raise UserError(f"{origin} does not exist: sources.<task>.root must hold {', '.join(source.sha256)}")
+                    raise UserError(
+                        f"{origin} does not exist: sources.<task>.root must hold {', '.join(source.sha256)}"
+                    )
                 shutil.copyfile(origin, path)
             if (actual := sha256(path)) != expected:
-                raise UserError(f"{origin} has sha256 {actual}, but params.yaml expects {expected}: not the official file")
+                raise UserError(
+                    f"{origin} has sha256 {actual}, but params.yaml expects {expected}: not the official file"
+                )

@@ -91,7 +91,9 @@ def quality(key: str, *values: str) -> Attribute:
 def measure(key: str, values: tuple[str, ...], *verbs: str) -> Attribute:
     """Whatever something has `a key of value` of; `verbs` are predicates of its own."""
     phrase = with_article(f"{key} of {{v}}")
-    return Attribute(key, values, {"vp": (f"has {phrase}", *verbs), "pp": (f"with {phrase}",), "lead": (f"With {phrase}",)})
+    return Attribute(
+        key, values, {"vp": (f"has {phrase}", *verbs), "pp": (f"with {phrase}",), "lead": (f"With {phrase}",)}
+    )
 
 
 def link(key: str, participle: str, values: tuple[str, ...] = ()) -> Attribute:

@@ -53,7 +53,9 @@ def _name_key(rng: Random, record: Record) -> str:
 def _verbalised(rng: Random) -> str:
     """One to three records of one domain, each with its description, in one notation and layout."""
     domain, note = rng.choice(OTHERS), _notation(rng)
-    between = rng.choice((NEWLINE, NEWLINE, NEWLINE, NEWLINE + "Text: ", " => ", NEWLINE + "In words: ", NEWLINE + NEWLINE))
+    between = rng.choice(
+        (NEWLINE, NEWLINE, NEWLINE, NEWLINE + "Text: ", " => ", NEWLINE + "In words: ", NEWLINE + NEWLINE)
+    )
     text_first, shuffled = rng.random() < 0.1, rng.random() < 0.2
     blocks, name_key = [], None
     for _ in range(rng.choices((1, 2, 3), (55, 30, 15))[0]):
@@ -80,7 +82,9 @@ def _invented(rng: Random) -> str:
     words = (*COLOURS, *COUNTRIES, *NATIONS, *AREAS)
     pairs = [(coined(rng).lower(), rng.choice((rng.choice(words), place_name(rng), str(rng.randint(2, 999)))))
              for _ in range(rng.randint(1, 4))]  # fmt: skip
-    plans = rng.choice((("The {k} of {n} is {v}.", "Its {k} is {v}."), ("{n} has a {k} of {v}.", "It has a {k} of {v}.")))
+    plans = rng.choice(
+        (("The {k} of {n} is {v}.", "Its {k} is {v}."), ("{n} has a {k} of {v}.", "It has a {k} of {v}."))
+    )
     said = [plans[i > 0].format(k=k, n=name, v=v) for i, (k, v) in enumerate(pairs)]
     return note([("name", name), *pairs]) + NEWLINE + " ".join(said)
 
@@ -127,7 +131,18 @@ _STORY_EVENTS = (
     "The customers of {n} were {q}.", "{b} found {t} in the {w}.", "After {k} days {a} came back from {c}.",
 )  # fmt: skip
 _PLACES = ("restaurant", "pub", "coffee shop", "bistro", "market", "school", "hotel", "cinema", "park", "museum")
-_THINGS = ("a book", "an old map", "some bread", "seafood", "fast food", "a red coat", "two tickets", "a cup of tea", "fish", "a letter")
+_THINGS = (
+    "a book",
+    "an old map",
+    "some bread",
+    "seafood",
+    "fast food",
+    "a red coat",
+    "two tickets",
+    "a cup of tea",
+    "fish",
+    "a letter",
+)
 _QUALITIES = ("good", "cheap", "expensive", "cold", "sunny", "family friendly", "quiet", "terrible", "new", "excellent")
 
 
@@ -144,7 +159,16 @@ def _story(rng: Random) -> str:
     return " ".join(said)
 
 
-_KINDS = ((_verbalised, 50), (_retold, 6), (_invented, 7), (_questions, 8), (_translated, 5), (_prose, 6), (_copied, 9), (_story, 9))
+_KINDS = (
+    (_verbalised, 50),
+    (_retold, 6),
+    (_invented, 7),
+    (_questions, 8),
+    (_translated, 5),
+    (_prose, 6),
+    (_copied, 9),
+    (_story, 9),
+)
 
 
 def documents(seed: int, copies_first: int) -> Iterator[tuple[str, str]]:

@@ -58,7 +58,9 @@ def _take(rng: Random, facts: list[Fact], role: str, most: int) -> list[str]:
 
 
 def _noun_phrase(rng: Random, kind: str, facts: list[Fact]) -> str:
-    adjectives = _take(rng, facts, "adj", 2)[::-1]  # what a record names first stands next to the noun: "cheap Thai pub"
+    adjectives = _take(rng, facts, "adj", 2)[
+        ::-1
+    ]  # what a record names first stands next to the noun: "cheap Thai pub"
     return with_article(" ".join([*adjectives, kind, *_take(rng, facts, "pp", 2)]))
 
 

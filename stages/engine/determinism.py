@@ -1,0 +1,15 @@
+"""Equal inputs, equal bytes: what torch must be told so that a re-run of a stage changes nothing."""
+
+import os
+
+import torch
+
+
+def settle(threads: int) -> None:
+    """Fix the number of CPU threads, which orders sums, and choose deterministic kernels.
+
+    Equal bytes are promised for one kind of processor and one version of torch; others round differently.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it only
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)

@@ -1,0 +1,12 @@
+"""Progress bars of libraries: on a terminal only, as our own (`tqdm(..., disable=None)`)."""
+
+import sys
+
+import datasets
+import transformers
+
+
+def quiet_unless_terminal() -> None:
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+        transformers.utils.logging.disable_progress_bar()

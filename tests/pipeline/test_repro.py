@@ -1,0 +1,112 @@
+"""The pipeline as a user runs it: dvc in a temporary clone, on a world that takes a minute."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.pipeline
+
+
+def call(clone, *command, status=0):
+    environment = os.environ | {"PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]}
+    environment |= {
+        "GIT_AUTHOR_NAME": "t",
+        "GIT_AUTHOR_EMAIL": "t@t",
+        "GIT_COMMITTER_NAME": "t",
+        "GIT_COMMITTER_EMAIL": "t@t",
+    }
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def stages_run(output):
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory, request):
+    """A committed copy of the tracked files in a path with a space, with a world and a training made small."""
+    root = request.config.rootpath
+    if not (root / ".git").exists():
+        pytest.skip("copies what git tracks, and this is no git checkout")
+    directory = tmp_path_factory.mktemp("a clone") / "of the project"
+    directory.mkdir()
+    files = (
+        subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True).stdout.decode().split("\0")
+    )
+    for file in filter(None, files):
+        if (root / file).exists() and not file.endswith("dvc.lock"):
+            target = directory / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((root / file).read_bytes())
+    raw = yaml.safe_load((directory / "params.yaml").read_text())
+    raw["sources"]["mini_e2e"] |= {"train": 60, "dev": 10, "test": 8}
+    raw["train"] |= {"steps": 4, "batch_size": 2, "warmup_steps": 0}
+    raw["decode"] |= {"beam": 2, "max_new_tokens": 12}
+    raw["threads"] = 1
+    (directory / "params.yaml").write_text(yaml.safe_dump(raw))
+    call(directory, "git", "init", "-q")
+    call(directory, "git", "add", "-A")
+    call(directory, "git", "commit", "-qm", "all")
+    call(directory, "dvc", "repro")
+    call(directory, "git", "add", "-A")
+    call(directory, "git", "commit", "-qm", "run")
+    return directory
+
+
+def test_a_run_ends_with_official_scores(clone):
+    scores = json.loads((clone / "metrics/scores.json").read_text())
+    assert list(scores) == ["BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr", "name_exact"]
+    assert all(isinstance(value, float) for value in scores.values())
+    rows = [json.loads(line) for line in (clone / "data/run/predictions.jsonl").read_text().splitlines()]
+    assert len(rows) == 8 == len({row["source"] for row in rows}) and all(row["references"] for row in rows)
+    assert (clone / "metrics/train.png").read_bytes().startswith(b"\x89PNG")
+    config = json.loads((clone / "data/run/model/config.json").read_text())
+    assert config["training"]["steps"] == 4 and config["prefix_len"] == 40
+    assert call(clone, "git", "status", "--porcelain") == ""
+
+
+def test_nothing_to_do_runs_nothing(clone):
+    assert stages_run(call(clone, "dvc", "repro")) == []
+
+
+def test_forced_again_gives_the_same_bytes(clone):
+    call(clone, "dvc", "repro", "--force")
+    assert call(clone, "git", "status", "--porcelain") == ""
+
+
+def test_one_changed_parameter_runs_what_depends_on_it_and_is_shown(clone):
+    output = call(clone, "dvc", "exp", "run", "-S", "prefix_len=7")
+    assert stages_run(output) == ["train", "decode", "score"]
+    assert json.loads((clone / "data/run/model/config.json").read_text())["prefix_len"] == 7
+    params = json.loads(call(clone, "dvc", "params", "diff", "--json"))
+    assert params == {"params.yaml": {"prefix_len": {"old": "recipe", "new": 7}}}
+    metrics = json.loads(call(clone, "dvc", "metrics", "diff", "--json"))
+    assert metrics["metrics/train.json"]["parameters_stored"]["diff"] == (7 - 40) * 6 * 2 * 256
+    call(clone, "git", "checkout", "-q", ".")
+    assert stages_run(call(clone, "dvc", "repro")) == []
+
+
+def test_the_frozen_model_alone(clone):
+    assert stages_run(call(clone, "dvc", "exp", "run", "-S", "method=none")) == ["train", "decode", "score"]
+    counts = json.loads((clone / "metrics/train.json").read_text())
+    assert counts == {"loss": None, "parameters_trained": 0, "parameters_stored": 0}
+    call(clone, "git", "checkout", "-q", ".")
+    call(clone, "dvc", "checkout", "dvc.yaml")
+
+
+@pytest.mark.parametrize("change", ["prefix_len=0", "train_size=-1", "decode.beam=0", "train.lr=-1"])
+def test_an_impossible_value_is_one_line_of_the_stage(clone, change):
+    output = call(clone, "dvc", "exp", "run", "-S", change, status=255)
+    assert f"error: params.yaml: {change.split('=')[0]}: " in output
+    call(clone, "git", "checkout", "-q", ".")
+    call(clone, "dvc", "checkout", "dvc.yaml")
+
+
+def test_an_unknown_key_is_refused(clone):
+    assert "prefix_length" in call(clone, "dvc", "exp", "run", "-S", "prefix_length=7", status=255)

@@ -1,0 +1,81 @@
+"""Nothing is ever half-written, and a wrong file is named with its line."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from stages.errors import UserError
+from stages.files import read_jsonl, read_text, replacing, write_jsonl, write_text
+
+
+def test_replaces_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep/file.txt"
+    write_text(path, "old\n")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old\n" and [p.name for p in path.parent.iterdir()] == ["file.txt"]
+    write_text(path, "new\n")
+    assert path.read_text() == "new\n"
+
+
+def test_replaces_a_directory(tmp_path):
+    for name in ("one", "two"):
+        with replacing(tmp_path / "out") as directory:
+            directory.mkdir()
+            (directory / name).write_text(name)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["two"]
+
+
+FULL_DISK = """
+import sys
+from pathlib import Path
+from stages.errors import entry_point
+from stages.files import write_jsonl, write_text
+import stages.methods.saved as saved, stages.engine.checkpoint as checkpoint, torch
+
+@entry_point
+def main():
+    out = Path(sys.argv[2])
+    if sys.argv[1] == "lines":
+        write_jsonl(out, ({"text": "x" * 1000} for _ in range(1000)))
+    elif sys.argv[1] == "prefix":
+        from tests.conftest import tiny_gpt2
+        from transformers import PreTrainedTokenizerFast
+        lm = tiny_gpt2(PreTrainedTokenizerFast.from_pretrained("data/base/mini-gpt2"))
+        saved.save(out, torch.zeros(1, 3, 2, 4, 5000, 8), lm, "prefix", {})
+    else:
+        module = torch.nn.Linear(1000, 1000)
+        checkpoint.Checkpoint(out).save(module, [], 1)
+
+main()
+"""
+
+
+@pytest.mark.parametrize("what", ["lines", "prefix", "checkpoint"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, request, what):
+    """A limit on the size of files stands for the full disk: the same error at the same call."""
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, what, str(out)], capture_output=True, text=True, cwd=request.config.rootpath,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith(f"error: cannot write {out}"), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reads_lines_and_names_the_wrong_one(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    write_jsonl(path, [{"a": "é\u2028"}, {"a": 1}])
+    assert read_jsonl(path) == [{"a": "é\u2028"}, {"a": 1}]
+    path.write_text('{"a": 1}\n\n{"a": \n')
+    with pytest.raises(UserError, match=r"lines.jsonl, line 3: not JSON"):
+        read_jsonl(path)
+    path.write_bytes(b"ok\n\xff\n")
+    with pytest.raises(UserError, match=r"lines.jsonl, line 2: byte 0xff is not UTF-8"):
+        read_text(path)
+    with pytest.raises(UserError, match=r"cannot read .*none: No such file"):
+        read_text(tmp_path / "none")

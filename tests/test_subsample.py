@@ -1,0 +1,29 @@
+"""The low-data subsets: the size asked for, by seed, nested, and no example twice."""
+
+import pytest
+
+from stages.errors import UserError
+from stages.subsample import draw
+from stages.tasks.record import Record
+
+RECORDS = [
+    Record(f"r{i}", f"source {i}", [f"target {i}.{k}" for k in range(1 + i % 3)], name=f"n{i}") for i in range(100)
+]
+
+
+def pairs(records):
+    return [(r.id, *r.targets) for r in records]
+
+
+def test_draws_examples():
+    drawn = draw(RECORDS, 50, "subset 0")
+    assert len(drawn) == 50 == len(set(pairs(drawn))) and all(len(r.targets) == 1 for r in drawn)
+    everything = {(r.id, target) for r in RECORDS for target in r.targets}
+    assert set(pairs(drawn)) <= everything
+    assert pairs(drawn) == pairs(draw(RECORDS, 50, "subset 0")) != pairs(draw(RECORDS, 50, "subset 1"))
+    assert pairs(draw(RECORDS, 100, "subset 0"))[:50] == pairs(drawn)
+
+
+def test_cannot_draw_more_than_there_is():
+    with pytest.raises(UserError, match="train_size asks for 1,000 examples where the task has 199"):
+        draw(RECORDS, 1000, "subset 0")
