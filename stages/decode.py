@@ -9,22 +9,21 @@ import torch
 from tqdm import tqdm
 
 from stages import params
-from stages.engine import model
 from stages.engine.batches import prompt_ids
 from stages.engine.beam import Search, beam_search
 from stages.engine.checkpoint import scratch
-from stages.engine.determinism import settle
+from stages.engine.model import FrozenLM
+from stages.engine.start import open_model
 from stages.errors import UserError, entry_point
 from stages.files import read_jsonl, write_jsonl
 from stages.methods import saved
-from stages.progress import quiet_unless_terminal
 from stages.tasks.record import read_records
 
 MODEL = Path("data/run/model")
 OUT = Path("data/run/predictions.jsonl")
 
 
-def banned_ids(lm: model.FrozenLM, pieces: list[str]) -> tuple[int, ...]:
+def banned_ids(lm: FrozenLM, pieces: list[str]) -> tuple[int, ...]:
     """Ids of the pieces that are one token (the authors' 198 and 628 of GPT-2: newline, blank line)."""
     found = [lm.tokenizer(piece, add_special_tokens=False)["input_ids"] for piece in pieces]
     return tuple(
@@ -32,9 +31,7 @@ def banned_ids(lm: model.FrozenLM, pieces: list[str]) -> tuple[int, ...]:
     )
 
 
-def decode(
-    lm: model.FrozenLM, prefix: torch.Tensor, sources: list[str], options: params.Decode, partial: Path
-) -> list[str]:
+def decode(lm: FrozenLM, prefix: torch.Tensor, sources: list[str], options: params.Decode, partial: Path) -> list[str]:
     """Hypotheses in the order of the sources; `partial` keeps what is done if it is interrupted."""
     prompts = prompt_ids(lm, sources)
     room = (lm.positions or 1 << 30) - prefix.shape[4] - options.max_new_tokens
@@ -58,9 +55,7 @@ def decode(
 @entry_point
 def main() -> None:
     chosen = params.load()
-    settle(chosen.threads)
-    quiet_unless_terminal()
-    lm = model.load(chosen.model_directory, chosen.model, chosen.revision)
+    lm = open_model(chosen)
     prefix = saved.load(MODEL, lm)
     test = Path("data/linearized") / chosen.task / "test.jsonl"
     records = read_records(test)

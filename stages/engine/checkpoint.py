@@ -8,8 +8,9 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -48,7 +49,11 @@ class Checkpoint:
         return cls(_directory(settings, *sources) / "checkpoint.safetensors")
 
     def save(
-        self, module: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer], step: int, **more: torch.Tensor
+        self,
+        module: torch.nn.Module,
+        optimizers: Sequence[torch.optim.Optimizer],
+        step: int,
+        more: Mapping[str, torch.Tensor] = MappingProxyType({}),
     ) -> None:
         """Write all of it at once, or nothing. `more` are further tensors of the caller's."""
         tensors = {f"parameter/{name}": p for name, p in module.named_parameters()}

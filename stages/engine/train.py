@@ -4,9 +4,9 @@ Each run has its own loss, gradient norm and order of examples; AdamW works elem
 run becomes therefore does not depend on the runs it trains with.
 """
 
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 from torch.nn import functional as F
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from stages.engine.batches import IGNORED, Batch, Example, Order, collate
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.model import FrozenLM
+from stages.errors import UserError
 from stages.methods.cache import prefix_cache
 from stages.methods.prefix import Prefix
 from stages.params import Train, Training
@@ -91,16 +92,38 @@ def dev_loss(lm: FrozenLM, prefix: torch.Tensor, examples: list[Example], batch_
     return sums / counts
 
 
-class Best:
-    """The prefix with the lowest dev loss so far, for each run of its own."""
+class History:
+    """What a training has seen: the curve, and for each run the prefix with its lowest dev loss."""
 
     def __init__(self, prefix: torch.Tensor):
-        self.prefix, self.loss = torch.zeros_like(prefix), torch.full((len(prefix),), torch.inf, device=prefix.device)
+        self.points: list[Point] = []
+        self.since = torch.zeros(2, device=prefix.device)  # loss and target tokens since the last point
+        self.best = torch.zeros_like(prefix)
+        self.best_loss = torch.full((len(prefix),), torch.inf, device=prefix.device)
 
-    def update(self, prefix: torch.Tensor, loss: torch.Tensor) -> None:
-        better = loss < self.loss
-        self.loss = torch.where(better, loss, self.loss)
-        self.prefix[better] = prefix[better]
+    def add_point(self, step: int, lr: float) -> None:
+        """Raises UserError if the loss is no number any more."""
+        loss = (self.since[0] / self.since[1]).item()
+        if not math.isfinite(loss):
+            raise UserError(f"the loss is {loss} at step {step}: the training diverged, try a lower train.lr")
+        self.points.append(Point(step, loss, lr))
+        self.since.zero_()
+
+    def compare(self, prefix: torch.Tensor, loss: torch.Tensor) -> None:
+        better = loss < self.best_loss
+        self.best_loss = torch.where(better, loss, self.best_loss)
+        self.best[better] = prefix[better]
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All of it, for a checkpoint."""
+        points = torch.tensor([astuple(point) for point in self.points], dtype=torch.float64).view(-1, 3)
+        return {"points": points, "since": self.since, "best": self.best, "best_loss": self.best_loss}
+
+    def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        self.points = [Point(int(step), loss, lr) for step, loss, lr in tensors["points"].tolist()]
+        self.since, self.best, self.best_loss = (
+            tensors[name].to(self.since.device) for name in ("since", "best", "best_loss")
+        )
 
 
 def train(
@@ -111,51 +134,39 @@ def train(
     training: Training,
     options: Train,
     checkpoint: Checkpoint,
-    on_point: Callable[[Point], None],
-) -> torch.Tensor:
-    """Train the runs of `method`, run `i` on `examples[i]`, and return their prefixes.
+) -> tuple[torch.Tensor, list[Point]]:
+    """Train the runs of `method`, run `i` on `examples[i]`; return their prefixes and the curve.
 
-    Resumes from `checkpoint` if it exists and removes it at the end. The result is
-    `[runs, layers, 2, kv_heads, len, head_dim]`, without gradient.
+    Resumes from `checkpoint` if it exists and removes it at the end. The prefixes are
+    `[runs, layers, 2, kv_heads, len, head_dim]`, without gradient. Raises UserError if the loss diverges.
     """
-    runs, parameters = len(examples), list(method.parameters())
+    parameters = list(method.parameters())
     orders = [Order(part, training.batch_size, seed) for part, seed in zip(examples, method.seeds, strict=True)]
     steps = steps_of(training, len(examples[0]))
     optimizer = torch.optim.AdamW(parameters, lr=training.lr, weight_decay=options.weight_decay)
-    best = Best(method().detach())
+    history = History(method().detach())
     first = checkpoint.restore(method, [optimizer])
-    recorded = torch.zeros(2, device=lm.device)  # loss and target tokens since the last point
     if first:
-        more = checkpoint.more()
-        best.prefix, best.loss, recorded = (
-            more[name].to(lm.device) for name in ("best_prefix", "best_loss", "recorded")
-        )
-        for point in more["curve"].tolist():
-            on_point(Point(int(point[0]), point[1], point[2]))
-    curve = more["curve"].tolist() if first else []
+        history.restore(checkpoint.more())
     saved = time.monotonic()
     for step in tqdm(range(first, steps), initial=first, total=steps, desc="train", disable=None):
         chosen = [(run, i) for run, order in enumerate(orders) for i in order.at(step)]
         batch = collate([examples[run][i] for run, i in chosen], [run for run, _ in chosen], lm.device)
         sums, counts = target_losses(lm, method(step), batch)
-        run_losses(sums, counts, batch, runs, options.loss).sum().backward()
+        run_losses(sums, counts, batch, len(examples), options.loss).sum().backward()
         clip_each_run(parameters, options.clip_norm)
-        lr = training.lr * lr_factor(step, training.warmup_steps, steps)
-        optimizer.param_groups[0]["lr"] = lr
+        lr = optimizer.param_groups[0]["lr"] = training.lr * lr_factor(step, training.warmup_steps, steps)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        recorded += torch.stack([sums.detach().sum(), counts.sum()])
-        if (step + 1) % max(1, steps // CURVE_POINTS) == 0 or step + 1 == steps:
-            curve.append([step + 1, (recorded[0] / recorded[1]).item(), lr])
-            on_point(Point(*curve[-1]))
-            recorded.zero_()
-        if options.eval_every and ((step + 1) % options.eval_every == 0 or step + 1 == steps):
+        history.since += torch.stack([sums.detach().sum(), counts.sum()])
+        done, last = step + 1, step + 1 == steps
+        if done % max(1, steps // CURVE_POINTS) == 0 or last:
+            history.add_point(done, lr)
+        if options.eval_every and (done % options.eval_every == 0 or last):
             prefix = method().detach()
-            best.update(prefix, dev_loss(lm, prefix, dev, training.batch_size))
+            history.compare(prefix, dev_loss(lm, prefix, dev, training.batch_size))
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            state = {"best_prefix": best.prefix, "best_loss": best.loss, "recorded": recorded}
-            curve_tensor = torch.tensor(curve, dtype=torch.float64).view(-1, 3)
-            checkpoint.save(method, [optimizer], step + 1, curve=curve_tensor, **state)
+            checkpoint.save(method, [optimizer], done, history.tensors())
             saved = time.monotonic()
     checkpoint.remove()
-    return best.prefix if options.eval_every else method().detach()
+    return history.best if options.eval_every else method().detach(), history.points

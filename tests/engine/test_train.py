@@ -36,11 +36,10 @@ def method_of(lm, *seeds, **changes):
     )
 
 
-def run(lm, project, method, data, name, points=None, **changes):
-    chosen = options(project, **changes)
+def run(lm, project, method, data, name, **changes):
+    """Trained prefixes and curve."""
     checkpoint = Checkpoint(project / name / "checkpoint.safetensors")
-    append = points.append if points is not None else lambda point: None
-    return train(lm, method, data, examples(99, 4), TRAINING, chosen, checkpoint, append)
+    return train(lm, method, data, examples(99, 4), TRAINING, options(project, **changes), checkpoint)
 
 
 def test_joint_of_source_and_target(lm):
@@ -77,7 +76,7 @@ def test_losses_equal_full_logits(lm):
 
 @pytest.mark.parametrize("loss", ["sequence_sum", "token_mean"])
 def test_equals_a_plain_loop(lm, project, loss):
-    trained = run(lm, project, method_of(lm, 5), [examples(0)], "a", loss=loss)
+    trained, _ = run(lm, project, method_of(lm, 5), [examples(0)], "a", loss=loss)
     method, data, order = method_of(lm, 5), examples(0), Order(examples(0), 3, 5)
     optimizer = torch.optim.AdamW(method.parameters(), lr=TRAINING.lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, 2, 12))
@@ -95,17 +94,17 @@ def test_equals_a_plain_loop(lm, project, loss):
 @pytest.mark.parametrize("eval_every", [None, 5])
 def test_runs_together_equal_runs_alone(lm, project, eval_every):
     data = {seed: examples(seed) for seed in (1, 2, 3)}
-    together = run(lm, project, method_of(lm, 1, 2, 3), list(data.values()), "all", eval_every=eval_every)
+    together, _ = run(lm, project, method_of(lm, 1, 2, 3), list(data.values()), "all", eval_every=eval_every)
     for index, seed in enumerate(data):
-        alone = run(lm, project, method_of(lm, seed), [data[seed]], str(seed), eval_every=eval_every)
+        alone, _ = run(lm, project, method_of(lm, seed), [data[seed]], str(seed), eval_every=eval_every)
         torch.testing.assert_close(together[index], alone[0], rtol=1e-4, atol=1e-5)
 
 
 def test_the_frozen_model_is_bit_identical_and_the_prefix_learns(lm, project):
     before = {name: weight.clone() for name, weight in lm.model.state_dict().items()}
-    points, method = [], method_of(lm, 1)
+    method = method_of(lm, 1)
     untrained = engine.dev_loss(lm, method().detach(), examples(0), 3)
-    trained = run(lm, project, method, [examples(0)], "a", points)
+    trained, points = run(lm, project, method, [examples(0)], "a")
     assert all(torch.equal(weight, before[name]) for name, weight in lm.model.state_dict().items())
     assert all(p.grad is None for p in lm.model.parameters())
     assert engine.dev_loss(lm, trained, examples(0), 3) < untrained
@@ -117,8 +116,8 @@ def test_an_interrupted_training_goes_on_where_it_was(lm, project, monkeypatch, 
     def fresh():
         return method_of(lm, 1, 2, dropout=0.3)
 
-    data, straight, resumed = [examples(1), examples(2)], [], []
-    expected = run(lm, project, fresh(), data, "straight", straight, eval_every=eval_every)
+    data = [examples(1), examples(2)]
+    expected, straight = run(lm, project, fresh(), data, "straight", eval_every=eval_every)
 
     monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", -1)  # after every step
     real, calls = engine.target_losses, count()
@@ -130,18 +129,18 @@ def test_an_interrupted_training_goes_on_where_it_was(lm, project, monkeypatch, 
 
     monkeypatch.setattr(engine, "target_losses", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run(lm, project, fresh(), data, "stopped", [], eval_every=eval_every)
+        run(lm, project, fresh(), data, "stopped", eval_every=eval_every)
     steps = []
     monkeypatch.setattr(engine, "target_losses", lambda *args: steps.append(torch.is_grad_enabled()) or real(*args))
-    found = run(lm, project, fresh(), data, "stopped", resumed, eval_every=eval_every)
+    found, resumed = run(lm, project, fresh(), data, "stopped", eval_every=eval_every)
     assert sum(steps) == 5, "it must resume, not restart"
     assert torch.equal(found, expected) and resumed == straight
     assert not (project / "stopped").exists()
 
 
 def test_best_dev_loss_is_kept(lm, project):
-    def loss_of(trained):
-        return engine.dev_loss(lm, trained, examples(99, 4), 3)
+    def loss_of(trained_and_curve):
+        return engine.dev_loss(lm, trained_and_curve[0], examples(99, 4), 3)
 
     best = loss_of(run(lm, project, method_of(lm, 1), [examples(0)], "best", eval_every=1))
     last = loss_of(run(lm, project, method_of(lm, 1), [examples(0)], "last"))
@@ -171,3 +170,11 @@ def test_text_that_does_not_fit_behind_the_prefix(lm):
     check_length(lm, [Example([1] * 56, 3)], 200)
     with pytest.raises(UserError, match="prefix_len 201 and the longest example, 56 tokens, exceed the 256 positions"):
         check_length(lm, [Example([1] * 56, 3)], 201)
+
+
+def test_a_diverged_training_is_an_error(lm, project):
+    method = method_of(lm, 1, mlp_width=None)
+    with torch.no_grad():
+        method.prefix[:] = torch.nan
+    with pytest.raises(UserError, match="the loss is nan at step 1: the training diverged"):
+        run(lm, project, method, [examples(0)], "a")

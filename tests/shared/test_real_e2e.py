@@ -37,7 +37,9 @@ def test_linearized_strings(splits):
     assert first.source == (
         "name : The Vaults | Type : pub | price : more than £ 30 | customer rating : 5 out of 5 | near : Café Adriatic"
     )
-    assert second.source == "name : The Cambridge Blue | Type : pub | food : English | price : cheap | near : Café Brazil"
+    assert (
+        second.source == "name : The Cambridge Blue | Type : pub | food : English | price : cheap | near : Café Brazil"
+    )
     sources = {r.source for records in splits.values() for r in records}
     assert any("price : £ 20 - 25" in source for source in sources) and not any("£2" in source for source in sources)
 

@@ -1,0 +1,59 @@
+"""The pretraining pipeline on a corpus of seconds: same bytes twice, and again after an interruption."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from stages.engine.checkpoint import Checkpoint
+from stages.pretrain import train as pretraining
+
+pytestmark = pytest.mark.pipeline
+SMALL = {"documents": 400, "copies_first": 20, "vocabulary": 500, "layers": 2, "width": 32, "heads": 4, "length": 64}
+
+
+@pytest.fixture
+def small(project, request):
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    raw["pretrain"] |= SMALL
+    (project / "params.yaml").write_text(yaml.safe_dump(raw))
+
+    def call(stage):
+        environment = os.environ | {"PYTHONPATH": str(request.config.rootpath)}
+        subprocess.run([sys.executable, "-m", f"stages.pretrain.{stage}"], env=environment, check=True)
+
+    call("corpus")
+    return project, call
+
+
+def test_the_model_is_a_function_of_the_parameters(small, monkeypatch):
+    project, call = small
+    out = project / "data/pretrain/mini-gpt2"
+    assert np.load(project / "data/pretrain/corpus/train.npy").dtype == np.uint16
+
+    call("train")
+    first = {file.name: file.read_bytes() for file in out.iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json"} <= set(first)
+
+    def interrupted(*arguments):
+        if arguments[2] == 5:
+            raise KeyboardInterrupt
+        return batch(*arguments)
+
+    batch = pretraining.batch
+    monkeypatch.setattr(pretraining, "CHECKPOINT_SECONDS", -1)
+    monkeypatch.setattr(pretraining, "batch", interrupted)
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    with pytest.raises(SystemExit, match="interrupted"):
+        pretraining.main()
+    torch.use_deterministic_algorithms(deterministic)
+    checkpoints = list((project / ".scratch").glob("*/checkpoint.safetensors"))
+    assert len(checkpoints) == 1 and Checkpoint(checkpoints[0]).more() == {}
+
+    call("train")
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == first
+    assert not list((project / ".scratch").glob("*/checkpoint.safetensors"))
