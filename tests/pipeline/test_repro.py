@@ -100,7 +100,7 @@ def test_the_frozen_model_alone(clone):
     call(clone, "dvc", "checkout", "dvc.yaml")
 
 
-@pytest.mark.parametrize("change", ["prefix_len=0", "train_size=-1", "decode.beam=0", "train.lr=-1"])
+@pytest.mark.parametrize("change", ["task=e3e", "prefix_len=0", "train_size=-1", "decode.beam=0", "train.lr=-1"])
 def test_an_impossible_value_is_one_line_of_the_stage(clone, change):
     output = call(clone, "dvc", "exp", "run", "-S", change, status=255)
     assert f"error: params.yaml: {change.split('=')[0]}: " in output
