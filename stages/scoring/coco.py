@@ -67,7 +67,10 @@ def _meteor_process() -> Iterator[Callable[[str, int], list[str]]]:
     from pycocoevalcap.meteor import meteor as package
 
     jar = Path(package.__file__).with_name(package.METEOR_JAR)
-    command = [java.find(), "-Xmx2G", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
+    # Its own table, but named: METEOR finds it by a path that it quotes twice, and not where that has a space.
+    table = jar.parent / "data" / "paraphrase-en.gz"
+    options = ["-stdio", "-l", "en", "-norm", "-a", str(table)]
+    command = [java.find(), "-Xmx2G", "-jar", str(jar), "-", "-", *options]
     with (
         tempfile.TemporaryFile() as stderr,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr) as process,

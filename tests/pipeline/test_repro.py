@@ -24,6 +24,12 @@ def call(clone, *command, status=0):
     return done.stdout + done.stderr
 
 
+def restore(clone):
+    """What is committed, in the workspace again."""
+    call(clone, "git", "reset", "-q", "--hard")
+    call(clone, "dvc", "checkout", "-q", "dvc.yaml")
+
+
 def stages_run(output):
     return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
 
@@ -88,7 +94,7 @@ def test_one_changed_parameter_runs_what_depends_on_it_and_is_shown(clone):
     assert params == {"params.yaml": {"prefix_len": {"old": "recipe", "new": 7}}}
     metrics = json.loads(call(clone, "dvc", "metrics", "diff", "--json"))
     assert metrics["metrics/train.json"]["parameters_stored"]["diff"] == (7 - 40) * 6 * 2 * 256
-    call(clone, "git", "checkout", "-q", ".")
+    restore(clone)
     assert stages_run(call(clone, "dvc", "repro")) == []
 
 
@@ -96,16 +102,14 @@ def test_the_frozen_model_alone(clone):
     assert stages_run(call(clone, "dvc", "exp", "run", "-S", "method=none")) == ["train", "decode", "score"]
     counts = json.loads((clone / "metrics/train.json").read_text())
     assert counts == {"loss": None, "parameters_trained": 0, "parameters_stored": 0}
-    call(clone, "git", "checkout", "-q", ".")
-    call(clone, "dvc", "checkout", "dvc.yaml")
+    restore(clone)
 
 
-@pytest.mark.parametrize("change", ["task=e3e", "prefix_len=0", "train_size=-1", "decode.beam=0", "train.lr=-1"])
+@pytest.mark.parametrize("change", ["prefix_len=0", "train_size=-1", "decode.beam=0", "train.lr=-1"])
 def test_an_impossible_value_is_one_line_of_the_stage(clone, change):
     output = call(clone, "dvc", "exp", "run", "-S", change, status=255)
     assert f"error: params.yaml: {change.split('=')[0]}: " in output
-    call(clone, "git", "checkout", "-q", ".")
-    call(clone, "dvc", "checkout", "dvc.yaml")
+    restore(clone)
 
 
 def test_an_unknown_key_is_refused(clone):

@@ -1,5 +1,6 @@
 """Stand-ins for Java, and a skip where the real one is missing."""
 
+import shlex
 import sys
 
 import pytest
@@ -29,7 +30,10 @@ def fake_java(monkeypatch, tmp_path):
     def install(script: str) -> None:
         program = tmp_path / "bin" / "java"
         program.parent.mkdir()
-        program.write_text(f"#!{sys.executable}\nimport os, sys\n{script}\n")
+        code = program.with_suffix(".py")
+        code.write_text(f"import os, sys\n{script}\n")
+        # By a shell, for a `#!` line takes no path with spaces.
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(code))} "$@"\n')
         program.chmod(0o755)
         monkeypatch.setenv("PATH", str(program.parent))
 
