@@ -181,8 +181,8 @@ class Params(Section):
 
     @property
     def embedded(self) -> bool:
-        """Whether the model is one that the project brings."""
-        return (BASE / self.model / "config.json").exists()
+        """Whether the model is one that the project brings: a bare name, for `BASE / "/a/path"` is `/a/path`."""
+        return Path(self.model).name == self.model and (BASE / self.model / "config.json").exists()
 
     @property
     def training(self) -> Training | None:

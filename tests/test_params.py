@@ -26,6 +26,17 @@ def test_recipes_are_what_is_published(project):
     )
 
 
+def test_a_directory_of_the_users_gets_the_published_recipe(project):
+    """Also where it looks like one of ours: joined to data/base, an absolute path would stand for itself."""
+    change(project, "task", "e2e")
+    for model in (str(project / "data/base/mini-gpt2"), "data/base/mini-gpt2", "../base/mini-gpt2"):
+        change(project, "model", model)
+        chosen = params.load()
+        assert (chosen.embedded, chosen.model_directory, chosen.training.lr) == (False, model, 8e-5)
+    change(project, "model", "mini-gpt2")
+    assert params.load().embedded and params.load().training.lr == 1e-2
+
+
 def test_own_values_go_before_the_recipe(project):
     change(project, "prefix_len", 200)
     change(project, "train.lr", "1e-3")  # how YAML reads 1e-3
