@@ -1,5 +1,7 @@
 """Stage: the task's official metrics of data/run/predictions.jsonl, into metrics/scores.json.
 
+A metric that cannot be computed is null there, and `reasons` says why.
+
 Beside them stands `name_exact`, no official metric: the share of hypotheses that hold the name of
 their restaurant letter by letter.
 """
@@ -20,11 +22,15 @@ def main() -> None:
     chosen = params.load()
     rows = read_jsonl(PREDICTIONS)
     scores = TASKS[chosen.task].score([row["hypothesis"] for row in rows], [row["references"] for row in rows])
-    for metric, reason in scores.reasons.items():
-        print(f"{metric} is null: {reason}", file=sys.stderr)
+    metrics, reasons = {**scores.metrics, "name_exact": None}, dict(scores.reasons)
     named = [row for row in rows if row["name"]]
-    exact = round(sum(row["name"] in row["hypothesis"] for row in named) / len(named), 4) if named else None
-    write_json(Path("metrics/scores.json"), {**scores.metrics, "name_exact": exact})
+    if named:
+        metrics["name_exact"] = round(sum(row["name"] in row["hypothesis"] for row in named) / len(named), 4)
+    else:
+        reasons["name_exact"] = "no record has a name"
+    for metric, reason in reasons.items():
+        print(f"{metric} is null: {reason}", file=sys.stderr)
+    write_json(Path("metrics/scores.json"), metrics | ({"reasons": reasons} if reasons else {}))
 
 
 if __name__ == "__main__":

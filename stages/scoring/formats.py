@@ -1,13 +1,20 @@
-"""Readers of hypotheses and references for the command line. The file's suffix tells the form."""
+"""Readers of hypotheses and references. The file's suffix tells the form."""
 
-import csv
-import io
 import json
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from stages.errors import UserError
 from stages.files import read_text
+
+
+def read_columns(hypotheses: Path, references: list[Path]) -> tuple[list[str], list[list[str]]]:
+    """Hypotheses, and by segment the same line of every file of references; an empty line is none.
+
+    Raises UserError.
+    """
+    return read_hypotheses(hypotheses), read_references(references)
 
 
 def read_hypotheses(path: Path) -> list[str]:
@@ -15,63 +22,77 @@ def read_hypotheses(path: Path) -> list[str]:
 
     An empty line of text is an empty hypothesis; one of JSON lines is nothing. Raises UserError.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
-        raise UserError(f"{path}: hypotheses are text, one per line, or .jsonl, not .csv")
-    return _json_hypotheses(path) if suffix == ".jsonl" else _lines(read_text(path))
+    if path.suffix.lower() != ".jsonl":
+        return lines_of(path)
+    hypotheses = _json_values(path, "hypothesis")
+    for number, text in hypotheses:
+        if not isinstance(text, str):
+            raise UserError(f'{path}, line {number}: no text under the key "hypothesis"')
+    return [text for _, text in hypotheses]
 
 
-def read_references(path: Path) -> list[list[str]]:
-    """References by segment: of a .csv file as the challenge publishes them, else of text. Raises UserError.
+def read_references(paths: list[Path]) -> list[list[str]]:
+    """References by segment: line i of each text file, or the list under `references` of a .jsonl file.
 
-    Text: one reference per line, one or more blank lines between segments. Without any blank line it is
-    one reference per segment, as the official script takes it.
+    Raises UserError, also where the files have different numbers of lines.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".jsonl":
-        raise UserError(f"{path}: references are text, segments apart by a blank line, or .csv, not .jsonl")
-    return _csv_references(path) if suffix == ".csv" else _text_references(path)
+    if len(paths) == 1 and paths[0].suffix.lower() == ".jsonl":
+        return _json_references(paths[0])
+    columns = [lines_of(path) for path in paths]
+    for path, column in zip(paths, columns, strict=True):
+        if len(column) != len(columns[0]):
+            raise UserError(f"{path} has {len(column)} lines, but {paths[0]} has {len(columns[0])}")
+    return [[text.strip() for text in segment] for segment in zip(*columns, strict=True)]
 
 
-def _lines(text: str) -> list[str]:
+def read_groups(path: Path) -> list[list[str]]:
+    """References of a text file, one per line, one blank line between segments.
+
+    Without any blank line it is one reference per segment, as the E2E challenge's script takes it. Raises
+    UserError for a group without references.
+    """
+    lines = [line.strip() for line in lines_of(path)]
+    while lines and not lines[-1]:
+        del lines[-1]
+    for number, (before, line) in enumerate(zip(["", *lines], lines, strict=False), start=1):
+        if not before and not line:
+            raise UserError(f"{path}, line {number}: a group without references; one blank line ends a group")
+    groups = [list(group) for blank, group in groupby(lines, key=lambda line: not line) if not blank]
+    return groups if len(groups) != 1 else [[line] for line in groups[0]]
+
+
+def read_subsets(path: Path) -> list[str]:
+    """The name of each segment's subset, one per line. Raises UserError for a line without, or named `all`."""
+    names = [line.strip() for line in lines_of(path)]
+    for number, name in enumerate(names, start=1):
+        if name in ("", "all"):
+            raise UserError(f"{path}, line {number}: {'no subset' if not name else '`all` is the name of the whole'}")
+    return names
+
+
+def lines_of(path: Path) -> list[str]:
     """Lines that end at LF or CRLF only: str.splitlines would also end them at U+0085, U+2028 and others."""
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = read_text(path).replace("\r\n", "\n").split("\n")
     return lines if lines[-1] else lines[:-1]
 
 
-def _json_hypotheses(path: Path) -> list[str]:
-    hypotheses = []
-    for number, line in enumerate(_lines(read_text(path)), start=1):
+def _json_references(path: Path) -> list[list[str]]:
+    references = _json_values(path, "references")
+    for number, texts in references:
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise UserError(f'{path}, line {number}: no list of texts under the key "references"')
+    return [texts for _, texts in references]
+
+
+def _json_values(path: Path, key: str) -> list[tuple[int, Any]]:
+    """Line number and value of the key in each record, None where there is none."""
+    values = []
+    for number, line in enumerate(lines_of(path), start=1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise UserError(f"{path}, line {number}: not JSON ({error.msg})") from error
-        hypothesis = record.get("hypothesis") if isinstance(record, dict) else None
-        if not isinstance(hypothesis, str):
-            raise UserError(f'{path}, line {number}: no text under the key "hypothesis"')
-        hypotheses.append(hypothesis)
-    return hypotheses
-
-
-def _text_references(path: Path) -> list[list[str]]:
-    by_blankness = groupby(_lines(read_text(path)), key=lambda line: not line.strip())
-    segments = [list(lines) for blank, lines in by_blankness if not blank]
-    return segments if len(segments) != 1 else [[line] for line in segments[0]]
-
-
-def _csv_references(path: Path) -> list[list[str]]:
-    """Columns `mr,ref`; the references of one MR are one segment, in the order of first appearance."""
-    rows = csv.reader(io.StringIO(read_text(path)), strict=True)
-    segments: dict[str, list[str]] = {}
-    try:
-        if [name.strip().lower() for name in next(rows, [])] != ["mr", "ref"]:
-            raise UserError(f"{path}, line 1: the header must be mr,ref")
-        for row in filter(None, rows):
-            if len(row) != 2:
-                raise UserError(f"{path}, line {rows.line_num}: {len(row)} columns, not the 2 of mr,ref")
-            segments.setdefault(row[0], []).append(row[1])
-    except csv.Error as error:
-        raise UserError(f"{path}, line {rows.line_num}: not CSV ({error})") from error
-    return list(segments.values())
+        values.append((number, record.get(key) if isinstance(record, dict) else None))
+    return values

@@ -9,8 +9,12 @@ from collections import Counter
 from functools import reduce
 from operator import or_
 
-from stages.scoring.mteval import tokenize
+import numpy as np
 
+from stages.scoring.mteval import tokenize
+from stages.scoring.scores import Metric
+
+DECIMALS = 4
 ORDER = 5
 _PENALTY = math.log(0.5) / math.log(1.5) ** 2  # a hypothesis of two thirds of the length scores half
 
@@ -39,8 +43,8 @@ def length_penalty(ratio: float) -> float:
     return math.exp(_PENALTY * math.log(min(ratio, 1.0)) ** 2)
 
 
-def nist(hypotheses: list[str], references: list[list[str]]) -> float:
-    """Corpus NIST-5, at least 0, no upper bound. `references[i]` are those of `hypotheses[i]`.
+def nist(hypotheses: list[str], references: list[list[str]]) -> Metric:
+    """Corpus NIST-5, at least 0, no upper bound. `references[i]` are those of `hypotheses[i]`, at least one.
 
         NIST = penalty(H / L) * sum_{n=1..5} gain_n / max(1, hypothesis n-grams)
 
@@ -52,22 +56,31 @@ def nist(hypotheses: list[str], references: list[list[str]]) -> float:
     reference_words = [tokenize(segment) for segment in references]
     reference_ngrams = [[ngrams(words) for words in segment] for segment in reference_words]
 
-    total = sum(len(words) for segment in reference_words for words in segment)
-    length = sum(len(words) for words in hypothesis_words)
-    if not total or not length:
-        return 0.0
     corpus: Counter[Ngram] = Counter()
     for segment in reference_ngrams:
         for counts in segment:
             corpus.update(counts)
-    bits = information(corpus, total)
+    bits = information(corpus, sum(len(words) for segment in reference_words for words in segment))
 
-    gain, possible = [0.0] * ORDER, [0] * ORDER
-    for words, segment in zip(hypothesis_words, reference_ngrams, strict=True):
+    # [segments, 4 + 2 * ORDER]: 1, hypothesis words, reference words, references; gain and n-grams by order
+    statistics = np.zeros((len(hypotheses), 4 + 2 * ORDER))
+    for row, words, segment in zip(statistics, hypothesis_words, reference_ngrams, strict=True):
+        row[3] = len(segment)
         most_in_one = reduce(or_, segment)  # the union of two Counters keeps the larger count
         for ngram, count in ngrams(words).items():
-            possible[len(ngram) - 1] += count
-            gain[len(ngram) - 1] += min(count, most_in_one[ngram]) * bits.get(ngram, 0.0)
-    mean_references = sum(len(segment) for segment in references) / len(references)
-    precision = sum(g / max(1, p) for g, p in zip(gain, possible, strict=True))
-    return precision * length_penalty(length / (total / mean_references))
+            row[3 + len(ngram)] += min(count, most_in_one[ngram]) * bits.get(ngram, 0.0)
+            row[3 + ORDER + len(ngram)] += count
+    statistics[:, 0] = 1
+    statistics[:, 1] = [len(words) for words in hypothesis_words]
+    statistics[:, 2] = [sum(map(len, segment)) for segment in reference_words]
+    return Metric(statistics, nist_of, DECIMALS, whole_set_only=True)
+
+
+def nist_of(sums: np.ndarray) -> float:
+    """NIST of the summed statistics of `nist`."""
+    segments, words, reference_words, references = sums[:4]
+    if not words or not reference_words:
+        return 0.0
+    gain, possible = sums[4 : 4 + ORDER], sums[4 + ORDER :]
+    precision = float((gain / np.maximum(possible, 1)).sum())
+    return precision * length_penalty(words / (reference_words / (references / segments)))

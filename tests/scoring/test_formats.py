@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import UserError
-from stages.scoring.formats import read_hypotheses, read_references
+from stages.scoring.formats import read_columns, read_groups, read_hypotheses, read_references, read_subsets
+from stages.scoring.tables import group_references, read_table
 
 # Anything but a line break; a CR before the LF would be part of it.
 line = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=20).filter(
@@ -18,6 +19,10 @@ line = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=2
 reference = line.filter(str.strip)
 newline = st.sampled_from(["\n", "\r\n"])
 bom = st.sampled_from([b"", b"\xef\xbb\xbf"])
+
+
+def references_of(path):
+    return read_references([path])
 
 
 @pytest.fixture(scope="module")
@@ -50,22 +55,43 @@ def test_hypotheses_as_json_lines(write, hypotheses, newline, bom, ascii_only):
 
 
 @settings(deadline=None)
-@given(st.lists(st.lists(reference, min_size=1, max_size=3), min_size=2), newline, st.integers(1, 3))
-def test_references_as_text(write, segments, newline, blank_lines):
-    separator = newline * (1 + blank_lines)
-    text = separator.join(newline.join(segment) for segment in segments) + newline
+@given(st.lists(st.lists(reference, min_size=1, max_size=3), min_size=2), newline, st.integers(0, 3))
+def test_references_as_groups(write, segments, newline, blank_lines):
+    text = (2 * newline).join(newline.join(segment) for segment in segments) + newline * (1 + blank_lines)
     # The mark protects a first reference that begins with the same character.
-    assert read_references(write("refs.txt", b"\xef\xbb\xbf" + text.encode())) == segments
+    path = write("refs.txt", b"\xef\xbb\xbf" + text.encode())
+    assert read_groups(path) == [[text.strip() for text in segment] for segment in segments]
 
 
 @settings(deadline=None)
-@given(st.dictionaries(st.text(max_size=5), st.lists(st.text(), min_size=1, max_size=3)), newline, bom)
-def test_references_as_csv(write, segments, newline, bom):
+@given(st.lists(st.lists(line, min_size=3, max_size=3), min_size=1), newline)
+def test_references_as_columns(write, segments, newline):
+    paths = [
+        write(f"refs.{number}.txt", b"\xef\xbb\xbf" + "".join(text + newline for text in column).encode())
+        for number, column in enumerate(zip(*segments, strict=True))
+    ]
+    assert read_references(paths) == [[text.strip() for text in segment] for segment in segments]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.text(max_size=9), st.lists(st.text(max_size=9), max_size=3)), min_size=1))
+def test_this_projects_own_predictions(write, segments):
+    records = [{"hypothesis": text, "references": references} for text, references in segments]
+    path = write("predictions.jsonl", "\n".join(map(json.dumps, records)))
+    assert read_columns(path, [path]) == ([text for text, _ in segments], [refs for _, refs in segments])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.text(st.characters(codec="ascii", exclude_characters="\t'\r"), max_size=20), min_size=1), newline, bom
+)
+def test_a_table_as_csv(write, texts, newline, bom):
     content = io.StringIO(newline="")
     rows = csv.writer(content, lineterminator=newline, quoting=csv.QUOTE_ALL)
     rows.writerow(["mr", "ref"])
-    rows.writerows([mr, text] for mr, texts in segments.items() for text in texts)
-    assert read_references(write("refs.csv", bom + content.getvalue().encode())) == list(segments.values())
+    rows.writerows([f"name[{number}]", f"x{text}x"] for number, text in enumerate(texts))
+    expected = [(f"name[{number}]", f"x{text}x") for number, text in enumerate(texts)]
+    assert read_table(write("refs.csv", bom + content.getvalue().encode())) == expected
 
 
 @pytest.mark.parametrize(
@@ -88,17 +114,39 @@ def test_where_lines_end(write, text, hypotheses):
     ("text", "segments"),
     [
         ("", []),
-        ("\n\nk\n \t\n\nl\nm\n\n", [["k"], ["l", "m"]]),
+        ("k\n \t\nl\nm\n\n\n", [["k"], ["l", "m"]]),
         ("k\nl\n", [["k"], ["l"]]),  # no blank line: the official script's single-reference form
+        ("k\nl\n\n", [["k"], ["l"]]),
     ],
 )
 def test_blank_lines(write, text, segments):
-    assert read_references(write("refs.txt", text)) == segments
+    assert read_groups(write("refs.txt", text)) == segments
 
 
-def test_csv_groups_by_meaning_in_order_of_first_appearance(write):
-    path = write("refs.CSV", '"MR","ref"\nb,one\na,"two, ""2"""\n\nb,"three\nlines"\n')
-    assert read_references(path) == [["one", "three\nlines"], ['two, "2"']]
+@pytest.mark.parametrize(
+    ("name", "text", "rows"),
+    [
+        ("a.csv", '"MR","ref"\n"b","one"\n\n"a","two"\n', [("b", "one"), ("a", "two")]),
+        ("a.csv", 'mr,ref\na,"x ""2"" y"\na,"three\nlines"\n', [("a", 'x "2" y'), ("a", "three\nlines")]),
+        ("a.csv", "a,one\n", [("a", "one")]),  # without a header
+        ("a.tsv", "mr\tref\na\t\"one, two\"\nb\t 'three' \n", [("a", "one, two"), ("b", "three")]),
+        ("a.tsv", 'a\tthe "one" pub\n', [("a", 'the "one" pub')]),
+        ("a.csv", '"a","\'The Crane\' is a pub"\n', [("a", "The Crane' is a pub")]),  # as the official script
+        ("a.csv", '"a","it is \'The Crane\'"\n', [("a", "it is 'The Crane'")]),
+        ("a.csv", "Łà,Â£3 at a cafÃ©\n", [("£à", "£3 at a café")]),
+    ],
+)
+def test_tables(write, name, text, rows):
+    assert read_table(write(name, text)) == rows
+
+
+def test_rows_that_follow_each_other_are_one_segment(write):
+    path = write("refs.csv", "mr,ref\na,one\na,two\nb,three\na,four\n")
+    assert group_references(path) == [["one", "two"], ["three"], ["four"]]
+
+
+def test_subsets(write):
+    assert read_subsets(write("a.txt", "seen\r\nunseen \n")) == ["seen", "unseen"]
 
 
 @pytest.mark.parametrize(
@@ -109,19 +157,31 @@ def test_csv_groups_by_meaning_in_order_of_first_appearance(write):
         (read_hypotheses, "a.jsonl", '{"text": "k"}', 'a.jsonl, line 1: no text under the key "hypothesis"'),
         (read_hypotheses, "a.jsonl", '{"hypothesis": 1}', 'a.jsonl, line 1: no text under the key "hypothesis"'),
         (read_hypotheses, "a.jsonl", '["hypothesis"]', 'a.jsonl, line 1: no text under the key "hypothesis"'),
-        (read_hypotheses, "a.csv", "mr,ref\n", "a.csv: hypotheses are text"),
-        (read_references, "a.jsonl", "{}", "a.jsonl: references are text"),
-        (read_references, "a.csv", "", "a.csv, line 1: the header must be mr,ref"),
-        (read_references, "a.csv", "MR\nk\n", "a.csv, line 1: the header must be mr,ref"),
-        (read_references, "a.csv", "mr,ref\nk,l\nk,l,m\n", "a.csv, line 3: 3 columns, not the 2 of mr,ref"),
-        (read_references, "a.csv", "mr,ref\nk,l\rm,n\n", "a.csv, line 2: not CSV"),
-        (read_references, "a.csv", 'mr,ref\nk,l\nm,"n\n', "a.csv, line 3: not CSV"),
+        (references_of, "a.jsonl", "{}", 'a.jsonl, line 1: no list of texts under the key "references"'),
+        (
+            references_of,
+            "a.jsonl",
+            '{"references": [1]}',
+            'a.jsonl, line 1: no list of texts under the key "references"',
+        ),
+        (read_groups, "a.txt", "k\n\n\nl\n", "a.txt, line 3: a group without references"),
+        (read_groups, "a.txt", "\nk\n", "a.txt, line 1: a group without references"),
+        (read_table, "a.csv", "mr,ref\nk,l\nk,l,m\n", "a.csv, line 3: 3 columns, not 2"),
+        (read_table, "a.csv", 'mr,ref\nk,l\nm,"n\n', "a.csv, line 3: not CSV"),
+        (read_table, "a.tsv", "mr\tref\nk\tl\tm\n", "a.tsv, line 2: 3 columns, not 2"),
+        (read_subsets, "a.txt", "k\n\n", "a.txt, line 2: no subset"),
+        (read_subsets, "a.txt", "all\n", "a.txt, line 1: `all` is the name of the whole"),
     ],
 )
 def test_errors_name_file_and_line(write, read, name, content, message):
     with pytest.raises(UserError) as error:
         read(write(name, content))
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_columns_of_different_length(write):
+    with pytest.raises(UserError, match=r"b\.txt has 1 lines, but .*a\.txt has 2"):
+        read_references([write("a.txt", "k\nl\n"), write("b.txt", "m\n")])
 
 
 def test_no_such_file(tmp_path):

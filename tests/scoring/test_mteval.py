@@ -7,13 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.scoring.mteval import bleu, lowercase, tokenize
+from stages.scoring import mteval
+from stages.scoring.mteval import lowercase, tokenize
 
 word = st.sampled_from(["a", "b", "c", "D", "7", "."])
 sentence = st.lists(word, min_size=1, max_size=7).map(" ".join)
 corpus = st.lists(
     st.tuples(st.lists(word, max_size=7).map(" ".join), st.lists(sentence, min_size=1, max_size=3)), min_size=1
 )
+
+
+def bleu(hypotheses, references):
+    """With all its digits."""
+    metric = mteval.bleu(hypotheses, references)
+    return metric.number(metric.segments.sum(axis=0))
 
 
 def test_only_ascii_letters_are_lowercased():
@@ -92,3 +99,7 @@ def test_order_of_references_does_not_matter(pairs, chance: random.Random):
     hypotheses, references = map(list, zip(*pairs, strict=True))
     shuffled = [chance.sample(segment, len(segment)) for segment in references]
     assert bleu(hypotheses, shuffled) == pytest.approx(bleu(hypotheses, references))
+
+
+def test_printed_digits():
+    assert mteval.bleu(["k l m n o"], [["k l m n p"]]).score() == round((4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25, 4)
