@@ -1,15 +1,16 @@
-"""SuperGLUE (Wang et al. 2019): accuracy, F1 and exact match of each of its tasks, in [0, 1].
+"""The metrics of SuperGLUE (Wang et al. 2019), one task a dataset, from the official files.
 
-The leaderboard prints them times 100. References are the official .jsonl files with labels; hypotheses the
-official submissions ({"idx": 0, "label": "true"}), put beside the references by their idx, or, but for MultiRC,
-text with one label a line in the order of the references. What a model says that is no label is wrong.
+All are in [0, 1], to 4 decimals; the leaderboard prints them times 100 with one. A hypothesis that is no label of
+the task, as a text model may write, is wrong and nothing else: it is a miss of its gold class, and no class of its own
+(scikit-learn's f1_score would average it as one, unless given `labels`).
 """
 
 import json
 import re
 import string
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,196 +19,231 @@ import numpy as np
 
 from stages.errors import UserError
 from stages.scoring.formats import lines_of
-from stages.scoring.scores import Metric, Metrics, mean
-from stages.scoring.segments import collapse
-from stages.scoring.task import Task, without_programs
+from stages.scoring.scores import Metric, Metrics, mean, ratio
+from stages.scoring.task import Measure, Task, without_programs
 
 DECIMALS = 4
-CB_LABELS = ("contradiction", "entailment", "neutral")
+TRUTH = ("true", "false")
+ENTAILMENT = ("entailment", "not_entailment")
+COMMITMENT = ("entailment", "contradiction", "neutral")
+CHOICE = ("0", "1")
 
-_ARTICLE = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLE = re.compile(r"\b(?:a|an|the)\b")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
-Record = dict[str, Any]
-Labels = list[int]  # of the answers to a question of MultiRC
+_Key = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What is scored in a record of JSON lines: each value, found by its `idx` and those of what it is part of.
+
+    `entries` and `value` raise LookupError or TypeError for another form, ValueError that says what is wrong.
+    """
+
+    example: str
+    levels: tuple[str, ...]  # what an error calls the numbers of a key
+    entries: Callable[[Any], Iterator[tuple[_Key, Any]]]
+    value: Callable[[Any], Any]
+
+    def name(self, key: _Key) -> str:
+        return ", ".join(f"{level} {number}" for level, number in zip(self.levels, key, strict=True))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    line: int
+    value: Any
 
 
 def accuracy(hypotheses: list[str], references: list[str]) -> Metrics:
-    """The share of right labels."""
-    _check(references)
-    return {"accuracy": mean([h == r for h, r in zip(hypotheses, references, strict=True)], DECIMALS)}
+    """The share of hypotheses that are their reference."""
+    return {"accuracy": mean([mine == gold for mine, gold in zip(hypotheses, references, strict=True)], DECIMALS)}
 
 
-def accuracy_and_macro_f1(hypotheses: list[str], references: list[str]) -> Metrics:
-    """CB: accuracy, and the mean F1 of the classes that the references or the hypotheses have."""
-    scores = accuracy(hypotheses, references)
-    counts = np.zeros((len(references), len(CB_LABELS), 3))  # [segments, classes, right, said, true]
-    for row, said, true in zip(counts, hypotheses, references, strict=True):
-        for label, of_class in zip(CB_LABELS, row, strict=True):
-            of_class[:] = said == true == label, said == label, true == label
-    return {**scores, "F1": Metric(counts.reshape(len(references), -1), _macro_f1, DECIMALS)}
+def accuracy_and_macro_f1(classes: tuple[str, ...], hypotheses: list[str], references: list[str]) -> Metrics:
+    """Accuracy, and the mean F1 of those of the classes that occur in hypotheses or references."""
+    pair = (hypotheses, references)
+    found, wanted = (np.array([[label == name for name in classes] for label in labels]) for labels in pair)
+    outcomes = (found & wanted, found & ~wanted, ~found & wanted)  # each [segments, classes]
+    counts = np.concatenate(outcomes, axis=1).astype(np.float64)
+    return accuracy(hypotheses, references) | {"F1": Metric(counts, _macro_f1, DECIMALS)}
 
 
 def _macro_f1(sums: np.ndarray) -> float:
-    right, said, true = sums.reshape(len(CB_LABELS), 3).T
-    there = said + true > 0
-    return float((2 * right[there] / (said + true)[there]).mean()) if there.any() else 0.0
+    """Of true positives of all classes, then false positives, then false negatives."""
+    right, false, missed = sums.reshape(3, -1)
+    counted = 2 * right + false + missed
+    occurs = counted > 0
+    return float(np.mean(2 * right[occurs] / counted[occurs])) if occurs.any() else 0.0
 
 
-def f1a_and_exact(hypotheses: list[Labels], references: list[Labels]) -> Metrics:
-    """MultiRC: F1 of the right answers over all answers, and the share of questions without a wrong label."""
-    _check(references)
-    counts, exact = np.zeros((len(references), 3)), []
-    for row, said, true in zip(counts, hypotheses, references, strict=True):
-        row[:] = sum(s and t for s, t in zip(said, true, strict=True)), sum(said), sum(true)
-        exact.append(said == true)
-    return {"F1a": Metric(counts, _f1, DECIMALS), "EM": mean(exact, DECIMALS)}
+def options(hypotheses: list[list[str]], references: list[list[str]]) -> Metrics:
+    """MultiRC's F1a, of the label 1 over all options, and EM, the share of questions without an error.
+
+    A segment is a question, a list of its options' labels. A hypothesis that is no label is no 1.
+    """
+    counts = []
+    for mine, gold in zip(hypotheses, references, strict=True):
+        right = sum(a == b == "1" for a, b in zip(mine, gold, strict=True))
+        counts.append((2 * right, mine.count("1") + gold.count("1")))
+    exact = [mine == gold for mine, gold in zip(hypotheses, references, strict=True)]
+    return {"F1a": Metric(np.array(counts, dtype=np.float64), ratio, DECIMALS), "EM": mean(exact, DECIMALS)}
 
 
-def _f1(sums: np.ndarray) -> float:
-    right, said, true = sums
-    return float(2 * right / (said + true)) if said + true else 0.0
+def answers(hypotheses: list[str], references: list[list[str]]) -> Metrics:
+    """ReCoRD's F1 of words and EM as SQuAD 1.1 counts them, each that of the best of a question's gold answers."""
+    f1, exact = [], []
+    for mine, golds in zip(hypotheses, references, strict=True):
+        words, wanted = _words(mine), [_words(gold) for gold in golds]
+        f1.append(max(_word_f1(words, gold) for gold in wanted))
+        exact.append(words in wanted)
+    return {"F1": mean(f1, DECIMALS), "EM": mean(exact, DECIMALS)}
 
 
-def f1_and_exact(hypotheses: list[str], references: list[list[str]]) -> Metrics:
-    """ReCoRD: F1 of words and exact match, each with the best of a question's answers."""
-    _check(references)
-    pairs = [(normalize(text), [normalize(answer) for answer in answers])
-             for text, answers in zip(hypotheses, references, strict=True)]  # fmt: skip
-    f1 = [max(word_f1(text, answer) for answer in answers) for text, answers in pairs]
-    return {"F1": mean(f1, DECIMALS), "EM": mean([text in answers for text, answers in pairs], DECIMALS)}
+def _words(text: str) -> list[str]:
+    """Lowercase, without ASCII punctuation, without articles: in this order, for `a.` becomes an article."""
+    return _ARTICLE.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split()
 
 
-def normalize(text: str) -> str:
-    """Lowercase, without punctuation and articles, as SQuAD's script does it."""
-    return collapse(_ARTICLE.sub(" ", text.lower().translate(_PUNCTUATION)))
+def _word_f1(mine: list[str], gold: list[str]) -> float:
+    common = (Counter(mine) & Counter(gold)).total()
+    return 2 * common / (len(mine) + len(gold)) if common else 0.0
 
 
-def word_f1(text: str, answer: str) -> float:
-    """F1 of the words of two normalized texts; 0 where no word is common."""
-    said, true = Counter(text.split()), Counter(answer.split())
-    common = (said & true).total()
-    return 2 * common / (said.total() + true.total()) if common else 0.0
+def _label(value: Any) -> str:
+    """As text, for files hold true and "true", 1 and "1"."""
+    if not isinstance(value, str | int):
+        raise TypeError
+    return str(value).strip().lower()
 
 
-def _check(references: list) -> None:
-    if not references:
-        raise UserError("there is no hypothesis to score")
+def _gold_label(labels: tuple[str, ...], value: Any) -> str:
+    if _label(value) not in labels:
+        raise ValueError(f"the label {value!r} is not {' or '.join(labels)}")
+    return _label(value)
 
 
-def read_labels(labels: tuple[str, ...], hypotheses: Path, references: list[Path]) -> tuple[list[str], list[str]]:
-    """Labels in the order of the references. Raises UserError, also for a reference without one of `labels`."""
-    gold = {}
-    for line, record in _records(_one(references)):
-        label = _label(record.get("label"))
-        if label not in labels:
-            raise UserError(f"{references[0]}, line {line}: the label must be {' or '.join(labels)}, not {label!r}")
-        gold[record["idx"]] = label
-    return _in_order(hypotheses, list(gold)), list(gold.values())
+def _answer(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
-def read_answers(hypotheses: Path, references: list[Path]) -> tuple[list[str], list[list[str]]]:
-    """ReCoRD: an answer to each question, and the right ones."""
-    gold = {}
-    for line, record in _records(_one(references)):
-        for question in _part(record, "qas", references[0], line):
-            answers = _part(question, "answers", references[0], line)
-            gold[_idx(question, references[0], line)] = [_part(a, "text", references[0], line) for a in answers]
-    return _in_order(hypotheses, list(gold)), list(gold.values())
+def _gold_answers(value: list[Any]) -> list[str]:
+    if not value:
+        raise ValueError("a query without a gold answer")
+    return [_answer(answer["text"]) for answer in value]
 
 
-def read_choices(hypotheses: Path, references: list[Path]) -> tuple[list[Labels], list[Labels]]:
-    """MultiRC: by question the labels of its answers, 1 for a right one."""
-    gold, said = _choices(_one(references)), _choices(hypotheses)
-    for (passage, question), answers in gold.items():
-        if said.get((passage, question), {}).keys() != answers.keys():
-            raise UserError(f"{hypotheses}: passage {passage}, question {question} needs a label for each answer")
-    return [[said[key][idx] for idx in answers] for key, answers in gold.items()], [
-        list(answers.values()) for answers in gold.values()
-    ]
+def _labelled(record: Any) -> Iterator[tuple[_Key, Any]]:
+    yield (record["idx"],), record["label"]
 
 
-def _choices(path: Path) -> dict[tuple[int, int], dict[int, int]]:
-    """Label by answer, by passage and question."""
-    found: dict[tuple[int, int], dict[int, int]] = {}
-    for line, record in _records(path):
-        for question in _part(_part(record, "passage", path, line), "questions", path, line):
-            answers = _part(question, "answers", path, line)
-            labels = {_idx(answer, path, line): answer.get("label") for answer in answers}
-            number = _idx(question, path, line)
-            if not all(label in (0, 1) for label in labels.values()):
-                raise UserError(f"{path}, line {line}: question {number} has a label that is not 0 or 1")
-            found[record["idx"], number] = {idx: int(label) for idx, label in labels.items()}
-    return found
+def _queries(record: Any) -> Iterator[tuple[_Key, Any]]:
+    for query in record["qas"]:
+        yield (query["idx"],), query["answers"]
 
 
-def _in_order(path: Path, wanted: list[int]) -> list[str]:
-    """The labels of a submission, one for each idx of the references; text is in their order already."""
-    if path.suffix.lower() != ".jsonl":
-        return [_label(line) for line in lines_of(path)]
-    said = {record["idx"]: _label(record.get("label")) for _, record in _records(path)}
-    wrong = sorted(said.keys() ^ set(wanted))
-    if wrong:
-        problem = "is not in the references" if wrong[0] in said else "has no label"
-        raise UserError(f"{path}: idx {wrong[0]} {problem}; {len(said)} labels for {len(wanted)} references")
-    return [said[idx] for idx in wanted]
+def _options(record: Any) -> Iterator[tuple[_Key, Any]]:
+    for question in record["passage"]["questions"]:
+        for option in question["answers"]:
+            yield (record["idx"], question["idx"], option["idx"]), option["label"]
 
 
-def _records(path: Path) -> list[tuple[int, Record]]:
-    """Line number and record of each line that is not blank, no idx twice. Raises UserError."""
-    records, seen = [], set()
+_ANSWER = _Form('{"idx": 0, "label": "text"}', ("idx",), _labelled, _answer)
+_QUERIES = _Form('{"qas": [{"idx": 0, "answers": [{"text": "text"}]}]}', ("idx",), _queries, _gold_answers)
+_OPTIONS = _Form(
+    '{"idx": 0, "passage": {"questions": [{"idx": 0, "answers": [{"idx": 0, "label": 1}]}]}}',
+    ("passage idx", "question idx", "answer idx"),
+    _options,
+    _label,
+)
+
+
+def _read_entries(path: Path, form: _Form) -> dict[_Key, _Entry]:
+    entries: dict[_Key, _Entry] = {}
     for number, line in enumerate(lines_of(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number}: not JSON ({error.msg})") from error
-        idx = _idx(record, path, number)
-        if idx in seen:
-            raise UserError(f"{path}, line {number}: idx {idx} stands twice")
-        seen.add(idx)
-        records.append((number, record))
-    return records
+        for key, value in _entries_of(line, form, f"{path}, line {number}") if line.strip() else []:
+            if key in entries:
+                raise UserError(f"{path}, line {number}: {form.name(key)} again, after line {entries[key].line}")
+            entries[key] = _Entry(number, value)
+    return entries
 
 
-def _idx(record: Any, path: Path, line: int) -> int:
-    idx = record.get("idx") if isinstance(record, dict) else None
-    if not isinstance(idx, int):
-        raise UserError(f'{path}, line {line}: no number under the key "idx"')
-    return idx
+def _entries_of(line: str, form: _Form, where: str) -> list[tuple[_Key, Any]]:
+    try:
+        entries = [(key, form.value(value)) for key, value in form.entries(json.loads(line))]
+        if any(type(number) is not int for key, _ in entries for number in key):
+            raise TypeError
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: not JSON ({error.msg})") from error
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
+    except (LookupError, TypeError) as error:
+        raise UserError(f"{where}: not of the form {form.example}") from error
+    return entries
 
 
-def _part(record: Any, key: str, path: Path, line: int) -> Any:
-    if not isinstance(record, dict) or not record.get(key):
-        raise UserError(f'{path}, line {line}: nothing under the key "{key}"')
-    return record[key]
+def _read_golds(paths: list[Path], form: _Form) -> dict[_Key, _Entry]:
+    if len(paths) != 1:
+        raise UserError(f"SuperGLUE's gold is one .jsonl file, not {len(paths)}: {', '.join(map(str, paths))}")
+    golds = _read_entries(paths[0], form)
+    if not golds:
+        raise UserError(f"{paths[0]}: nothing to score; a line is of the form {form.example}")
+    return golds
 
 
-def _one(references: list[Path]) -> Path:
-    if len(references) > 1:
-        raise UserError(f"{references[1]}: superglue takes one file of references")
-    return references[0]
+def _matched(path: Path, form: _Form, gold_path: Path, golds: dict[_Key, _Entry]) -> list[Any]:
+    """The values of JSON lines in the order of the golds."""
+    hypotheses = _read_entries(path, form)
+    for key, entry in hypotheses.items():
+        if key not in golds:
+            raise UserError(f"{path}, line {entry.line}: {form.name(key)}, which {gold_path} does not have")
+    for key, gold in golds.items():
+        if key not in hypotheses:
+            raise UserError(f"{path}: no {form.name(key)}, which is in {gold_path}, line {gold.line}")
+    return [hypotheses[key].value for key in golds]
 
 
-def _label(label: Any) -> str:
-    """Labels as text: JSON's true and 1 are "true" and "1"."""
-    return "" if label is None else str(label).strip().lower()
+def _read(form: _Form, gold_form: _Form, hypotheses: Path, references: list[Path]) -> tuple[list[Any], list[Any]]:
+    """A value a line of text, or JSON lines in any order, and the golds. Raises UserError."""
+    golds = _read_golds(references, gold_form)
+    values = [gold.value for gold in golds.values()]
+    if hypotheses.suffix.lower() == ".jsonl":
+        return _matched(hypotheses, form, references[0], golds), values
+    lines = lines_of(hypotheses)
+    if len(lines) != len(golds):
+        raise UserError(f"{hypotheses} has {len(lines)} lines, but {references[0]} has {len(golds)} to answer")
+    return [form.value(line) for line in lines], values
 
 
-def _task(measure: Callable[[list, list], Metrics], read: Callable[[Path, list[Path]], tuple[list, list]]) -> Task:
-    return Task(read, without_programs(measure))
+def _read_options(hypotheses: Path, references: list[Path]) -> tuple[list[list[str]], list[list[str]]]:
+    """By question the labels of its options. Raises UserError."""
+    golds = _read_golds(references, replace(_OPTIONS, value=partial(_gold_label, CHOICE)))
+    if hypotheses.suffix.lower() != ".jsonl":
+        raise UserError(f"{hypotheses}: labels of MultiRC are .jsonl of the form {_OPTIONS.example}")
+    questions: dict[_Key, tuple[list[str], list[str]]] = {}
+    for (key, gold), mine in zip(golds.items(), _matched(hypotheses, _OPTIONS, references[0], golds), strict=True):
+        found, wanted = questions.setdefault(key[:2], ([], []))
+        found.append(mine)
+        wanted.append(gold.value)
+    return [found for found, _ in questions.values()], [wanted for _, wanted in questions.values()]
 
 
-_BOOLEAN = partial(read_labels, ("false", "true"))
+def _classification(labels: tuple[str, ...], measure: Measure = accuracy) -> Task:
+    form = _Form(json.dumps({"idx": 0, "label": labels[0]}), ("idx",), _labelled, _label)
+    gold_form = replace(form, value=partial(_gold_label, labels))
+    return Task(partial(_read, form, gold_form), without_programs(measure))
+
 
 TASKS = {
-    "superglue/boolq": _task(accuracy, _BOOLEAN),
-    "superglue/cb": _task(accuracy_and_macro_f1, partial(read_labels, CB_LABELS)),
-    "superglue/copa": _task(accuracy, partial(read_labels, ("0", "1"))),
-    "superglue/multirc": _task(f1a_and_exact, read_choices),
-    "superglue/record": _task(f1_and_exact, read_answers),
-    "superglue/rte": _task(accuracy, partial(read_labels, ("entailment", "not_entailment"))),
-    "superglue/wic": _task(accuracy, _BOOLEAN),
-    "superglue/wsc": _task(accuracy, _BOOLEAN),
+    "superglue/boolq": _classification(TRUTH),
+    "superglue/cb": _classification(COMMITMENT, partial(accuracy_and_macro_f1, COMMITMENT)),
+    "superglue/copa": _classification(CHOICE),
+    "superglue/multirc": Task(_read_options, without_programs(options)),
+    "superglue/record": Task(partial(_read, _ANSWER, _QUERIES), without_programs(answers)),
+    "superglue/rte": _classification(ENTAILMENT),
+    "superglue/wic": _classification(TRUTH),
+    "superglue/wsc": _classification(TRUTH),
 }
