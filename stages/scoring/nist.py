@@ -6,8 +6,6 @@ information weights otherwise and print other numbers.
 
 import math
 from collections import Counter
-from functools import reduce
-from operator import or_
 
 import numpy as np
 
@@ -21,9 +19,9 @@ _PENALTY = math.log(0.5) / math.log(1.5) ** 2  # a hypothesis of two thirds of t
 Ngram = tuple[str, ...]
 
 
-def ngrams(words: list[str]) -> Counter[Ngram]:
-    """Counts of all n-grams of 1..ORDER words."""
-    return Counter(tuple(words[i : i + n]) for n in range(1, ORDER + 1) for i in range(len(words) - n + 1))
+def ngrams(words: list[str]) -> list[Ngram]:
+    """All n-grams of 1..ORDER words."""
+    return [ngram for n in range(1, ORDER + 1) for ngram in zip(*(words[i:] for i in range(n)), strict=False)]
 
 
 def information(counts: Counter[Ngram], words: int) -> dict[Ngram, float]:
@@ -58,17 +56,18 @@ def nist(hypotheses: list[str], references: list[list[str]]) -> Metric:
 
     corpus: Counter[Ngram] = Counter()
     for segment in reference_ngrams:
-        for counts in segment:
-            corpus.update(counts)
+        for found in segment:
+            corpus.update(found)
     bits = information(corpus, sum(len(words) for segment in reference_words for words in segment))
 
     # [segments, 4 + 2 * ORDER]: 1, hypothesis words, reference words, references; gain and n-grams by order
     statistics = np.zeros((len(hypotheses), 4 + 2 * ORDER))
     for row, words, segment in zip(statistics, hypothesis_words, reference_ngrams, strict=True):
         row[3] = len(segment)
-        most_in_one = reduce(or_, segment)  # the union of two Counters keeps the larger count
-        for ngram, count in ngrams(words).items():
-            row[3 + len(ngram)] += min(count, most_in_one[ngram]) * bits.get(ngram, 0.0)
+        in_references = [Counter(found) for found in segment]
+        for ngram, count in Counter(ngrams(words)).items():
+            most_in_one = max(counts.get(ngram, 0) for counts in in_references)
+            row[3 + len(ngram)] += min(count, most_in_one) * bits.get(ngram, 0.0)
             row[3 + ORDER + len(ngram)] += count
     statistics[:, 0] = 1
     statistics[:, 1] = [len(words) for words in hypothesis_words]
