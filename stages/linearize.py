@@ -1,10 +1,13 @@
-"""Stage: read the official files into data/linearized/<task>/{train,dev,test}.jsonl, one record per source."""
+"""Stage: read the official files into data/linearized/<task>/{train,dev,test}.jsonl, one record per source.
+
+Where the authors' own file layout is known (a task's `authors_files`), their files stand beside them.
+"""
 
 from pathlib import Path
 
 from stages import params
 from stages.errors import entry_point
-from stages.files import replacing
+from stages.files import replacing, write_text
 from stages.tasks import TASKS
 from stages.tasks.record import write_records
 
@@ -12,7 +15,8 @@ from stages.tasks.record import write_records
 @entry_point
 def main() -> None:
     chosen = params.load()
-    splits = TASKS[chosen.task].linearize(Path("data/raw") / chosen.task, chosen.linearize)
+    task = TASKS[chosen.task]
+    splits = task.linearize(Path("data/raw") / chosen.task, chosen.linearize)
     with replacing(Path("data/linearized") / chosen.task) as out:
         out.mkdir()
         for split, records in splits.items():
@@ -20,6 +24,8 @@ def main() -> None:
             print(
                 f"{chosen.task} {split}: {sum(len(r.targets) for r in records):,} targets of {len(records):,} sources"
             )
+        for name, text in getattr(task, "authors_files", lambda _: {})(splits).items():
+            write_text(out / name, text)
 
 
 if __name__ == "__main__":

@@ -1,36 +1,49 @@
 """Stage: the task's official metrics of data/run/predictions.jsonl, into metrics/scores.json.
 
-A metric that cannot be computed is null there, and `reasons` says why.
-
-Beside them stands `name_exact`, no official metric: the share of hypotheses that hold the name of
-their restaurant letter by letter.
+Where records have groups, those of each stand beside those of all: BLEU, BLEU_seen, BLEU_unseen. A metric
+that cannot be computed is null there, and `reasons` says why. Last comes `name_exact`, no official metric: the
+share of hypotheses that hold the name of their record letter by letter, where records have names.
 """
 
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from stages import params
 from stages.errors import entry_point
 from stages.files import read_jsonl, write_json
+from stages.scoring.scores import Metrics, Scores
 from stages.tasks import TASKS
 
 PREDICTIONS = Path("data/run/predictions.jsonl")
+
+
+def by_group(metrics: Metrics, groups: list[str | None]) -> Scores:
+    """Scores of all under their names, those of a group with `_` and its name behind."""
+    found = Scores.of(metrics)
+    numbers, reasons = dict(found.metrics), dict(found.reasons)
+    for group in sorted(filter(None, set(groups))):
+        part = Scores.of(metrics, np.array([name == group for name in groups]))
+        numbers |= {f"{name}_{group}": number for name, number in part.metrics.items()}
+        reasons |= {f"{name}_{group}": reason for name, reason in part.reasons.items()}
+    return Scores(numbers, reasons)
 
 
 @entry_point
 def main() -> None:
     chosen = params.load()
     rows = read_jsonl(PREDICTIONS)
-    scores = TASKS[chosen.task].score([row["hypothesis"] for row in rows], [row["references"] for row in rows])
-    metrics, reasons = {**scores.metrics, "name_exact": None}, dict(scores.reasons)
+    with TASKS[chosen.task].SCORING.opened() as measure:
+        metrics = measure([row["hypothesis"] for row in rows], [row["references"] for row in rows])
+    scores = by_group(metrics, [row["group"] for row in rows])
+    for metric, reason in scores.reasons.items():
+        print(f"{metric} is null: {reason}", file=sys.stderr)
+    numbers = dict(scores.metrics)
     named = [row for row in rows if row["name"]]
     if named:
-        metrics["name_exact"] = round(sum(row["name"] in row["hypothesis"] for row in named) / len(named), 4)
-    else:
-        reasons["name_exact"] = "no record has a name"
-    for metric, reason in reasons.items():
-        print(f"{metric} is null: {reason}", file=sys.stderr)
-    write_json(Path("metrics/scores.json"), metrics | ({"reasons": reasons} if reasons else {}))
+        numbers["name_exact"] = round(sum(row["name"] in row["hypothesis"] for row in named) / len(named), 4)
+    write_json(Path("metrics/scores.json"), numbers | ({"reasons": scores.reasons} if scores.reasons else {}))
 
 
 if __name__ == "__main__":

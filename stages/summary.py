@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from textwrap import shorten
 
 from stages import params
 from stages.errors import entry_point
@@ -9,6 +10,7 @@ from stages.files import read_jsonl, read_text
 from stages.score import PREDICTIONS
 
 SHOWN = 3
+LENGTH = 400  # of a source: an article is long
 
 
 @entry_point
@@ -17,10 +19,11 @@ def main() -> None:
     scores = json.loads(read_text(Path("metrics/scores.json")))
     print(f"\n{chosen.method} on {chosen.task}, {chosen.model}")
     reasons = scores.pop("reasons", {})
+    width = max(12, *(len(metric) + 2 for metric in scores))
     for metric, value in scores.items():
-        print(f"  {metric:<12}{f'null: {reasons[metric]}' if metric in reasons else f'{value:.4f}'}")
+        print(f"  {metric:<{width}}{f'null: {reasons[metric]}' if metric in reasons else f'{value:.4f}'}")
     for row in read_jsonl(PREDICTIONS)[:SHOWN]:
-        print(f"\n  {row['source']}\n  -> {row['hypothesis']}")
+        print(f"\n  {shorten(row['source'], LENGTH)}\n  -> {row['hypothesis']}")
     print(f"\nAll sentences: {PREDICTIONS}   training curve: metrics/train.png   every choice: params.yaml")
     print(
         "Change one thing: source .venv/bin/activate; dvc exp run -S prefix_len=200; dvc metrics diff; dvc params diff"

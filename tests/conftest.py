@@ -1,13 +1,25 @@
-"""Fixtures shared by the tests: a tiny random GPT-2, a tiny random Llama, the embedded model."""
+"""Fixtures shared by the tests: tiny random models of both families, the project's parameters and models."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
-from stages.engine.model import FrozenLM, shape_of
+from stages.engine.decoder_only import DecoderOnly
+from stages.engine.encoder_decoder import EncoderDecoder
+from stages.engine.model import LM
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -29,32 +41,74 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast.from_pretrained(ROOT / "data/base/mini-gpt2")
 
 
-def frozen(model, tokenizer) -> FrozenLM:
-    model.requires_grad_(False).eval()
-    return FrozenLM(
-        model, tokenizer, type(model).__name__, shape_of(model.config), model.config.max_position_embeddings
-    )
+@pytest.fixture(scope="session")
+def bart_tokenizer() -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast.from_pretrained(ROOT / "data/base/mini-bart")
 
 
-def tiny_gpt2(tokenizer) -> FrozenLM:
+def frozen(model):
+    return model.requires_grad_(False).eval()
+
+
+def tiny_gpt2(tokenizer) -> DecoderOnly:
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=2048, n_positions=256, n_embd=32, n_layer=3, n_head=4, initializer_range=0.3)
-    return frozen(GPT2LMHeadModel(config), tokenizer)
+    return DecoderOnly(frozen(GPT2LMHeadModel(config)), tokenizer, "tiny-gpt2")
 
 
-def tiny_llama(tokenizer) -> FrozenLM:
+def tiny_llama(tokenizer) -> DecoderOnly:
     """Rotary positions and grouped queries: four heads over two key-value heads."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=2048, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=256, initializer_range=0.3,
     )  # fmt: skip
-    return frozen(LlamaForCausalLM(config), tokenizer)
+    return DecoderOnly(frozen(LlamaForCausalLM(config)), tokenizer, "tiny-llama")
+
+
+def tiny_bart(tokenizer) -> EncoderDecoder:
+    """Two encoder layers and three decoder layers."""
+    torch.manual_seed(0)
+    config = BartConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=128, d_model=32, encoder_layers=2, decoder_layers=3,
+        encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, init_std=0.3,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        decoder_start_token_id=tokenizer.eos_token_id, forced_eos_token_id=None,
+    )  # fmt: skip
+    model = frozen(BartForConditionalGeneration(config))
+    model.final_logits_bias.normal_(generator=torch.Generator().manual_seed(1))
+    return EncoderDecoder(model, tokenizer, "tiny-bart")
+
+
+def tiny_t5(tokenizer) -> EncoderDecoder:
+    """A position bias, heads of another width than the model's over their number, hidden states scaled before the logits."""
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=32, d_kv=12, d_ff=64, num_layers=2, num_heads=4, initializer_factor=2.0,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    return EncoderDecoder(frozen(T5ForConditionalGeneration(config)), tokenizer, "tiny-t5")
 
 
 @pytest.fixture(params=[tiny_gpt2, tiny_llama], ids=["gpt2", "llama-gqa"])
-def lm(request, tokenizer) -> FrozenLM:
+def lm(request, tokenizer) -> DecoderOnly:
     return request.param(tokenizer)
+
+
+@pytest.fixture
+def bart_lm(bart_tokenizer) -> EncoderDecoder:
+    return tiny_bart(bart_tokenizer)
+
+
+@pytest.fixture(params=[tiny_bart, tiny_t5], ids=["bart", "t5"])
+def seq2seq(request, bart_tokenizer) -> EncoderDecoder:
+    return request.param(bart_tokenizer)
+
+
+@pytest.fixture(params=[tiny_gpt2, tiny_llama, tiny_bart, tiny_t5], ids=["gpt2", "llama-gqa", "bart", "t5"])
+def any_lm(request, tokenizer, bart_tokenizer) -> LM:
+    return request.param(tokenizer if request.param in (tiny_gpt2, tiny_llama) else bart_tokenizer)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 from stages import decode as stage
 from stages import params
 from stages.engine import beam
-from stages.methods.cache import empty_prefix
+from stages.engine.steering import Steering
+from stages.params import Decoding
 
 SOURCES = [
     "name : Oak",
@@ -18,16 +19,23 @@ SOURCES = [
 ]
 
 
+DECODING = Decoding(
+    source_tokens=None, target_tokens=None, beam=2, length_penalty=1.0, min_new_tokens=0, max_new_tokens=8
+)
+
+
 @pytest.fixture
 def options(project):
-    return params.load().decode.model_copy(update={"beam": 2, "max_new_tokens": 8, "batch_size": 2})
+    return params.load().decode.model_copy(update={"batch_size": 2})
 
 
 def test_an_interrupted_decoding_goes_on_where_it_was(lm, options, tmp_path, monkeypatch):
-    prefix = empty_prefix(lm.shape)
-    expected = stage.decode(lm, prefix, SOURCES, options, tmp_path / "straight/p.jsonl")
-    assert len(expected) == 5 and len(set(expected)) > 1
-    assert stage.decode(lm, prefix, SOURCES[::-1], options, tmp_path / "reversed/p.jsonl") == expected[::-1]
+    def decode(sources, partial):
+        return stage.decode(lm, Steering(), sources, DECODING, options, partial)
+
+    expected = decode(SOURCES, tmp_path / "straight/p.jsonl")
+    assert len(expected) == 5 and len(set(expected.values())) > 1
+    assert decode(SOURCES[::-1], tmp_path / "reversed/p.jsonl") == expected
 
     real, calls = beam.search_batch, itertools.count()
 
@@ -39,12 +47,18 @@ def test_an_interrupted_decoding_goes_on_where_it_was(lm, options, tmp_path, mon
     monkeypatch.setattr(beam, "search_batch", interrupted)
     partial = tmp_path / "stopped/p.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        stage.decode(lm, prefix, SOURCES, options, partial)
+        decode(SOURCES, partial)
     assert len(partial.read_text().splitlines()) == 2
     again = itertools.count()
     monkeypatch.setattr(beam, "search_batch", lambda *args: (next(again) and None) or real(*args))
-    assert stage.decode(lm, prefix, SOURCES, options, partial) == expected
+    assert decode(SOURCES, partial) == expected
     assert next(again) == 2, "it must resume, not restart"
+
+
+def test_a_source_is_decoded_once(lm, options, tmp_path):
+    partial = tmp_path / "p.jsonl"
+    found = stage.decode(lm, Steering(), SOURCES[:2] * 3, DECODING, options, partial)
+    assert sorted(found) == sorted(SOURCES[:2]) and len(partial.read_text().splitlines()) == 2
 
 
 def test_banned_pieces_are_those_of_one_token(lm):

@@ -42,10 +42,7 @@ def main():
     if sys.argv[1] == "lines":
         write_jsonl(out, ({"text": "x" * 1000} for _ in range(1000)))
     elif sys.argv[1] == "prefix":
-        from tests.conftest import tiny_gpt2
-        from transformers import PreTrainedTokenizerFast
-        lm = tiny_gpt2(PreTrainedTokenizerFast.from_pretrained("data/base/mini-gpt2"))
-        saved.save(out, torch.zeros(1, 3, 2, 4, 5000, 8), lm, "prefix", {})
+        saved.save(out, "prefix", {"decoder": torch.zeros(1, 3, 2, 4, 5000, 8)}, {}, {})
     else:
         module = torch.nn.Linear(1000, 1000)
         checkpoint.Checkpoint(out).save(module, [], 1)

@@ -22,8 +22,9 @@ def test_recipes_are_what_is_published(project):
     change(project, "task", "e2e")
     change(project, "model", "gpt2-medium")
     assert params.load().training == params.Training(
-        prefix_len=5, mlp_width=512, lr=8e-5, epochs=5, steps=None, batch_size=10, warmup_steps=0
-    )
+        prefix_len=5, mlp_width=512, bottleneck=None, lr=8e-5, epochs=5, steps=None, batch_size=10, warmup_steps=0,
+        loss="sequence_sum", lm_dropout=False,
+    )  # fmt: skip
 
 
 def test_a_directory_of_the_users_gets_the_published_recipe(project):
@@ -60,15 +61,18 @@ def test_nothing_to_train(project):
         ("decode.max_new_tokens", 0), ("seed", -1), ("threads", 0), ("train.lr", 0), ("train.lr", "fast"), ("train.steps", 0),
         ("train.batch_size", -5), ("train.loss", "mean"), ("train.clip_norm", 0), ("train.weight_decay", -1),
         ("train.eval_every", 0), ("prefix.dropout", 1.0), ("prefix.mlp", "yes"), ("prefix.init_words", ""), ("task", "e3e"),
-        ("method", "magic"), ("model", ""), ("sources.e2e.url", "http://x"), ("sources.mini_e2e.references", 1),
-        ("recipes.embedded.prefix.lr", 0), ("pretrain.layers", 1),
+        ("method", "magic"), ("model", ""), ("sources.webnlg.url", "http://x"), ("sources.mini_e2e.references", 0),
+        ("recipes.embedded.mini-gpt2.prefix.lr", 0), ("pretrain.layers", 1), ("cut.source_tokens", 1), ("cut.target_tokens", "all"),
+        ("adapter.bottleneck", 0), ("adapter.layout", "pfeiffer"), ("train.lm_dropout", 0.1), ("denoise.masked", 0.9),
+        ("decode.min_new_tokens", -1), ("sources.dart.train", "other.json"),
     ],
 )  # fmt: skip
 def test_impossible_values_name_the_key(project, key, value):
     change(project, key, value)
     with pytest.raises(UserError) as error:
         params.load()
-    assert str(error.value).startswith(f"params.yaml: {key}: ") and "\n" not in str(error.value)
+    named = key.rpartition(".")[0] if key == "sources.dart.train" else key  # a check of the section
+    assert str(error.value).startswith(f"params.yaml: {named}: ") and "\n" not in str(error.value)
 
 
 def test_unknown_and_missing_keys(project):
@@ -100,7 +104,58 @@ def test_a_prefix_longer_than_the_positions(project):
     assert params.load().training.prefix_len == 411
 
 
-def test_a_recipe_without_the_value(project):
-    change(project, "recipes.embedded.prefix.lr", None)
-    with pytest.raises(UserError, match=r"train.lr is `recipe`, but recipes.embedded.prefix has no lr"):
+PUBLISHED = {  # Table 6: learning rate, epochs, batch size, prefix length
+    ("e2e", "prefix"): (8e-5, 5, 10, 5), ("webnlg", "prefix"): (5e-5, 5, 5, 5), ("dart", "prefix"): (5e-5, 10, 5, 10),
+    ("xsum", "prefix"): (5e-5, 30, 14, 100), ("e2e", "adapter"): (5e-5, 5, 5, None), ("webnlg", "adapter"): (5e-5, 5, 5, None),
+    ("dart", "adapter"): (5e-5, 5, 5, None), ("e2e", "adapter_small"): (8e-5, 10, 5, None),
+    ("webnlg", "adapter_small"): (5e-5, 10, 5, None), ("dart", "adapter_small"): (8e-5, 5, 5, None),
+    ("e2e", "finetune"): (5e-5, 5, 10, None), ("webnlg", "finetune"): (1e-5, 10, 6, None),
+    ("dart", "finetune"): (1e-5, 10, 6, None), ("e2e", "ft_top2"): (5e-5, 5, 10, None),
+    ("webnlg", "ft_top2"): (5e-5, 10, 9, None), ("dart", "ft_top2"): (5e-5, 5, 5, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("task", "method"), PUBLISHED)
+def test_table_6(project, task, method):
+    change(project, "task", task)
+    change(project, "method", method)
+    change(project, "model", "gpt2-medium")
+    training = params.load().training
+    found = (training.lr, training.epochs, training.batch_size, training.prefix_len)
+    assert found == PUBLISHED[task, method]
+    assert training.bottleneck == {"adapter": 224, "adapter_small": 6}.get(method)
+    change(project, "task", f"mini_{task}")
+    if task != "dart":
+        assert params.load().training == training, "a mini task takes what its original does"
+
+
+def test_decoding_of_xsum_and_of_tables(project):
+    change(project, "task", "xsum")
+    assert params.load().decoding == params.Decoding(512, 60, 6, 0.8, 10, 61)
+    change(project, "cut.source_tokens", "none")
+    change(project, "decode.beam", 2)
+    assert params.load().decoding == params.Decoding(None, 60, 2, 0.8, 10, 61)
+    change(project, "decode.max_new_tokens", 9)
+    with pytest.raises(UserError, match=r"decode\.min_new_tokens 10 is above decode\.max_new_tokens 9"):
+        params.load()
+    change(project, "task", "webnlg")
+    change(project, "decode.max_new_tokens", "recipe")
+    assert params.load().decoding == params.Decoding(None, None, 2, 1.0, 0, 100)
+
+
+def test_a_method_without_recipe(project):
+    change(project, "task", "xsum")
+    change(project, "model", "facebook/bart-large")
+    change(project, "method", "infix")
+    with pytest.raises(
+        UserError, match=r"^params.yaml: train.epochs is `recipe`, but recipes.published.xsum.infix gives none"
+    ):
         _ = params.load().training
+
+
+def test_a_recipe_without_a_value(project):
+    change(project, "recipes.embedded.mini-gpt2.prefix.prefix_len", None)
+    with pytest.raises(
+        UserError, match=r"prefix_len is `recipe`, but recipes.embedded.mini-gpt2.prefix gives none: set it"
+    ):
+        params.load()

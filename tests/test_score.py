@@ -12,8 +12,9 @@ from stages.files import write_jsonl
 
 ROOT = Path(__file__).parents[1]
 ROWS = [
-    {"source": "name : Ada", "name": "Ada", "hypothesis": "Ada is a pub.", "references": ["Ada is a cosy pub.", "Ada, pub."]},
-    {"source": "name : Bo", "name": "Bo", "hypothesis": "A pub it is.", "references": ["Bo is a pub."]},
+    {"source": "name : Ada", "group": None, "name": "Ada", "hypothesis": "Ada is a pub.", 
+     "references": ["Ada is a cosy pub.", "Ada, pub."]},
+    {"source": "name : Bo", "group": None, "name": "Bo", "hypothesis": "A pub it is.", "references": ["Bo is a pub."]},
 ]  # fmt: skip
 
 
@@ -31,10 +32,26 @@ def test_null_has_a_reason(project, named):
     done = run(project, "stages.score")
     assert (done.returncode, done.stdout) == (0, "")
     scores = json.loads((project / "metrics/scores.json").read_text())
-    missing = ["METEOR", "ROUGE_L", "CIDEr"] + ([] if named else ["name_exact"])
-    assert list(scores) == ["BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr", "name_exact", "reasons"]
+    missing = ["METEOR", "ROUGE_L", "CIDEr"]
+    assert list(scores) == ["BLEU", "NIST", *missing, *["name_exact"] * named, "reasons"]
     assert [name for name, value in scores.items() if value is None] == missing == list(scores["reasons"])
-    assert 0 < scores["BLEU"] < 1 and scores["name_exact"] == (0.5 if named else None)
+    assert 0 < scores["BLEU"] < 1 and scores.get("name_exact") == (0.5 if named else None)
     assert "METEOR is null: needs Java" in done.stderr and done.stderr.count("\n") == len(missing)
     shown = run(project, "stages.summary")
     assert shown.returncode == 0 and "METEOR      null: needs Java" in shown.stdout
+
+
+def test_groups_stand_beside_all(project):
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("task: mini_e2e ", "task: webnlg "))
+    groups = ("seen", "unseen")
+    write_jsonl(
+        project / "data/run/predictions.jsonl",
+        [row | {"group": group, "name": None} for row, group in zip(ROWS, groups, strict=True)],
+    )
+    assert run(project, "stages.score").returncode == 0
+    scores = json.loads((project / "metrics/scores.json").read_text())
+    assert list(scores)[:7] == ["BLEU", "hyp_len", "ref_len", "METEOR", "TER", "TER_edits", "TER_ref_words"]
+    assert (scores["hyp_len"], scores["hyp_len_seen"], scores["hyp_len_unseen"]) == (10, 5, 5)
+    assert scores["TER_edits_seen"] + scores["TER_edits_unseen"] == scores["TER_edits"]
+    assert set(scores["reasons"]) == {"METEOR", "METEOR_seen", "METEOR_unseen"}

@@ -1,17 +1,16 @@
-"""Beam search with a prefix, equal token for token to transformers' `generate` (early_stopping False).
+"""Beam search, equal token for token to transformers' `generate` (early_stopping False).
 
-The prompt is encoded once per sentence, then its cache is spread over the beams. Sentences are sorted
-by length into batches, and a sentence leaves its batch as soon as no beam can beat what it has.
+The source is read once per sentence, then what the model remembers is spread over the beams. Sentences are
+sorted by length into batches, and a sentence leaves its batch as soon as no beam can beat what it has.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from transformers import DynamicCache
 
-from stages.engine.model import FrozenLM
-from stages.methods.cache import prefix_cache
+from stages.engine.model import LM
+from stages.engine.steering import Steering
 
 _NEVER = -1e9  # what `generate` uses for impossible scores
 
@@ -25,6 +24,7 @@ class Search:
     max_new_tokens: int
     end: int
     banned: tuple[int, ...] = ()
+    min_new_tokens: int = 0
 
 
 def batches_by_length(prompts: list[list[int]], batch_size: int) -> list[list[int]]:
@@ -42,36 +42,24 @@ class _State:
     scores: torch.Tensor  # log-probabilities of the running beams
     finished: torch.Tensor  # [sentences, beam, max_new_tokens] padded with `end`
     finished_scores: torch.Tensor
-    mask: torch.Tensor  # [sentences, beam, cached]
-    next_position: torch.Tensor  # [sentences, beam]
 
     def keep(self, still: torch.Tensor) -> None:
         """Let the sentences leave that are not `still` [sentences] searched."""
         self.numbers = [number for number, go in zip(self.numbers, still.tolist(), strict=True) if go]
-        for name in ("tokens", "scores", "finished", "finished_scores", "mask", "next_position"):
+        for name in ("tokens", "scores", "finished", "finished_scores"):
             setattr(self, name, getattr(self, name)[still])
 
 
-def _encode(lm: FrozenLM, prefix: torch.Tensor, runs: list[int], prompts: list[list[int]]) -> tuple:
-    """Run the left-padded prompts once: cache, mask [rows, cached], next positions [rows], log-probabilities [rows, vocabulary]."""
-    longest, length = max(map(len, prompts)), prefix.shape[4]
-    ids = torch.tensor([[lm.end] * (longest - len(p)) + p for p in prompts], device=lm.device)
-    real = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=lm.device)
-    mask = torch.cat([real.new_ones(len(prompts), length), real], dim=1)
-    positions = (length + real.cumsum(1) - 1).clamp(min=length)
-    cache = prefix_cache(prefix, torch.tensor(runs, device=lm.device))
-    hidden = lm.hidden(ids, mask, positions, cache)
-    return cache, mask, positions[:, -1] + 1, lm.logits(hidden[:, -1]).float().log_softmax(-1)
-
-
 def _advance(search: Search, state: _State, log_probs: torch.Tensor) -> torch.Tensor:
-    """Choose the next token of every beam; returns the row of the cache [sentences, beam] each one continues.
+    """Choose the next token of every beam; returns the row [sentences, beam] that each one continues.
 
     `log_probs` is [sentences, beam, vocabulary]. Beams that end, or reach the longest length, move to
     `finished` if they are among the best `beam` candidates.
     """
     sentences, beam, vocabulary = log_probs.shape
     log_probs[..., list(search.banned)] = -torch.inf
+    if state.tokens.shape[2] < search.min_new_tokens:
+        log_probs[..., search.end] = -torch.inf
     total = (log_probs + state.scores[..., None]).flatten(1)
     scores, flat = total.topk(2 * beam)  # [sentences, 2 * beam]: enough to go on if the best `beam` of them end
     parents, next_tokens = flat // vocabulary, flat % vocabulary
@@ -100,21 +88,13 @@ def _open(search: Search, state: _State) -> torch.Tensor:
     return possible > state.finished_scores.min(1).values
 
 
-def _reorder(cache: DynamicCache, rows: torch.Tensor) -> None:
-    for layer in cache.layers:
-        layer.keys, layer.values = layer.keys.index_select(0, rows), layer.values.index_select(0, rows)
-
-
 @torch.inference_mode()
 def search_batch(
-    lm: FrozenLM, prefix: torch.Tensor, runs: list[int], prompts: list[list[int]], search: Search
+    lm: LM, steering: Steering, runs: list[int], sources: list[list[int]], search: Search
 ) -> list[list[int]]:
-    """The best hypothesis of each prompt, as ids without the end token.
-
-    `prefix` is [runs, layers, 2, kv_heads, len, head_dim]; prompt `i` is decoded with the prefix of run `runs[i]`.
-    """
-    beam, count = search.beam, len(prompts)
-    cache, mask, next_position, log_probs = _encode(lm, prefix, runs, prompts)
+    """The best hypothesis of each source, as ids without the end token; source `i` is read with run `runs[i]`."""
+    beam, count = search.beam, len(sources)
+    continuation, hidden = lm.open(sources, steering, torch.tensor(runs, device=lm.device))
     rows = torch.arange(count, device=lm.device).repeat_interleave(beam)
     scores = torch.zeros(count, beam, device=lm.device)
     scores[:, 1:] = _NEVER  # all beams are equal at first: only one may speak
@@ -124,12 +104,10 @@ def search_batch(
         scores=scores,
         finished=torch.full((count, beam, search.max_new_tokens), search.end, device=lm.device),
         finished_scores=torch.full((count, beam), _NEVER, device=lm.device),
-        mask=mask[rows].view(count, beam, -1),
-        next_position=next_position[rows].view(count, beam),
     )
-    log_probs = log_probs[rows].view(count, beam, -1)
-    _reorder(cache, rows)
-    results: list[list[int]] = [[] for _ in prompts]
+    continuation.select(rows)
+    log_probs = lm.logits(hidden).float().log_softmax(-1)[rows].view(count, beam, -1)
+    results: list[list[int]] = [[] for _ in sources]
     while True:
         rows = _advance(search, state, log_probs)
         still = _open(search, state)
@@ -141,26 +119,23 @@ def search_batch(
         if not still.all():
             state.keep(still)
             rows = rows[still]
-        _reorder(cache, rows.flatten())
-        state.mask = torch.nn.functional.pad(state.mask, (0, 1), value=1)
-        ids = state.tokens[..., -1].reshape(-1, 1)
-        hidden = lm.hidden(ids, state.mask.flatten(0, 1), state.next_position.view(-1, 1), cache)
-        state.next_position = state.next_position + 1
-        log_probs = lm.logits(hidden[:, -1]).float().log_softmax(-1).view(len(state.numbers), beam, -1)
+        continuation.select(rows.flatten())
+        hidden = continuation.step(state.tokens[..., -1].flatten())
+        log_probs = lm.logits(hidden).float().log_softmax(-1).view(len(state.numbers), beam, -1)
 
 
 def beam_search(
-    lm: FrozenLM,
-    prefix: torch.Tensor,
-    prompts: list[list[int]],
+    lm: LM,
+    steering: Steering,
+    sources: list[list[int]],
     search: Search,
     batch_size: int,
     skip: set[int] = frozenset(),
 ) -> Iterator[tuple[list[int], list[list[int]]]]:
-    """Decode all prompts with the prefix of run 0; yields a batch's indices and hypotheses as they are done.
+    """Decode all sources with run 0; yields a batch's indices and hypotheses as they are done.
 
     Batches that hold an index of `skip` (done before an interruption) are left out whole.
     """
-    for indices in batches_by_length(prompts, batch_size):
+    for indices in batches_by_length(sources, batch_size):
         if not skip.intersection(indices):
-            yield indices, search_batch(lm, prefix, [0] * len(indices), [prompts[i] for i in indices], search)
+            yield indices, search_batch(lm, steering, [0] * len(indices), [sources[i] for i in indices], search)

@@ -1,69 +1,66 @@
-"""The frozen language model: any decoder-only transformers model, and what a method needs to know of it."""
+"""A language model as methods, training and decoding see it; what its two families share.
+
+The families are in `decoder_only.py` and `encoder_decoder.py`; `load.py` opens either.
+"""
 
 import hashlib
-import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 import torch
-from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    DynamicCache,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from stages.engine.batches import Batch
+from stages.engine.steering import Steering
 from stages.errors import UserError
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a cache of the model looks like: `[batch, kv_heads, length, head_dim]` per layer, for keys and for values."""
+    """Keys (and values) of one text: `[layers, kv_heads, length, head_dim]`."""
 
     layers: int
     kv_heads: int
     head_dim: int
 
 
-@dataclass(frozen=True)
-class FrozenLM:
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    name: str
-    shape: Shape
-    positions: int | None  # None: no limit known
+class Continuation(ABC):
+    """Texts under way: what the model remembers of each row of a batch that is being decoded."""
+
+    @abstractmethod
+    def step(self, ids: torch.Tensor) -> torch.Tensor:
+        """Read one more token of each row, `ids` [rows]; returns hidden states [rows, width]."""
+
+    @abstractmethod
+    def select(self, rows: torch.Tensor) -> None:
+        """Go on with these rows, in this order; a row may be taken many times or never.
+
+        Where the number of rows stays, each new row must continue one that read the same source.
+        """
+
+
+class LM(ABC):
+    """A transformers model with its tokenizer. Unless a method moves them, its weights are frozen."""
+
+    family: ClassVar[str]
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
+        self.model, self.tokenizer, self.name = model, tokenizer, name
+        self.config = model.config.get_text_config(decoder=True)
+        self.positions: int | None = getattr(self.config, "max_position_embeddings", None)  # None: no limit known
+        self.width: int = model.get_input_embeddings().embedding_dim
+        self.shapes: Mapping[str, Shape] = self.find_shapes()
 
     @property
     def device(self) -> torch.device:
         return self.model.device
 
     @property
-    def separator(self) -> int:
-        """Id between source and target: beginning of text, for GPT-2 the same as its end (authors' language_modeling.py)."""
-        bos = self.tokenizer.bos_token_id
-        return self.end if bos is None else bos
-
-    @property
     def end(self) -> int:
+        """Id that ends every target."""
         return self.tokenizer.eos_token_id
-
-    def hidden(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: DynamicCache
-    ) -> torch.Tensor:
-        """Last hidden states [batch, length, width] of `ids` behind what the cache holds, which grows by them.
-
-        `ids` and `positions` are [batch, length]; `mask` is [batch, cached + length], 0 for padding.
-        """
-        return self.model.base_model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
-        ).last_hidden_state
-
-    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Vocabulary logits [..., vocabulary] of hidden states [..., width]: pay for the positions that count only."""
-        return self.model.get_output_embeddings()(hidden)
 
     def fingerprint(self) -> str:
         """A short hash of the weights: some numbers of each tensor, so that it takes no time and a tuned model differs."""
@@ -74,55 +71,70 @@ class FrozenLM:
             digest.update(name.encode() + sample.numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def words(self, text: str, length: int) -> list[int]:
+        """Ids of some words, repeated up to `length` tokens. Raises UserError if there are none."""
+        ids = self.tokenizer(" " + text.strip(), add_special_tokens=False)["input_ids"]
+        if not ids:
+            raise UserError(f"params.yaml: prefix.init_words: {text!r} has no tokens in the vocabulary of {self.name}")
+        return (ids * length)[:length]
 
-def shape_of(config) -> Shape:
-    """The cache's shape from a transformers config (grouped-query models have fewer key-value heads)."""
-    config = config.get_text_config(decoder=True)
-    heads = config.num_attention_heads
-    return Shape(
-        layers=config.num_hidden_layers,
-        kv_heads=getattr(config, "num_key_value_heads", None) or heads,
-        head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
-    )
+    def embed(self, ids: list[int]) -> torch.Tensor:
+        """Input vectors [length, width] of tokens."""
+        return self.model.get_input_embeddings()(torch.tensor(ids, device=self.device)).detach()
+
+    @abstractmethod
+    def find_shapes(self) -> Mapping[str, Shape]:
+        """Shapes of keys and values by the places that a prefix can have."""
+
+    @abstractmethod
+    def blocks(self) -> list[torch.nn.Module]:
+        """The transformer blocks, the encoder's first."""
+
+    @abstractmethod
+    def source_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
+        """Sources as the model reads them, cut at `most` tokens."""
+
+    @abstractmethod
+    def target_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
+        """Targets as the model writes them, cut at `most` tokens, with the end token."""
+
+    @abstractmethod
+    def check_room(self, source: int, target: int, length: int) -> None:
+        """Raises UserError if a source and a target of so many tokens do not fit beside `length` of prefix or infix."""
+
+    @abstractmethod
+    def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
+        """Keys and values that the model computes for a text, `[layers, 2, kv_heads, len, head_dim]` by place."""
+
+    @abstractmethod
+    def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
+        """Hidden states [tokens, width] from which the tokens of all targets are predicted, row after row."""
+
+    @abstractmethod
+    def open(
+        self, sources: list[list[int]], steering: Steering, runs: torch.Tensor
+    ) -> tuple[Continuation, torch.Tensor]:
+        """Read the sources, each with the steering of its run; returns hidden states [rows, width] for the first token."""
+
+    @abstractmethod
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Vocabulary logits [..., vocabulary] of hidden states [..., width]: pay for the positions that count only."""
 
 
-def _check_logits(lm: FrozenLM) -> None:
-    """Refuse a model whose logits are more than the output matrix times the hidden states (a soft cap, a scale)."""
-    ids = torch.tensor([[lm.separator, lm.end]], device=lm.device)
-    with torch.inference_mode():
-        plain = lm.logits(lm.model.base_model(input_ids=ids).last_hidden_state)
-        if not torch.allclose(plain, lm.model(input_ids=ids).logits, atol=1e-3, rtol=1e-3):
-            raise UserError(f"model {lm.name} changes its logits behind the output matrix, which is not supported")
+def padded(rows: list[list[int]], device: torch.device, left: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask (1 for tokens), both [rows, longest]; padding is 0 and stands right of the tokens, or `left`."""
+    longest = max(map(len, rows))
+    ids, mask = torch.zeros(2, len(rows), longest, dtype=torch.long)
+    for row, tokens in enumerate(rows):
+        part = slice(longest - len(tokens), longest) if left else slice(0, len(tokens))
+        ids[row, part] = torch.tensor(tokens, dtype=torch.long)
+        mask[row, part] = 1
+    return ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
 
 
-def load(directory: str, name: str, revision: str) -> FrozenLM:
-    """Load a model by directory or Hugging Face id, frozen, in eval mode (no dropout: authors' trainer), in fp32.
-
-    Uses the GPU where there is one. Raises UserError for what is no model, has no weights, is not
-    decoder-only, or cannot be had without the network.
-    """
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    local = Path(directory).is_dir()
-    try:
-        config = AutoConfig.from_pretrained(directory, revision=revision)
-        if config.is_encoder_decoder:
-            raise UserError(f"model {name} is an encoder-decoder model; method prefix is for decoder-only models")
-        tokenizer = AutoTokenizer.from_pretrained(directory, revision=revision)
-        model = AutoModelForCausalLM.from_pretrained(
-            directory, revision=revision, dtype=torch.float32, use_safetensors=True
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        first = str(error).strip().splitlines()[0]
-        where = (
-            f"directory {directory} holds no usable model"
-            if local
-            else f"model {name}: no such directory, and not to be had from the Hugging Face hub"
-        )
-        raise UserError(f"{where} ({first})") from error
-    if tokenizer.eos_token_id is None:
-        raise UserError(f"the tokenizer of model {name} has no end-of-text token, which ends every target")
-    model.requires_grad_(False).eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    text = config.get_text_config(decoder=True)
-    lm = FrozenLM(model, tokenizer, name, shape_of(config), getattr(text, "max_position_embeddings", None))
-    _check_logits(lm)
-    return lm
+def outermost_lists(module: torch.nn.Module) -> list[torch.nn.Module]:
+    """The elements of the outermost module lists: the transformer blocks of any transformers model."""
+    found: list[torch.nn.Module] = []
+    for child in module.children():
+        found += list(child) if isinstance(child, torch.nn.ModuleList) else outermost_lists(child)
+    return found

@@ -1,7 +1,7 @@
-"""The training loop: a frozen model, prefixes of one or more runs, one batch for all of them (section 4.2).
+"""The training loop: a model, runs of one method, one batch for all of them (section 4.2).
 
 Each run has its own loss, gradient norm and order of examples; AdamW works element by element. What a
-run becomes therefore does not depend on the runs it trains with.
+run becomes therefore does not depend on the runs it trains with (unless the model's own dropout is at work).
 """
 
 import math
@@ -12,13 +12,14 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from stages.engine.batches import IGNORED, Batch, Example, Order, collate
+from stages.engine.batches import Batch, Example, Order
 from stages.engine.checkpoint import Checkpoint
-from stages.engine.model import FrozenLM
+from stages.engine.model import LM
+from stages.engine.steering import Steering
 from stages.errors import UserError
-from stages.methods.cache import prefix_cache
-from stages.methods.prefix import Prefix
-from stages.params import Train, Training
+from stages.methods.method import Method
+from stages.params import Training
+from stages.sections import Train
 
 CHECKPOINT_SECONDS = 60
 CURVE_POINTS = 50
@@ -33,36 +34,35 @@ class Point:
     lr: float
 
 
-def target_losses(lm: FrozenLM, prefix: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of the cross-entropies of each row's target tokens and their number, both [batch].
-
-    `prefix` is [runs, layers, 2, kv_heads, len, head_dim]; the text's positions start behind it.
-    """
-    length = prefix.shape[4]
-    mask = torch.cat([batch.mask.new_ones(len(batch.ids), length), batch.mask], dim=1)
-    positions = length + torch.arange(batch.ids.shape[1], device=batch.ids.device).expand_as(batch.ids)
-    hidden = lm.hidden(batch.ids, mask, positions, prefix_cache(prefix, batch.runs))
-    counted = batch.labels != IGNORED
+def target_losses(lm: LM, steering: Steering, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum of the cross-entropies of each row's target tokens and their number, both [batch]."""
     # Only target positions meet the output matrix.
-    losses = F.cross_entropy(lm.logits(hidden[counted]).float(), batch.labels[counted], reduction="none")
-    rows = counted.nonzero()[:, 0]
-    return losses.new_zeros(len(batch.ids)).index_add(0, rows, losses), counted.sum(1)
+    logits = lm.logits(lm.target_hidden(batch, steering)).float()
+    losses = F.cross_entropy(logits, batch.labels, reduction="none")
+    empty = losses.new_zeros(len(batch.examples))
+    return empty.index_add(0, batch.rows, losses), empty.index_add(0, batch.rows, torch.ones_like(losses))
 
 
 def run_losses(sums: torch.Tensor, counts: torch.Tensor, batch: Batch, runs: int, kind: str) -> torch.Tensor:
     """The loss of each run, [runs]: per sequence the sum, then the mean; or the mean over target tokens."""
     size = counts if kind == "token_mean" else torch.ones_like(counts)
     per_run = sums.new_zeros(runs)
-    return per_run.index_add(0, batch.runs, sums) / per_run.index_add(0, batch.runs, size.to(sums))
+    return per_run.index_add(0, batch.runs, sums) / per_run.index_add(0, batch.runs, size)
 
 
 @torch.no_grad()
-def clip_each_run(parameters: list[torch.nn.Parameter], norm: float) -> None:
-    """Scale each run's gradient to at most `norm`, as clip_grad_norm_ does for one run."""
-    total = sum(p.grad.flatten(1).square().sum(1) for p in parameters).sqrt()  # [runs]
+def clip_each_run(parameters: list[torch.nn.Parameter], norm: float, runs: int) -> None:
+    """Scale each run's gradient to at most `norm`, as clip_grad_norm_ does for one run.
+
+    With several runs, they are the first dimension of each parameter.
+    """
+    gradients = [p.grad.view(runs, -1) if p.grad.is_contiguous() else p.grad.reshape(runs, -1)
+                 for p in parameters if p.grad is not None]  # fmt: skip
+    total = sum(gradient.square().sum(1) for gradient in gradients).sqrt()  # [runs]
     scale = (norm / (total + 1e-6)).clamp(max=1.0)
     for p in parameters:
-        p.grad.mul_(scale.view(-1, *[1] * (p.ndim - 1)))
+        if p.grad is not None:
+            p.grad.mul_(scale.view(-1, *[1] * (p.ndim - 1)))
 
 
 def steps_of(training: Training, examples: int) -> int:
@@ -79,27 +79,28 @@ def lr_factor(step: int, warmup: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def dev_loss(lm: FrozenLM, prefix: torch.Tensor, examples: list[Example], batch_size: int) -> torch.Tensor:
+def dev_loss(lm: LM, steering: Steering, runs: int, examples: list[Example], batch_size: int) -> torch.Tensor:
     """Loss per target token of each run on the same examples, [runs]."""
-    sums = counts = 0
-    ordered = sorted(examples, key=lambda example: len(example.ids))
+    sums, counts = torch.zeros(2, runs, device=lm.device)
+    ordered = sorted(examples, key=lambda example: len(example.source) + len(example.target))
     for start in range(0, len(ordered), batch_size):
         part = ordered[start : start + batch_size]
-        for run in range(len(prefix)):
-            total, count = target_losses(lm, prefix[run : run + 1], collate(part, [0] * len(part), lm.device))
-            one = F.one_hot(torch.tensor(run, device=total.device), len(prefix))
-            sums, counts = sums + one * total.sum(), counts + one * count.sum()
+        batch = Batch.of(part, [0] * len(part), lm.device)
+        for run in range(runs):
+            total, count = target_losses(lm, steering.of(run), batch)
+            sums[run] += total.sum()
+            counts[run] += count.sum()
     return sums / counts
 
 
 class History:
-    """What a training has seen: the curve, and for each run the prefix with its lowest dev loss."""
+    """What a training has seen: the curve, and what each run stored at its lowest dev loss."""
 
-    def __init__(self, prefix: torch.Tensor):
+    def __init__(self, runs: int, device: torch.device):
         self.points: list[Point] = []
-        self.since = torch.zeros(2, device=prefix.device)  # loss and target tokens since the last point
-        self.best = torch.zeros_like(prefix)
-        self.best_loss = torch.full((len(prefix),), torch.inf, device=prefix.device)
+        self.since = torch.zeros(2, device=device)  # loss and target tokens since the last point
+        self.best: dict[str, torch.Tensor] = {}
+        self.best_loss = torch.full((runs,), torch.inf, device=device)
 
     def add_point(self, step: int, lr: float) -> None:
         """Raises UserError if the loss is no number any more."""
@@ -109,52 +110,57 @@ class History:
         self.points.append(Point(step, loss, lr))
         self.since.zero_()
 
-    def compare(self, prefix: torch.Tensor, loss: torch.Tensor) -> None:
+    def compare(self, stored: dict[str, torch.Tensor], loss: torch.Tensor) -> None:
         better = loss < self.best_loss
         self.best_loss = torch.where(better, loss, self.best_loss)
-        self.best[better] = prefix[better]
+        for name, tensor in stored.items():
+            self.best.setdefault(name, torch.zeros_like(tensor))[better] = tensor[better]
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """All of it, for a checkpoint."""
         points = torch.tensor([astuple(point) for point in self.points], dtype=torch.float64).view(-1, 3)
-        return {"points": points, "since": self.since, "best": self.best, "best_loss": self.best_loss}
+        best = {f"best/{name}": tensor for name, tensor in self.best.items()}
+        return {"points": points, "since": self.since, "best_loss": self.best_loss, **best}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        device = self.since.device
         self.points = [Point(int(step), loss, lr) for step, loss, lr in tensors["points"].tolist()]
-        self.since, self.best, self.best_loss = (
-            tensors[name].to(self.since.device) for name in ("since", "best", "best_loss")
-        )
+        self.since, self.best_loss = (tensors[name].to(device) for name in ("since", "best_loss"))
+        self.best = {name[5:]: tensor.to(device) for name, tensor in tensors.items() if name.startswith("best/")}
 
 
 def train(
-    lm: FrozenLM,
-    method: Prefix,
+    lm: LM,
+    method: Method,
     examples: list[list[Example]],
     dev: list[Example],
     training: Training,
     options: Train,
     checkpoint: Checkpoint,
-) -> tuple[torch.Tensor, list[Point]]:
-    """Train the runs of `method`, run `i` on `examples[i]`; return their prefixes and the curve.
+) -> tuple[dict[str, torch.Tensor], list[Point]]:
+    """Train the runs of `method`, run `i` on `examples[i]`; return what they store, [runs, ...], and the curve.
 
-    Resumes from `checkpoint` if it exists and removes it at the end. The prefixes are
-    `[runs, layers, 2, kv_heads, len, head_dim]`, without gradient. Raises UserError if the loss diverges.
+    Resumes from `checkpoint` if it exists and removes it at the end. Raises UserError if the loss diverges.
     """
-    parameters = list(method.parameters())
+    parameters, runs = method.trained(), len(method.seeds)
     orders = [Order(part, training.batch_size, seed) for part, seed in zip(examples, method.seeds, strict=True)]
     steps = steps_of(training, len(examples[0]))
     optimizer = torch.optim.AdamW(parameters, lr=training.lr, weight_decay=options.weight_decay)
-    history = History(method().detach())
+    history = History(runs, lm.device)
     first = checkpoint.restore(method, [optimizer])
     if first:
         history.restore(checkpoint.more())
     saved = time.monotonic()
     for step in tqdm(range(first, steps), initial=first, total=steps, desc="train", disable=None):
         chosen = [(run, i) for run, order in enumerate(orders) for i in order.at(step)]
-        batch = collate([examples[run][i] for run, i in chosen], [run for run, _ in chosen], lm.device)
+        batch = Batch.of([examples[run][i] for run, i in chosen], [run for run, _ in chosen], lm.device)
+        if training.lm_dropout:
+            lm.model.train()
+            torch.manual_seed(method.seeds[0] * 1_000_003 + step)  # a resumed training drops what this one does
         sums, counts = target_losses(lm, method(step), batch)
-        run_losses(sums, counts, batch, len(examples), options.loss).sum().backward()
-        clip_each_run(parameters, options.clip_norm)
+        lm.model.eval()
+        run_losses(sums, counts, batch, runs, training.loss).sum().backward()
+        clip_each_run(parameters, options.clip_norm, runs)
         lr = optimizer.param_groups[0]["lr"] = training.lr * lr_factor(step, training.warmup_steps, steps)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -163,10 +169,10 @@ def train(
         if done % max(1, steps // CURVE_POINTS) == 0 or last:
             history.add_point(done, lr)
         if options.eval_every and (done % options.eval_every == 0 or last):
-            prefix = method().detach()
-            history.compare(prefix, dev_loss(lm, prefix, dev, training.batch_size))
+            with torch.no_grad():
+                history.compare(method.stored(), dev_loss(lm, method(), runs, dev, training.batch_size))
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             checkpoint.save(method, [optimizer], done, history.tensors())
             saved = time.monotonic()
     checkpoint.remove()
-    return history.best if options.eval_every else method().detach(), history.points
+    return history.best if options.eval_every else method.stored(), history.points

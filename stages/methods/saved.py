@@ -1,4 +1,4 @@
-"""A trained prefix on disk: `prefix.safetensors` and a `config.json` that says what it belongs to."""
+"""A trained run on disk: `<method>.safetensors` and a `config.json` that says what it belongs to."""
 
 import json
 from dataclasses import asdict
@@ -8,46 +8,55 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from stages.engine.model import FrozenLM
+from stages.engine.model import LM
+from stages.engine.steering import Steering
 from stages.engine.tensors import write_tensors
 from stages.errors import UserError
 from stages.files import read_text, replacing
+from stages.methods import METHODS, module_of
 
-WEIGHTS, CONFIG = "prefix.safetensors", "config.json"
+CONFIG = "config.json"
 
 
-def save(out: Path, prefix: torch.Tensor, lm: FrozenLM, method: str, training: dict) -> None:
-    """Write the prefix `[runs, layers, 2, kv_heads, len, head_dim]`, all of it or nothing."""
-    config = {
-        "method": method,
-        "base_model": lm.name,
-        "base_model_fingerprint": lm.fingerprint(),
-        "shape": asdict(lm.shape),
-        "runs": len(prefix),
-        "prefix_len": prefix.shape[4],
-        "training": training,
-    }
+def belonging(lm: LM) -> dict:
+    """What tells the model a run was trained on from others. Of the weights as they are now: ask before a training."""
+    shapes = {place: asdict(shape) for place, shape in lm.shapes.items()}
+    return {"base_model": lm.name, "base_model_fingerprint": lm.fingerprint(), "shapes": shapes}
+
+
+def save(out: Path, method: str, stored: dict[str, torch.Tensor], belongs: dict, training: dict) -> None:
+    """Write what `Method.stored` gives, all of it or nothing; `belongs` is of `belonging`."""
+    sizes = {name: list(tensor.shape) for name, tensor in stored.items()}
     with replacing(out) as directory:
         directory.mkdir()
-        write_tensors(directory / WEIGHTS, {"prefix": prefix})
+        write_tensors(directory / f"{method}.safetensors", stored)
+        config = {"method": method, **belongs, "training": training, "tensors": sizes}
         (directory / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def load(directory: Path, lm: FrozenLM) -> torch.Tensor:
-    """Read a prefix for `lm`. Raises UserError that says in one line what does not fit."""
+def load(directory: Path, lm: LM) -> Steering:
+    """Put a saved run into effect on `lm`. Raises UserError that says in one line what does not fit."""
+    expected = belonging(lm)
     try:
         config = json.loads(read_text(directory / CONFIG))
-        prefix = load_file(directory / WEIGHTS)["prefix"]
-        expected = {"base_model": lm.name, "shape": asdict(lm.shape), "base_model_fingerprint": lm.fingerprint()}
-        differing = [key for key in expected if config[key] != expected[key]]
-        size = (config["runs"], lm.shape.layers, 2, lm.shape.kv_heads, config["prefix_len"], lm.shape.head_dim)
+        differing = [key for key, value in expected.items() if config[key] != value]
+        method, sizes = config["method"], config["tensors"]
+        stored = load_file(directory / f"{method}.safetensors")
+        if method not in METHODS:
+            raise KeyError(method)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise UserError(f"{directory} holds no saved prefix ({error})") from error
+        raise UserError(f"{directory} holds no trained run ({error})") from error
     if differing:
         key = differing[0]
         raise UserError(
-            f"{directory} is a prefix of another model: its {key} is {config[key]}, that of {lm.name} is {expected[key]}"
+            f"{directory} is of another model: its {key} is {config[key]}, that of {lm.name} is {expected[key]}"
         )
-    if prefix.shape != size:
-        raise UserError(f"{directory}: {WEIGHTS} has shape {list(prefix.shape)}, {CONFIG} says {list(size)}")
-    return prefix.to(lm.device)
+    found = {name: list(tensor.shape) for name, tensor in stored.items()}
+    if found != sizes:
+        raise UserError(f"{directory}: {method}.safetensors holds {found}, {CONFIG} says {sizes}")
+    return module_of(method, lm).apply(lm, {name: tensor.to(lm.device) for name, tensor in stored.items()})
+
+
+def weights_of(directory: Path) -> Path:
+    """The file of the tensors, whose content tells one trained run from another."""
+    return directory / f"{json.loads(read_text(directory / CONFIG))['method']}.safetensors"

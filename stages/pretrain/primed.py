@@ -18,15 +18,22 @@ _POSITION_AMPLITUDE, _SLOW_AMPLITUDE, _EMBEDDING_STD = 0.1, 0.03, 0.06
 _LOOK_BACK, _NOTE, _MATCH, _COPY = 2.0, 0.1, 2.5, 1.0
 
 
-def _orthogonal(width: int, reserved: int, columns: int, generator: torch.Generator) -> torch.Tensor:
+def orthogonal(width: int, reserved: int, columns: int, generator: torch.Generator) -> torch.Tensor:
     """Orthonormal columns [width, columns] that leave the first `reserved` dimensions alone."""
     basis, _ = torch.linalg.qr(torch.randn(width - reserved, columns, generator=generator))
     return torch.cat([torch.zeros(reserved, columns), basis])
 
 
-def _sinusoids(positions: int, frequencies: torch.Tensor) -> torch.Tensor:
+def sinusoids(positions: int, frequencies: torch.Tensor) -> torch.Tensor:
     angles = torch.arange(positions)[:, None] * frequencies[None, :]
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)  # [positions, 2 * frequencies]
+
+
+def previous_position(frequencies: torch.Tensor) -> torch.Tensor:
+    """The rotation that turns (sin ft, cos ft) into (sin f(t-1), cos f(t-1)), for all frequencies side by side."""
+    return torch.block_diag(
+        *(torch.tensor([[math.cos(f), math.sin(f)], [-math.sin(f), math.cos(f)]]) for f in frequencies.tolist())
+    )
 
 
 @torch.no_grad()
@@ -39,16 +46,13 @@ def prime(model: GPT2LMHeadModel, seed: int) -> None:
     fast = torch.linspace(0.15, 3.0, head // 2)
     slow = torch.exp(torch.linspace(0.0, -math.log(10_000), (width - head) // 2))
     positions = model.config.n_positions
-    transformer.wpe.weight.copy_(torch.cat([_POSITION_AMPLITUDE * _sinusoids(positions, fast),
-                                            _SLOW_AMPLITUDE * _sinusoids(positions, slow)], dim=1))  # fmt: skip
+    transformer.wpe.weight.copy_(torch.cat([_POSITION_AMPLITUDE * sinusoids(positions, fast),
+                                            _SLOW_AMPLITUDE * sinusoids(positions, slow)], dim=1))  # fmt: skip
     transformer.wte.weight.normal_(0.0, _EMBEDDING_STD, generator=generator)
     transformer.wte.weight[:, :head] *= 0.1  # these dimensions belong to the position
 
-    read, write = (_orthogonal(width, head, head, generator) for _ in range(2))
-    # Turns (sin ft, cos ft) into (sin f(t-1), cos f(t-1)).
-    turn = torch.block_diag(
-        *(torch.tensor([[math.cos(f), math.sin(f)], [-math.sin(f), math.cos(f)]]) for f in fast.tolist())
-    )
+    read, write = (orthogonal(width, head, head, generator) for _ in range(2))
+    turn = previous_position(fast)
     here = torch.cat([torch.eye(head), torch.zeros(width - head, head)])  # [width, head]
 
     def set_head(layer: int, index: int, *, query, key, value, output) -> None:
@@ -60,5 +64,5 @@ def prime(model: GPT2LMHeadModel, seed: int) -> None:
 
     set_head(0, 0, query=_LOOK_BACK * here @ turn, key=_LOOK_BACK * here, value=read, output=_NOTE * write)
     for index in (0, 1):
-        copy = _orthogonal(width, head, head, generator)
+        copy = orthogonal(width, head, head, generator)
         set_head(1, index, query=_MATCH * read, key=_MATCH * write, value=copy, output=_COPY * copy)

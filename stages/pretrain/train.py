@@ -1,16 +1,14 @@
 """Stage: pretrain mini-gpt2 on the corpus, from primed weights; resumes where it was interrupted.
 
-Muon moves the matrices, AdamW the rest. The result is rounded to 16 bits and saved as a transformers
+The result is rounded to 16 bits and saved as a transformers
 directory, data/pretrain/mini-gpt2, with its losses by kind of document in metrics/pretrain.json.
 """
 
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional as F
-from tqdm import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from stages import params
@@ -18,11 +16,12 @@ from stages.engine.checkpoint import Checkpoint
 from stages.engine.determinism import settle
 from stages.errors import entry_point
 from stages.files import replacing, write_json
+from stages.pretrain import loop
 from stages.pretrain.corpus import OUT as CORPUS
+from stages.pretrain.loop import Optimizers
 from stages.pretrain.primed import prime
 
 OUT = Path("data/pretrain/mini-gpt2")
-CHECKPOINT_SECONDS = 120
 
 
 def build(chosen: params.Pretrain, end_of_text: int) -> GPT2LMHeadModel:
@@ -34,28 +33,6 @@ def build(chosen: params.Pretrain, end_of_text: int) -> GPT2LMHeadModel:
     ))  # fmt: skip
     prime(model, chosen.seed)
     return model
-
-
-class Optimizers:
-    """Muon for the blocks' matrices and AdamW for embeddings, norms and biases, under one schedule."""
-
-    def __init__(self, model: GPT2LMHeadModel, chosen: params.Pretrain, steps: int):
-        matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and ".h." in n]
-        rest = [p for n, p in model.named_parameters() if not (p.ndim == 2 and ".h." in n)]
-        self.all = (
-            torch.optim.Muon(matrices, lr=chosen.muon_lr, weight_decay=0.0, adjust_lr_fn="original"),
-            torch.optim.AdamW(rest, lr=chosen.adamw_lr, betas=(0.9, 0.98), weight_decay=0.0),
-        )
-        self.peaks, self.steps = (chosen.muon_lr, chosen.adamw_lr), steps
-
-    def step(self, index: int) -> None:
-        """Warm up over 6% of the steps, stay until 40%, fall linearly to 3% of the peak."""
-        part = index / self.steps
-        factor = min(1.0, part / 0.06) if part < 0.4 else 1.0 - 0.97 * (part - 0.4) / 0.6
-        for optimizer, peak in zip(self.all, self.peaks, strict=True):
-            optimizer.param_groups[0]["lr"] = peak * max(factor, 0.01)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
 
 
 def loss_of(model: GPT2LMHeadModel, ids: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
@@ -89,27 +66,13 @@ def evaluate(model: GPT2LMHeadModel, length: int) -> dict[str, float]:
     return losses
 
 
-def pretrain(chosen: params.Pretrain, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
+def pretrained(chosen: params.Pretrain, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
     tokens = np.load(CORPUS / "train.npy", mmap_mode="r")
     steps = len(tokens) // (chosen.batch_size * chosen.length)
     model = build(chosen, tokenizer.eos_token_id)
-    optimizers = Optimizers(model, chosen, steps)
-    checkpoint = Checkpoint.of(chosen.model_dump(), CORPUS / "train.npy", Path(__file__))
-    first = checkpoint.restore(model, optimizers.all)
-    saved = time.monotonic()
-    bar = tqdm(range(first, steps), initial=first, total=steps, desc="pretrain", disable=None)
-    for index in bar:
-        ids, positions = batch(tokens, chosen, index)
-        loss = loss_of(model, ids, positions)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizers.step(index)
-        if index % 20 == 0:
-            bar.set_postfix(loss=f"{loss.item():.3f}")
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            checkpoint.save(model, optimizers.all, index + 1)
-            saved = time.monotonic()
-    checkpoint.remove()
+    optimizers = Optimizers(model, ".h.", chosen.muon_lr, chosen.adamw_lr, steps)
+    checkpoint = Checkpoint.of(chosen.model_dump(), CORPUS / "train.npy", Path(__file__), Path(loop.__file__))
+    loop.pretrain(model, lambda index: loss_of(model, *batch(tokens, chosen, index)), optimizers, checkpoint)
     return model
 
 
@@ -118,7 +81,7 @@ def main() -> None:
     chosen = params.load().pretrain
     settle(chosen.threads)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(CORPUS / "tokenizer")
-    model = pretrain(chosen, tokenizer).half().float()  # what users will load, so that the losses are of it
+    model = pretrained(chosen, tokenizer).half().float()  # what users will load, so that the losses are of it
     losses = evaluate(model, chosen.length)
     with replacing(OUT) as out:
         model.half().save_pretrained(out)

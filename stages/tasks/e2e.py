@@ -11,12 +11,12 @@ from pathlib import Path
 
 from stages.errors import UserError
 from stages.files import read_text
-from stages.params import Files, Linearize
-from stages.scoring.e2e import score
+from stages.scoring.e2e import TASK as SCORING
+from stages.sections import Files, Linearize
 from stages.tasks.fetch import fetch_files
 from stages.tasks.record import Record
 
-__all__ = ["fetch", "linearize", "score"]
+__all__ = ["SCORING", "authors_files", "fetch", "linearize"]
 
 SPLITS = {"train": "trainset.csv", "dev": "devset.csv", "test": "testset_w_refs.csv"}
 # Field of the challenge -> field of the linearized source, in its order.
@@ -109,3 +109,12 @@ def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
             grouped.setdefault(source, fresh).targets.append(target)
         splits[split] = list(grouped.values())
     return splits
+
+
+def authors_files(splits: dict[str, list[Record]]) -> dict[str, str]:
+    """The splits as the authors' own data files, `SRC||TGT ` by reference, words set apart, grouped by source."""
+    names = {"train": "src1_train.txt", "dev": "src1_valid.txt", "test": "src1_test.txt"}
+    return {
+        names[split]: "".join(f"{r.source}||{set_apart(target)} \n" for r in records for target in r.targets)
+        for split, records in splits.items()
+    }

@@ -9,12 +9,12 @@ from pathlib import Path
 from random import Random
 
 from stages.files import replacing
-from stages.params import Generated
-from stages.tasks.e2e import SPLITS, linearize, score
+from stages.sections import Generated
+from stages.tasks.e2e import SCORING, SPLITS, linearize
 from stages.world.domains import RESTAURANT, draw_record
 from stages.world.grammar import realise
 
-__all__ = ["fetch", "linearize", "score"]
+__all__ = ["SCORING", "fetch", "linearize"]
 
 
 def rows(split: str, count: int, references: int, seed: int) -> list[tuple[str, str]]:

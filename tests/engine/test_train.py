@@ -1,22 +1,33 @@
 """Training against a plain loop, against separate runs, against itself without an interruption."""
 
+from dataclasses import replace
 from itertools import chain, count
 
 import pytest
 import torch
 import yaml
 from torch.nn import functional as F
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from stages.engine import train as engine
-from stages.engine.batches import IGNORED, Example, Order, check_length, collate, encode
+from stages.engine.batches import Batch, Example, Order
 from stages.engine.checkpoint import Checkpoint
+from stages.engine.decoder_only import DecoderOnly
+from stages.engine.encode import check_length, encode
+from stages.engine.steering import Steering, prefix_cache
 from stages.engine.train import lr_factor, run_losses, steps_of, target_losses, train
 from stages.errors import UserError
-from stages.methods import prefix
-from stages.params import Train, Training
+from stages.methods.adapter import Adapters
+from stages.methods.finetune import OwnWeights
+from stages.methods.prefix import Prefix
+from stages.params import Training
+from stages.sections import Train
 from stages.tasks.record import Record
 
-TRAINING = Training(prefix_len=4, mlp_width=8, lr=1e-2, epochs=None, steps=12, batch_size=3, warmup_steps=2)
+TRAINING = Training(
+    prefix_len=4, mlp_width=8, bottleneck=None, lr=1e-2, epochs=None, steps=12, batch_size=3, warmup_steps=2,
+    loss="sequence_sum", lm_dropout=False,
+)  # fmt: skip
 
 
 def options(project, **changes):
@@ -26,98 +37,176 @@ def options(project, **changes):
 
 def examples(seed, count=10):
     g = torch.Generator().manual_seed(seed)
-    lengths = torch.randint(4, 12, (count,), generator=g).tolist()
-    return [Example(torch.randint(1, 2000, (n,), generator=g).tolist(), n // 2) for n in lengths]
+    lengths = torch.randint(2, 6, (count, 2), generator=g).tolist()
+    return [Example(*(torch.randint(1, 2000, (n,), generator=g).tolist() for n in pair)) for pair in lengths]
 
 
-def method_of(lm, *seeds, **changes):
-    return prefix.build(
-        lm, **({"length": 4, "mlp_width": 8, "seeds": list(seeds), "dropout": 0.0, "init_words": None} | changes)
-    )
+def method_of(lm, *seeds, mlp_width=8, dropout=0.0):
+    return Prefix(lm, 4, mlp_width, list(seeds), dropout)
 
 
-def run(lm, project, method, data, name, **changes):
-    """Trained prefixes and curve."""
+def run(lm, project, method, data, name, training=TRAINING, **changes):
+    """What the trained runs store, and the curve."""
     checkpoint = Checkpoint(project / name / "checkpoint.safetensors")
-    return train(lm, method, data, examples(99, 4), TRAINING, options(project, **changes), checkpoint)
+    return train(lm, method, data, examples(99, 4), training, options(project, **changes), checkpoint)
+
+
+def close(one, two, rtol=1e-4, atol=1e-5):
+    assert set(one) == set(two)
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=rtol, atol=atol)
 
 
 def test_joint_of_source_and_target(lm):
     """` source<sep>target<end>` with no space before the target; the loss begins behind the separator."""
-    [one, two] = encode(lm, [Record("r", "name : Oak", [" Oak is old. ", "Old Oak"])])
+    [one, two] = encode(lm, [Record("r", "name : Oak", [" Oak is old. ", "Old Oak"])], None, None)
     ids = lm.tokenizer(" name : Oak", add_special_tokens=False)["input_ids"]
-    assert one.ids == [*ids, 0, *lm.tokenizer("Oak is old.", add_special_tokens=False)["input_ids"], 0]
-    assert one.prompt == two.prompt == len(ids) + 1
-    batch = collate([one, two], [0, 0], lm.device)
-    labels = batch.labels[0]
-    assert labels[labels != IGNORED].tolist() == one.ids[one.prompt :]
-    assert (batch.labels[0, : one.prompt - 1] == IGNORED).all() and batch.labels[0, one.prompt - 1] == one.ids[
-        one.prompt
-    ]
+    assert one.source == two.source == ids
+    assert one.target == [*lm.tokenizer("Oak is old.", add_special_tokens=False)["input_ids"], lm.end]
+    batch = Batch.of([one, two], [0, 0], lm.device)
+    assert batch.labels.tolist() == one.target + two.target
+    assert batch.rows.tolist() == [0] * len(one.target) + [1] * len(two.target)
+
+
+def test_an_encoder_decoder_reads_the_tokenizers_own_form(seq2seq):
+    [one] = encode(seq2seq, [Record("r", " Oak is old ", ["Old Oak"])], None, None)
+    assert one.source == seq2seq.tokenizer("Oak is old")["input_ids"] and one.target[-1] == seq2seq.end
+    [cut] = encode(seq2seq, [Record("r", "Oak is old and so is Elm", ["Old Oak and Elm"])], 4, 3)
+    assert (len(cut.source), len(cut.target), cut.target[-1]) == (4, 3, seq2seq.end)
 
 
 def test_losses_equal_full_logits(lm):
-    method, data = method_of(lm, 1), examples(0, 4)
-    batch = collate(data, [0] * 4, lm.device)
-    sums, counts = target_losses(lm, method(), batch)
+    steering, data = method_of(lm, 1)(), examples(0, 4)
+    batch = Batch.of(data, [0] * 4, lm.device)
+    sums, counts = target_losses(lm, steering, batch)
     for row, example in enumerate(data):
-        ids = torch.tensor([example.ids])
-        alone = collate([example], [0], lm.device)
+        ids = torch.tensor([[*example.source, lm.separator, *example.target]])
         mask = torch.ones(1, 4 + ids.shape[1], dtype=torch.long)
-        logits = lm.logits(
-            lm.hidden(ids, mask, 4 + torch.arange(ids.shape[1])[None], engine.prefix_cache(method(), alone.runs))
-        )
-        expected = F.cross_entropy(logits[0, example.prompt - 1 : -1], ids[0, example.prompt :], reduction="sum")
+        cache = prefix_cache(steering.prefixes["decoder"], torch.tensor([0]))
+        logits = lm.logits(lm.hidden(ids, mask, 4 + torch.arange(ids.shape[1])[None], cache))
+        start = len(example.source)
+        expected = F.cross_entropy(logits[0, start:-1], ids[0, start + 1 :], reduction="sum")
         torch.testing.assert_close(sums[row], expected, rtol=1e-5, atol=1e-5)
-        assert counts[row] == len(example.ids) - example.prompt
+        assert counts[row] == len(example.target)
     torch.testing.assert_close(run_losses(sums, counts, batch, 1, "sequence_sum"), sums.mean()[None])
     torch.testing.assert_close(run_losses(sums, counts, batch, 1, "token_mean"), (sums.sum() / counts.sum())[None])
 
 
 @pytest.mark.parametrize("loss", ["sequence_sum", "token_mean"])
-def test_equals_a_plain_loop(lm, project, loss):
-    trained, _ = run(lm, project, method_of(lm, 5), [examples(0)], "a", loss=loss)
-    method, data, order = method_of(lm, 5), examples(0), Order(examples(0), 3, 5)
-    optimizer = torch.optim.AdamW(method.parameters(), lr=TRAINING.lr, weight_decay=0.0)
+def test_equals_a_plain_loop(any_lm, project, loss):
+    training = replace(TRAINING, loss=loss)
+    trained, _ = run(any_lm, project, method_of(any_lm, 5), [examples(0)], "a", training)
+    method = method_of(any_lm, 5)
+    plain_loop(any_lm, method, method.parameters(), loss)
+    close(trained, method.stored(), rtol=1e-3, atol=1e-4)
+
+
+def plain_loop(lm, method, parameters, loss):
+    parameters, data, order = list(parameters), examples(0), Order(examples(0), 3, 5)
+    optimizer = torch.optim.AdamW(parameters, lr=TRAINING.lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, 2, 12))
     for step in range(12):
-        batch = collate([data[i] for i in order.at(step)], [0] * len(order.at(step)), lm.device)
+        batch = Batch.of([data[i] for i in order.at(step)], [0] * len(order.at(step)), lm.device)
         sums, counts = target_losses(lm, method(), batch)
         (sums.mean() if loss == "sequence_sum" else sums.sum() / counts.sum()).backward()
-        torch.nn.utils.clip_grad_norm_(method.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-    torch.testing.assert_close(trained, method().detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_finetuning_equals_transformers_own_loss(tokenizer, project):
+    """GPT-2 with labels, as `transformers` computes the loss, one example at a time, no prefix, positions from 0."""
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=2048, n_positions=64, n_embd=32, n_layer=2, n_head=4, attn_pdrop=0, embd_pdrop=0, resid_pdrop=0
+    )
+    ours, theirs = (GPT2LMHeadModel(config).requires_grad_(False) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    lm = DecoderOnly(ours.eval(), tokenizer, "tiny")
+    training = replace(TRAINING, lr=1e-3, loss="token_mean", prefix_len=None, mlp_width=None)
+    trained, _ = run(lm, project, OwnWeights(lm, dict(ours.named_parameters()), [5]), [examples(0)], "a", training)
+    theirs.requires_grad_(True)
+    optimizer = torch.optim.AdamW(theirs.parameters(), lr=1e-3, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, 2, 12))
+    data, order = examples(0), Order(examples(0), 3, 5)
+    for step in range(12):
+        chosen = [data[i] for i in order.at(step)]
+        tokens = sum(len(example.target) for example in chosen)
+        for example in chosen:
+            ids = [*example.source, lm.separator, *example.target]
+            labels = [-100] * (len(example.source) + 1) + example.target
+            loss = theirs(torch.tensor([ids]), labels=torch.tensor([labels])).loss
+            (loss * len(example.target) / tokens).backward()
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    expected = {name: p.detach()[None] for name, p in theirs.named_parameters()}
+    close(trained, expected, rtol=1e-3, atol=1e-4)
+    assert set(trained) == set(expected)
 
 
 @pytest.mark.parametrize("eval_every", [None, 5])
-def test_runs_together_equal_runs_alone(lm, project, eval_every):
+def test_runs_together_equal_runs_alone(any_lm, project, eval_every):
     data = {seed: examples(seed) for seed in (1, 2, 3)}
-    together, _ = run(lm, project, method_of(lm, 1, 2, 3), list(data.values()), "all", eval_every=eval_every)
+    together, _ = run(any_lm, project, method_of(any_lm, 1, 2, 3), list(data.values()), "all", eval_every=eval_every)
     for index, seed in enumerate(data):
-        alone, _ = run(lm, project, method_of(lm, seed), [data[seed]], str(seed), eval_every=eval_every)
-        torch.testing.assert_close(together[index], alone[0], rtol=1e-4, atol=1e-5)
+        alone, _ = run(any_lm, project, method_of(any_lm, seed), [data[seed]], str(seed), eval_every=eval_every)
+        close({name: tensor[index : index + 1] for name, tensor in together.items()}, alone, rtol=1e-3, atol=1e-4)
 
 
-def test_the_frozen_model_is_bit_identical_and_the_prefix_learns(lm, project):
-    before = {name: weight.clone() for name, weight in lm.model.state_dict().items()}
-    method = method_of(lm, 1)
-    untrained = engine.dev_loss(lm, method().detach(), examples(0), 3)
-    trained, points = run(lm, project, method, [examples(0)], "a")
-    assert all(torch.equal(weight, before[name]) for name, weight in lm.model.state_dict().items())
-    assert all(p.grad is None for p in lm.model.parameters())
-    assert engine.dev_loss(lm, trained, examples(0), 3) < untrained
+def loss_of(lm, stored):
+    return engine.dev_loss(lm, Steering(stored), 1, examples(0), 3)
+
+
+def test_the_frozen_model_is_bit_identical_and_the_prefix_learns(any_lm, project):
+    before = {name: weight.clone() for name, weight in any_lm.model.state_dict().items()}
+    method = method_of(any_lm, 1)
+    untrained = loss_of(any_lm, method.stored())
+    trained, points = run(any_lm, project, method, [examples(0)], "a")
+    assert all(torch.equal(weight, before[name]) for name, weight in any_lm.model.state_dict().items())
+    assert all(p.grad is None for p in any_lm.model.parameters())
+    assert loss_of(any_lm, trained) < untrained
     assert [p.step for p in points] == list(range(1, 13))
 
 
-@pytest.mark.parametrize("eval_every", [None, 3])
-def test_an_interrupted_training_goes_on_where_it_was(lm, project, monkeypatch, eval_every):
-    def fresh():
-        return method_of(lm, 1, 2, dropout=0.3)
+def test_adapters_learn_and_the_model_does_not(any_lm, project):
+    before = {name: weight.clone() for name, weight in any_lm.model.state_dict().items()}
+    method = Adapters(any_lm, 3, "lin", [1])
+    untrained = loss_of(any_lm, {})
+    run(any_lm, project, method, [examples(0)], "a")
+    assert loss_of(any_lm, {}) < untrained
+    assert all(torch.equal(weight, before[name]) for name, weight in any_lm.model.state_dict().items())
 
-    data = [examples(1), examples(2)]
+
+def test_the_models_dropout_is_at_work_where_the_recipe_says(bart_lm, project):
+    bart_lm.model.apply(lambda module: setattr(module, "dropout", 0.3) if hasattr(module, "dropout") else None)
+    with_it, without = (
+        run(bart_lm, project, method_of(bart_lm, 1), [examples(0)], str(on), replace(TRAINING, lm_dropout=on))[0]
+        for on in (True, False)
+    )
+    assert not torch.allclose(with_it["cross"], without["cross"])
+    assert not bart_lm.model.training, "dev losses and what follows are without"
+
+
+@pytest.mark.parametrize("kind", ["prefix", "finetune"])
+@pytest.mark.parametrize("eval_every", [None, 3])
+def test_an_interrupted_training_goes_on_where_it_was(any_lm, project, monkeypatch, eval_every, kind):
+    lm, weights = any_lm, {name: p.clone() for name, p in any_lm.model.named_parameters()}
+
+    def fresh():
+        """As in a new process: the model as it was loaded."""
+        if kind == "prefix":
+            return method_of(lm, 1, 2, dropout=0.3)
+        with torch.no_grad():
+            for name, p in lm.model.named_parameters():
+                p.copy_(weights[name])
+        return OwnWeights(lm, dict(lm.model.named_parameters()), [1])
+
+    data = [examples(1), examples(2)][: 2 if kind == "prefix" else 1]
     expected, straight = run(lm, project, fresh(), data, "straight", eval_every=eval_every)
+    expected = {name: tensor.clone() for name, tensor in expected.items()}
 
     monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", -1)  # after every step
     real, calls = engine.target_losses, count()
@@ -134,47 +223,49 @@ def test_an_interrupted_training_goes_on_where_it_was(lm, project, monkeypatch, 
     monkeypatch.setattr(engine, "target_losses", lambda *args: steps.append(torch.is_grad_enabled()) or real(*args))
     found, resumed = run(lm, project, fresh(), data, "stopped", eval_every=eval_every)
     assert sum(steps) == 5, "it must resume, not restart"
-    assert torch.equal(found, expected) and resumed == straight
+    assert all(torch.equal(found[name], expected[name]) for name in expected) and resumed == straight
     assert not (project / "stopped").exists()
 
 
 def test_best_dev_loss_is_kept(lm, project):
-    def loss_of(trained_and_curve):
-        return engine.dev_loss(lm, trained_and_curve[0], examples(99, 4), 3)
+    def on_dev(stored):
+        return engine.dev_loss(lm, Steering(stored), 1, examples(99, 4), 3)
 
-    best = loss_of(run(lm, project, method_of(lm, 1), [examples(0)], "best", eval_every=1))
-    last = loss_of(run(lm, project, method_of(lm, 1), [examples(0)], "last"))
+    best = on_dev(run(lm, project, method_of(lm, 1), [examples(0)], "best", eval_every=1)[0])
+    last = on_dev(run(lm, project, method_of(lm, 1), [examples(0)], "last")[0])
     assert best < last, "random targets: the dev loss rises while the training loss falls"
 
 
 def test_order_covers_each_epoch_once_in_batches_of_similar_length():
     data = [
-        Example([1] * n, 1) for n in torch.randint(5, 100, (205,), generator=torch.Generator().manual_seed(0)).tolist()
+        Example([1] * (n - 2), [1] * 2)
+        for n in torch.randint(5, 100, (205,), generator=torch.Generator().manual_seed(0)).tolist()
     ]
     order = Order(data, 10, seed=3)
     first, second = ([order.at(e * 21 + i) for i in range(21)] for e in (0, 1))
     assert all(sorted(chain.from_iterable(epoch)) == list(range(205)) for epoch in (first, second)) and first != second
     assert [Order(data, 10, seed=3).at(25)] == second[4:5]
-    spread = [max(len(data[i].ids) for i in b) - min(len(data[i].ids) for i in b) for b in first]
+    spread = [max(len(data[i].source) for i in b) - min(len(data[i].source) for i in b) for b in first]
     assert sum(spread) / len(spread) < 10
 
 
 def test_schedule_and_steps():
     assert [lr_factor(s, 4, 8) for s in range(8)] == [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25]
     assert lr_factor(0, 0, 10) == 1.0
-    published = Training(prefix_len=5, mlp_width=512, lr=8e-5, epochs=5, steps=None, batch_size=10, warmup_steps=0)
+    published = replace(TRAINING, epochs=5, steps=None, batch_size=10)
     assert steps_of(published, 42_061) == 5 * 4207
 
 
 def test_text_that_does_not_fit_behind_the_prefix(lm):
-    check_length(lm, [Example([1] * 56, 3)], 200)
-    with pytest.raises(UserError, match="prefix_len 201 and the longest example, 56 tokens, exceed the 256 positions"):
-        check_length(lm, [Example([1] * 56, 3)], 201)
+    check_length(lm, [Example([1] * 50, [1] * 5)], 200)
+    message = "prefix_len 201, a source of 50 and a target of 5 tokens exceed the 256 positions"
+    with pytest.raises(UserError, match=message):
+        check_length(lm, [Example([1] * 3, [1]), Example([1] * 50, [1] * 5)], 201)
 
 
 def test_a_diverged_training_is_an_error(lm, project):
     method = method_of(lm, 1, mlp_width=None)
     with torch.no_grad():
-        method.prefix[:] = torch.nan
+        method.tables["decoder"].matrix[:] = torch.nan
     with pytest.raises(UserError, match="the loss is nan at step 1: the training diverged"):
         run(lm, project, method, [examples(0)], "a")

@@ -10,16 +10,37 @@ import torch
 import yaml
 
 from stages.engine.checkpoint import Checkpoint
+from stages.pretrain import denoise, loop
 from stages.pretrain import train as pretraining
 
 pytestmark = pytest.mark.pipeline
-SMALL = {"documents": 400, "copies_first": 20, "vocabulary": 500, "layers": 2, "width": 32, "heads": 4, "length": 64}
+SMALL = {
+    "pretrain": {
+        "documents": 400,
+        "copies_first": 20,
+        "vocabulary": 500,
+        "layers": 2,
+        "width": 32,
+        "heads": 4,
+        "length": 64,
+    },
+    "denoise": {
+        "layers": 2,
+        "width": 32,
+        "heads": 4,
+        "positions": 64,
+        "lengths": [21, 42],
+        "step_tokens": 168,
+        "steps": 20,
+    },
+}
 
 
 @pytest.fixture
 def small(project, request):
     raw = yaml.safe_load((project / "params.yaml").read_text())
-    raw["pretrain"] |= SMALL
+    for section, values in SMALL.items():
+        raw[section] |= values
     (project / "params.yaml").write_text(yaml.safe_dump(raw))
 
     def call(stage):
@@ -30,30 +51,33 @@ def small(project, request):
     return project, call
 
 
-def test_the_model_is_a_function_of_the_parameters(small, monkeypatch):
+@pytest.mark.parametrize(
+    ("stage", "module", "step"), [("train", pretraining, "batch"), ("denoise", denoise, "loss_at")]
+)
+def test_the_model_is_a_function_of_the_parameters(small, monkeypatch, stage, module, step):
     project, call = small
-    out = project / "data/pretrain/mini-gpt2"
+    out = project / module.OUT
     assert np.load(project / "data/pretrain/corpus/train.npy").dtype == np.uint16
 
-    call("train")
+    call(stage)
     first = {file.name: file.read_bytes() for file in out.iterdir()}
     assert {"model.safetensors", "config.json", "tokenizer.json"} <= set(first)
 
     def interrupted(*arguments):
-        if arguments[2] == 5:
+        if arguments[-1] == 5:
             raise KeyboardInterrupt
-        return batch(*arguments)
+        return real(*arguments)
 
-    batch = pretraining.batch
-    monkeypatch.setattr(pretraining, "CHECKPOINT_SECONDS", -1)
-    monkeypatch.setattr(pretraining, "batch", interrupted)
+    real = getattr(module, step)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1)
+    monkeypatch.setattr(module, step, interrupted)
     deterministic = torch.are_deterministic_algorithms_enabled()
     with pytest.raises(SystemExit, match="interrupted"):
-        pretraining.main()
+        module.main()
     torch.use_deterministic_algorithms(deterministic)
     checkpoints = list((project / ".scratch").glob("*/checkpoint.safetensors"))
     assert len(checkpoints) == 1 and Checkpoint(checkpoints[0]).more() == {}
 
-    call("train")
+    call(stage)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == first
     assert not list((project / ".scratch").glob("*/checkpoint.safetensors"))

@@ -73,7 +73,7 @@ def test_a_run_ends_with_official_scores(clone):
     assert len(rows) == 8 == len({row["source"] for row in rows}) and all(row["references"] for row in rows)
     assert (clone / "metrics/train.png").read_bytes().startswith(b"\x89PNG")
     config = json.loads((clone / "data/run/model/config.json").read_text())
-    assert config["training"]["steps"] == 4 and config["prefix_len"] == 40
+    assert config["training"]["steps"] == 4 and config["training"]["prefix_len"] == 40
     assert call(clone, "git", "status", "--porcelain") == ""
 
 
@@ -89,7 +89,7 @@ def test_forced_again_gives_the_same_bytes(clone):
 def test_one_changed_parameter_runs_what_depends_on_it_and_is_shown(clone):
     output = call(clone, "dvc", "exp", "run", "-S", "prefix_len=7")
     assert stages_run(output) == ["train", "decode", "score"]
-    assert json.loads((clone / "data/run/model/config.json").read_text())["prefix_len"] == 7
+    assert json.loads((clone / "data/run/model/config.json").read_text())["training"]["prefix_len"] == 7
     params = json.loads(call(clone, "dvc", "params", "diff", "--json"))
     assert params == {"params.yaml": {"prefix_len": {"old": "recipe", "new": 7}}}
     metrics = json.loads(call(clone, "dvc", "metrics", "diff", "--json"))
@@ -98,10 +98,38 @@ def test_one_changed_parameter_runs_what_depends_on_it_and_is_shown(clone):
     assert stages_run(call(clone, "dvc", "repro")) == []
 
 
+def test_another_task_and_method(clone):
+    """From the command line alone: seen and unseen apart, on a test set of a few entries."""
+    small = [f"sources.mini_webnlg.{split}={count}" for split, count in (("train", 30), ("dev", 8), ("test", 8))]
+    changes = [word for change in ("task=mini_webnlg", "method=adapter", *small) for word in ("-S", change)]
+    assert stages_run(call(clone, "dvc", "exp", "run", *changes))[:2] == ["download", "linearize"]
+    scores = json.loads((clone / "metrics/scores.json").read_text())
+    assert {"BLEU", "BLEU_seen", "BLEU_unseen", "METEOR_unseen", "TER_seen"} <= set(
+        scores
+    ) and "name_exact" not in scores
+    restore(clone)
+
+
+def test_a_model_of_the_other_family(clone):
+    small = [f"sources.mini_xsum.{split}={count}" for split, count in (("train", 20), ("dev", 8), ("test", 8))]
+    changes = [word for change in ("task=mini_xsum", "model=mini-bart", *small) for word in ("-S", change)]
+    call(clone, "dvc", "exp", "run", *changes)
+    scores = json.loads((clone / "metrics/scores.json").read_text())
+    assert {"rouge1", "rouge2", "rougeL", "rouge1_sport"} <= set(scores)
+    assert set(json.loads((clone / "data/run/model/config.json").read_text())["tensors"]) == {
+        "encoder",
+        "decoder",
+        "cross",
+    }
+    output = call(clone, "dvc", "exp", "run", *changes, "-S", "method=infix", status=255)
+    assert "error: params.yaml: method infix is not for encoder-decoder models such as mini-bart; prefix, " in output
+    restore(clone)
+
+
 def test_the_frozen_model_alone(clone):
     assert stages_run(call(clone, "dvc", "exp", "run", "-S", "method=none")) == ["train", "decode", "score"]
     counts = json.loads((clone / "metrics/train.json").read_text())
-    assert counts == {"loss": None, "parameters_trained": 0, "parameters_stored": 0}
+    assert (counts["loss"], counts["parameters_trained"], counts["parameters_stored"]) == (None, 0, 0)
     restore(clone)
 
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
 from stages import params
-from stages.engine.batches import encode
-from stages.engine.model import FrozenLM, shape_of
+from stages.engine.decoder_only import DecoderOnly
+from stages.engine.encode import encode
+from stages.sections import Linearize
 from stages.tasks import e2e
 from stages.tasks.record import Record
 
@@ -21,7 +21,7 @@ def splits(tmp_path_factory):
     chosen = params.load(Path(__file__).parents[2] / "params.yaml")
     raw = tmp_path_factory.mktemp("e2e") / "raw"
     e2e.fetch(chosen.sources.e2e.model_copy(update={"root": str(SHARED / "data/e2e")}), raw)
-    return e2e.linearize(raw, params.Linearize(tokenize_targets=False))
+    return e2e.linearize(raw, Linearize(tokenize_targets=False, authors_first_entry=False))
 
 
 def test_counts(splits):
@@ -32,6 +32,7 @@ def test_counts(splits):
 
 def test_linearized_strings(splits):
     assert splits["test"][0].source == "name : Blue Spice | Type : coffee shop | area : city centre"
+    assert splits["test"][-1].source == "name : Zizzi | Type : pub | near : The Sorrento"
     assert splits["dev"][0].source == "name : Alimentum | area : city centre | family friendly : no"
     first, second = splits["train"][:2]
     assert first.source == (
@@ -44,12 +45,20 @@ def test_linearized_strings(splits):
     assert any("price : £ 20 - 25" in source for source in sources) and not any("£2" in source for source in sources)
 
 
+def test_the_authors_own_layout(splits):
+    files = e2e.authors_files(splits)
+    assert {name: text.count("\n") for name, text in files.items()} == {
+        "src1_train.txt": 42_061, "src1_valid.txt": 4_672, "src1_test.txt": 4_693,
+    }  # fmt: skip
+    assert all(line.count("||") == 1 and line.endswith(" ") for line in files["src1_test.txt"].splitlines())
+
+
 def test_joint_with_gpt2s_tokenizer():
     tokenizer = GPT2Tokenizer.from_pretrained(SHARED / "data/tokenizers/gpt2")
     model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=1))
-    lm = FrozenLM(model, tokenizer, "gpt2", shape_of(model.config), 1024)
-    [example] = encode(lm, [Record("r", "name : Blue Spice", [" Blue Spice is a pub. "])])
-    assert tokenizer.convert_ids_to_tokens(example.ids) == [
-        "Ġname", "Ġ:", "ĠBlue", "ĠSpice", "<|endoftext|>", "Blue", "ĠSpice", "Ġis", "Ġa", "Ġpub", ".", "<|endoftext|>",
-    ]  # fmt: skip
-    assert example.prompt == 5 and lm.separator == lm.end == 50256 and torch.tensor(example.ids).max() == 50256
+    lm = DecoderOnly(model, tokenizer, "gpt2")
+    [example] = encode(lm, [Record("r", "name : Blue Spice", [" Blue Spice is a pub. "])], None, None)
+    assert tokenizer.convert_ids_to_tokens(example.source) == ["Ġname", "Ġ:", "ĠBlue", "ĠSpice"]
+    target = ["Blue", "ĠSpice", "Ġis", "Ġa", "Ġpub", ".", "<|endoftext|>"]
+    assert tokenizer.convert_ids_to_tokens(example.target) == target
+    assert lm.separator == lm.end == 50256

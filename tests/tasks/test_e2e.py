@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.errors import UserError
-from stages.params import Linearize
+from stages.sections import Linearize
 from stages.tasks import e2e
+from stages.tasks.record import Record
 
-PLAIN = Linearize(tokenize_targets=False)
+PLAIN = Linearize(tokenize_targets=False, authors_first_entry=False)
 values = st.text(st.characters(exclude_characters="[],", exclude_categories=("Cs", "Cc")), max_size=20)
 
 
@@ -99,3 +100,13 @@ def test_says_which_line_is_wrong(tmp_path, data, message):
     with pytest.raises(UserError, match=message) as error:
         e2e.read_rows(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_authors_own_layout():
+    records = [Record("a", "name : Oak | price : £ 20 - 25", ["Oak is family-friendly.", "Oak, £20-25."])]
+    files = e2e.authors_files({"train": records, "dev": [], "test": records[:1]})
+    assert sorted(files) == ["src1_test.txt", "src1_train.txt", "src1_valid.txt"] and files["src1_valid.txt"] == ""
+    assert files["src1_train.txt"] == (
+        "name : Oak | price : £ 20 - 25||Oak is family - friendly . \n"
+        "name : Oak | price : £ 20 - 25||Oak , £ 20 - 25 . \n"
+    )

@@ -1,6 +1,6 @@
 """The generated task: reproducible, its splits disjoint, in the challenge's own files."""
 
-from stages.params import Generated, Linearize
+from stages.sections import Generated, Linearize
 from stages.tasks import mini_e2e
 
 SOURCE = Generated(seed=1, train=60, dev=20, test=20, references=8)
@@ -15,7 +15,7 @@ def test_files_are_a_function_of_the_seed(tmp_path):
 
 def test_splits_share_no_name_and_no_source(tmp_path):
     mini_e2e.fetch(SOURCE, tmp_path / "raw")
-    splits = mini_e2e.linearize(tmp_path / "raw", Linearize(tokenize_targets=False))
+    splits = mini_e2e.linearize(tmp_path / "raw", Linearize(tokenize_targets=False, authors_first_entry=False))
     assert {split: len(records) for split, records in splits.items()} == {"train": 60, "dev": 20, "test": 20}
 
     def names(records):

@@ -1,0 +1,158 @@
+"""Encoder-decoder models (BART, T5, ...) with prefixes in three places: encoder, decoder, and across."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import torch
+from torch import nn
+from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel, PreTrainedTokenizerBase
+
+from stages.engine.attention import NAME, observed, prefixed
+from stages.engine.batches import Batch
+from stages.engine.model import LM, Continuation, Shape, outermost_lists, padded
+from stages.engine.steering import CROSS, DECODER, ENCODER, Steering
+from stages.errors import UserError
+
+
+class EncoderDecoder(LM):
+    family = "encoder-decoder"
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
+        model.set_attn_implementation(NAME)
+        super().__init__(model, tokenizer, name)
+
+    def find_shapes(self) -> Mapping[str, Shape]:
+        return {
+            place: Shape(len(modules), *self._observed[place][0][1].shape[1::2])
+            for place, modules in self.places.items()
+        }
+
+    @cached_property
+    def _observed(self) -> dict[str, list[tuple[nn.Module, torch.Tensor, torch.Tensor]]]:
+        """What each attention of the model sees of two tokens by the encoder and one by the decoder, by place."""
+        encoder = {id(module) for module in self.model.get_encoder().modules()}
+        seen: dict[str, list] = {ENCODER: [], DECODER: [], CROSS: []}
+        for one in self._watch([[self.end, self.end]], [[self.start]]):
+            across = DECODER if one[1].shape[2] == 1 else CROSS
+            seen[ENCODER if id(one[0]) in encoder else across].append(one)
+        if not all(seen.values()):
+            raise UserError(
+                f"model {self.name} does not compute attention by transformers' interface: no place for a prefix"
+            )
+        return seen
+
+    @torch.no_grad()
+    def _watch(self, source: list[list[int]], target: list[list[int]]) -> list:
+        with observed() as seen:
+            self.model(
+                input_ids=torch.tensor(source, device=self.device),
+                decoder_input_ids=torch.tensor(target, device=self.device),
+                use_cache=False,
+            )
+        return seen
+
+    @property
+    def places(self) -> Mapping[str, list[nn.Module]]:
+        """The attention modules by place and layer."""
+        return {place: [module for module, _, _ in seen] for place, seen in self._observed.items()}
+
+    @property
+    def start(self) -> int:
+        """Id that the decoder reads before the first token."""
+        return self.model.config.decoder_start_token_id
+
+    @cached_property
+    def _logit_scale(self) -> float:
+        """T5 scales its hidden states before the output matrix."""
+        return self.width**-0.5 if getattr(self.model.config, "scale_decoder_outputs", False) else 1.0
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        logits = self.model.get_output_embeddings()(hidden * self._logit_scale)
+        bias = getattr(self.model, "final_logits_bias", None)
+        return logits if bias is None else logits + bias[0]
+
+    def blocks(self) -> list[nn.Module]:
+        return outermost_lists(self.model.get_encoder()) + outermost_lists(self.model.get_decoder())
+
+    def source_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
+        return self._tokens(texts, most)
+
+    def target_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
+        return self._tokens(texts, most)
+
+    def _tokens(self, texts: list[str], most: int | None) -> list[list[int]]:
+        """With the tokenizer's special tokens, BART's `<s> text </s>` and T5's `text </s>`, all within `most`."""
+        stripped = [text.strip() for text in texts]
+        return self.tokenizer(stripped, truncation=most is not None, max_length=most)["input_ids"]
+
+    def check_room(self, source: int, target: int, length: int) -> None:
+        if self.positions is not None and max(source, target) > self.positions:
+            raise UserError(
+                f"params.yaml: a source of {source} and a target of {target} tokens: one exceeds the {self.positions} "
+                f"positions of {self.name}; set cut.source_tokens or cut.target_tokens to {self.positions} at most"
+            )
+
+    def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
+        """Of the words read by the encoder, and by the decoder behind it."""
+        found: dict[str, list[torch.Tensor]] = {place: [] for place in self.places}
+        place_of = {id(module): place for place, modules in self.places.items() for module in modules}
+        for module, keys, values in self._watch([ids], [ids]):
+            found[place_of[id(module)]].append(torch.stack([keys[0], values[0]]))
+        return {place: torch.stack(layers) for place, layers in found.items()}
+
+    def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
+        ids, mask = padded([e.source for e in batch.examples], self.device)
+        before, own = padded([[self.start, *e.target[:-1]] for e in batch.examples], self.device)
+        with prefixed(self.places, steering.prefixes, batch.runs):
+            encoded = self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+            hidden = self.read_target(before, own, encoded, mask)
+        return hidden[own.bool()]
+
+    def read_target(
+        self,
+        ids: torch.Tensor,
+        own_mask: torch.Tensor | None,
+        encoded: torch.Tensor,
+        mask: torch.Tensor,
+        cache: EncoderDecoderCache | None = None,
+    ) -> torch.Tensor:
+        """The decoder's hidden states [batch, length, width] of `ids` behind what the cache holds."""
+        return self.model.get_decoder()(
+            input_ids=ids,
+            attention_mask=own_mask,
+            encoder_hidden_states=encoded,
+            encoder_attention_mask=mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state
+
+    def open(self, sources: list[list[int]], steering: Steering, runs: torch.Tensor) -> tuple["_Rows", torch.Tensor]:
+        ids, mask = padded(sources, self.device)
+        with prefixed(self.places, steering.prefixes, runs):
+            encoded = self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+        rows = _Rows(self, steering, runs, encoded, mask)
+        return rows, rows.step(torch.full((len(sources),), self.start, device=self.device))
+
+
+class _Rows(Continuation):
+    def __init__(
+        self, lm: EncoderDecoder, steering: Steering, runs: torch.Tensor, encoded: torch.Tensor, mask: torch.Tensor
+    ):
+        self.lm, self.runs = lm, runs
+        self.prefixes = {place: prefix for place, prefix in steering.prefixes.items() if place != ENCODER}
+        self.encoded, self.mask = encoded, mask  # [rows, source, width], [rows, source]
+        self.cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+
+    def step(self, ids: torch.Tensor) -> torch.Tensor:
+        with prefixed(self.lm.places, self.prefixes, self.runs):
+            hidden = self.lm.read_target(ids[:, None], None, self.encoded, self.mask, self.cache)
+        return hidden[:, -1]
+
+    def select(self, rows: torch.Tensor) -> None:
+        caches = [self.cache.self_attention_cache]
+        if len(rows) != len(self.runs):  # otherwise each row keeps its source, and what is computed from it
+            caches.append(self.cache.cross_attention_cache)
+            self.encoded, self.mask, self.runs = self.encoded[rows], self.mask[rows], self.runs[rows]
+        for cache in caches:
+            for layer in cache.layers:
+                layer.keys, layer.values = layer.keys.index_select(0, rows), layer.values.index_select(0, rows)

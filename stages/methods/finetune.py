@@ -1,0 +1,42 @@
+"""Fine-tuning: all of the model's own weights move, and no prefix stands in front of the text."""
+
+import torch
+
+from stages.engine.model import LM
+from stages.engine.steering import Steering
+from stages.methods.method import Method
+from stages.params import Params
+
+FAMILIES = ("decoder-only", "encoder-decoder")
+
+
+class OwnWeights(Method):
+    """Some of the model's own weights, in place; one run at a time."""
+
+    def __init__(self, lm: LM, weights: dict[str, torch.nn.Parameter], seeds: list[int]):
+        if len(seeds) != 1:
+            raise ValueError("the model's own weights can be those of one run only")
+        super().__init__(seeds)
+        self.names = list(weights)
+        self.weights = torch.nn.ParameterList(weights.values())
+        self.weights.requires_grad_(True)
+
+    def forward(self, step: int | None = None) -> Steering:
+        return Steering()
+
+    def stored(self) -> dict[str, torch.Tensor]:
+        """Weights by their name in the model, [1, ...]."""
+        return {name: weight.detach()[None] for name, weight in zip(self.names, self.weights, strict=True)}
+
+
+def build(lm: LM, chosen: Params, seeds: list[int]) -> OwnWeights:
+    return OwnWeights(lm, dict(lm.model.named_parameters()), seeds)
+
+
+@torch.no_grad()
+def apply(lm: LM, stored: dict[str, torch.Tensor]) -> Steering:
+    """Put the weights into the model."""
+    weights = dict(lm.model.named_parameters())
+    for name, [weight] in stored.items():
+        weights[name].copy_(weight)
+    return Steering()

@@ -1,0 +1,101 @@
+"""A trainable matrix of each run, [runs, len, out]: free, or out of an MLP over a smaller one (section 4.3).
+
+All parameters have the runs as their first dimension, and a run is computed, initialised and dropped out
+from its own seed, so that it does not depend on the runs beside it.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from stages.methods.method import generators
+
+# The authors fit the MLP, and not the matrix it reads, to the activations of real words.
+FIT_STEPS, FIT_LR = 500, 1e-4
+_PLACES = 7_919_000_027  # keeps the random numbers of several tables of one run apart
+
+
+class Table(nn.Module, ABC):
+    """`forward` gives [runs, len, out]; `place` is the number of the table among those of its run."""
+
+    def __init__(self, seeds: list[int], dropout: float, place: int):
+        super().__init__()
+        self.seeds, self.dropout, self.salt = seeds, dropout, place * _PLACES
+
+    @abstractmethod
+    def rows(self) -> torch.Tensor:
+        """The matrices without dropout."""
+
+    @abstractmethod
+    def start_from(self, target: torch.Tensor) -> None:
+        """Begin at `target` [len, out], all runs alike, or as near as can be."""
+
+    def forward(self, step: int | None = None) -> torch.Tensor:
+        """With dropout if `step`, the number of the training step, is given."""
+        rows = self.rows()
+        if step is None or not self.dropout:
+            return rows
+        # Drawn from seed and step alone: a resumed training drops what the uninterrupted one drops.
+        drawn = generators(self.seeds, self.salt + step + 1)
+        kept = torch.stack([torch.rand(rows.shape[1:], generator=g) for g in drawn])
+        return rows * (kept >= self.dropout).to(rows) / (1.0 - self.dropout)
+
+
+class Free(Table):
+    """Without the MLP: the numbers themselves are the parameters (the ablation of section 7.3)."""
+
+    def __init__(self, length: int, out: int, seeds: list[int], dropout: float = 0.0, place: int = 0):
+        super().__init__(seeds, dropout, place)
+        drawn = [torch.randn(length, out, generator=g) for g in generators(seeds, self.salt)]
+        self.matrix = nn.Parameter(torch.stack(drawn))
+
+    def rows(self) -> torch.Tensor:
+        return self.matrix
+
+    @torch.no_grad()
+    def start_from(self, target: torch.Tensor) -> None:
+        self.matrix.copy_(target.expand_as(self.matrix))
+
+
+class MLP(Table):
+    """Embedding [len, width] -> Linear -> tanh -> Linear -> [len, out], for each run."""
+
+    def __init__(
+        self, length: int, out: int, width: int, hidden: int, seeds: list[int], dropout: float = 0.0, place: int = 0
+    ):
+        super().__init__(seeds, dropout, place)
+        drawn = generators(seeds, self.salt)
+
+        def uniform(fan_in: int, *size: int) -> nn.Parameter:
+            """What nn.Linear starts from, weight and bias."""
+            bound = 1 / math.sqrt(fan_in)
+            return nn.Parameter(torch.stack([torch.empty(size).uniform_(-bound, bound, generator=g) for g in drawn]))
+
+        self.embedding = nn.Parameter(torch.stack([torch.randn(length, width, generator=g) for g in drawn]))
+        self.down, self.down_bias = uniform(width, width, hidden), uniform(width, 1, hidden)
+        self.up, self.up_bias = uniform(hidden, hidden, out), uniform(hidden, 1, out)
+
+    def rows(self) -> torch.Tensor:
+        hidden = torch.baddbmm(self.down_bias, self.embedding, self.down).tanh()  # [runs, len, hidden]
+        return torch.baddbmm(self.up_bias, hidden, self.up)
+
+    def start_from(self, target: torch.Tensor) -> None:
+        """Fit the MLP, and not what it reads, by mean squared error."""
+        optimizer = torch.optim.Adam([self.down, self.down_bias, self.up, self.up_bias], lr=FIT_LR)
+        for _ in range(FIT_STEPS):
+            loss = F.mse_loss(self.rows(), target.expand(len(self.seeds), *target.shape), reduction="none")
+            loss.mean(dim=(1, 2)).sum().backward()  # a mean of each run's own
+            optimizer.step()
+            self.zero_grad(set_to_none=True)
+
+
+def table(
+    length: int, out: int, width: int, hidden: int | None, seeds: list[int], dropout: float = 0.0, place: int = 0
+) -> Table:
+    """Free, or out of an MLP of `hidden` units over vectors of `width`."""
+    if hidden is None:
+        return Free(length, out, seeds, dropout, place)
+    return MLP(length, out, width, hidden, seeds, dropout, place)

@@ -1,0 +1,26 @@
+"""The frozen model as it is, `method: none` in params.yaml: nothing is trained, nothing is stored."""
+
+import torch
+
+from stages.engine.model import LM
+from stages.engine.steering import Steering
+from stages.methods.method import Method
+from stages.params import Params
+
+FAMILIES = ("decoder-only", "encoder-decoder")
+
+
+class Untuned(Method):
+    def forward(self, step: int | None = None) -> Steering:
+        return Steering()
+
+    def stored(self) -> dict[str, torch.Tensor]:
+        return {}
+
+
+def build(lm: LM, chosen: Params, seeds: list[int]) -> Untuned:
+    return Untuned(seeds)
+
+
+def apply(lm: LM, stored: dict[str, torch.Tensor]) -> Steering:
+    return Steering()

@@ -1,0 +1,164 @@
+"""DART v1.1.1 (Nan et al. 2021): texts about sets of triples, many of them from tables.
+
+Sources are linearized as Li & Liang's reader does it: ` | ` between triples, ` : ` within them, the relation in
+lower case: `Hawaii Five-O : notes : Episode: The Flight of the Jewels | [TABLECONTEXT] : title : Hawaii Five-O`.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stages.errors import UserError
+from stages.files import read_text, replacing, write_json
+from stages.scoring import dart
+from stages.scoring.encoders import Encoders
+from stages.scoring.formats import read_references
+from stages.scoring.task import Measure
+from stages.scoring.webnlg import set_apart
+from stages.sections import DartFiles, Linearize
+from stages.tasks.fetch import fetch_files
+from stages.tasks.record import Record
+
+__all__ = ["SCORING", "fetch", "linearize"]
+
+REFERENCES = "dart_reference"  # the folder of the official references
+SPLITS = "splits.json"  # which file is which split
+TRIPLE_PARTS = 3
+
+
+def as_references(text: str) -> str:
+    """Tokens apart, in lower case: so the official references were made from the texts, all 11,245 of them."""
+    return set_apart(text).lower()
+
+
+_OFFICIAL = dart.task(Encoders())
+
+
+@contextmanager
+def _opened() -> Iterator[Measure]:
+    # The official metrics take text as it is, and the references are prepared: so are hypotheses.
+    with _OFFICIAL.opened() as measure:
+        yield lambda hypotheses, references: measure([as_references(text) for text in hypotheses], references)
+
+
+SCORING = replace(_OFFICIAL, opened=_opened)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Triples, (subject, relation, object), with the texts about them."""
+
+    triples: list[list[str]]
+    texts: list[str]
+
+
+def fetch(source: DartFiles, out: Path) -> None:
+    """The files of the splits, the official references, and `splits.json`, which says what is what."""
+    splits = {split: getattr(source, split) for split in ("train", "dev", "test")}
+    references = [name for name in source.files if name.startswith(f"{REFERENCES}/")]
+    with replacing(out) as directory:
+        fetch_files(source, directory, [*splits.values(), *references])
+        write_json(directory / SPLITS, splits)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from error
+
+
+def _list(value: Any, key: str, where: str) -> list:
+    """The list under a key of the object `value`. Raises UserError."""
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: must be an object, not {json.dumps(value)[:60]}")
+    if key not in value:
+        raise UserError(f"{where}: key {key} is missing")
+    if not isinstance(value[key], list):
+        raise UserError(f"{where}: {key} must be a list, not {json.dumps(value[key])[:60]}")
+    return value[key]
+
+
+def _text(annotation: Any, where: str) -> str:
+    if not isinstance(annotation, dict) or "text" not in annotation:
+        raise UserError(f"{where}: key text is missing in annotations")
+    if not isinstance(annotation["text"], str):
+        raise UserError(f"{where}: text must be text, not {json.dumps(annotation['text'])[:60]}")
+    return " ".join(annotation["text"].split())
+
+
+def read_entries(path: Path) -> list[Entry]:
+    """All entries of an official file, those without texts too; an empty text is none.
+
+    Raises UserError naming the line of a cut file, or the entry without triples, with a missing key or a triple
+    that is not three texts.
+    """
+    items = _json(path)
+    if not isinstance(items, list):
+        raise UserError(f"{path}: must be a list of entries (tripleset, annotations)")
+    entries = []
+    for number, item in enumerate(items, start=1):
+        where = f"{path}, entry {number}"
+        triples = _list(item, "tripleset", where)
+        if not triples:
+            raise UserError(f"{where}: tripleset is empty")
+        for triple in triples:
+            right = isinstance(triple, list) and all(isinstance(part, str) for part in triple)
+            if not right or len(triple) != TRIPLE_PARTS:
+                raise UserError(f"{where}: a triple is [subject, relation, object], not {json.dumps(triple)[:60]}")
+        texts = [_text(annotation, where) for annotation in _list(item, "annotations", where)]
+        entries.append(Entry(triples, [text for text in texts if text]))
+    return entries
+
+
+def linearize_triples(triples: list[list[str]]) -> str:
+    return " | ".join(f"{subject} : {relation.lower()} : {value}" for subject, relation, value in triples)
+
+
+def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
+    """Records by split, one per tripleset that has texts, in the order of the files.
+
+    The texts are the targets of train and dev; those of the test set are the official references. Raises UserError.
+    """
+    splits = {}
+    for split, name in _json(raw / SPLITS).items():
+        entries = [entry for entry in read_entries(raw / name) if entry.texts]
+        if not entries:
+            raise UserError(f"{raw / name} has no entries with texts")
+        targets = [entry.texts for entry in entries]
+        if split == "test":
+            targets = _official_references(raw, raw / name, targets)
+        splits[split] = [
+            Record(f"{split}-{index:05d}", linearize_triples(entry.triples), texts)
+            for index, (entry, texts) in enumerate(zip(entries, targets, strict=True))
+        ]
+    return splits
+
+
+def _official_references(raw: Path, test: Path, texts: list[list[str]]) -> list[list[str]]:
+    """The references of each entry. Raises UserError where they are not those of the entries' texts."""
+    references = [[text for text in segment if text] for segment in read_references(_reference_files(raw))]
+    if len(references) != len(texts):
+        raise UserError(
+            f"{raw / REFERENCES} has references for {len(references):,} triplesets, but {test} has {len(texts):,} "
+            "with texts"
+        )
+    if [] in references:
+        raise UserError(f"{raw / REFERENCES}, line {references.index([]) + 1}: no reference")
+    pairs = zip(texts, references, strict=True)
+    same = sum(as_references(ours[0]) == official[0] for ours, official in pairs)
+    if same * 2 < len(texts):
+        raise UserError(
+            f"{raw / REFERENCES}: only {same:,} of {len(texts):,} lines are the texts of {test}, in its order"
+        )
+    return references
+
+
+def _reference_files(raw: Path) -> list[Path]:
+    files = sorted((raw / REFERENCES).glob("*"))
+    if not files:
+        raise UserError(f"{raw / REFERENCES} holds no references: name them in sources.dart.files")
+    return files

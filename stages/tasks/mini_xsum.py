@@ -1,0 +1,45 @@
+"""The embedded counterpart of XSum: generated articles with one-sentence summaries, in xsum's jsonl.
+
+No name of a thing is shared between the splits, nor with the pretraining corpus; first names of people are.
+"""
+
+from pathlib import Path
+from random import Random
+
+from stages.files import replacing, write_jsonl
+from stages.sections import Generated
+from stages.tasks.xsum import SCORING, SPLITS, linearize
+from stages.world.news import TOPICS, Article, draw_article
+
+__all__ = ["SCORING", "fetch", "linearize"]
+
+
+def articles(split: str, count: int, seed: int) -> list[tuple[str, Article]]:
+    """`count` distinct articles of a split, each with its topic; the topics take turns."""
+    rng = Random(f"{seed}/xsum/{split}")
+    made: dict[str, tuple[str, Article]] = {}
+    while len(made) < count:
+        topic = list(TOPICS)[len(made) % len(TOPICS)]
+        article = draw_article(rng, topic, who=split)
+        made[article.document] = (topic, article)
+    return list(made.values())
+
+
+def fetch(source: Generated, out: Path) -> None:
+    """Write train, dev and test.jsonl into the new directory `out`."""
+    with replacing(out) as directory:
+        directory.mkdir()
+        for part, split in enumerate(SPLITS, start=1):
+            write_jsonl(directory / f"{split}.jsonl", _rows(split, part, getattr(source, split), source.seed))
+
+
+def _rows(split: str, part: int, count: int, seed: int) -> list[dict]:
+    return [
+        {
+            "id": f"{split}-{index:05d}",
+            "url": f"https://news.example/{topic}/{part}{index:05d}",
+            "document": article.document,
+            "summary": article.summary,
+        }
+        for index, (topic, article) in enumerate(articles(split, count, seed))
+    ]

@@ -1,0 +1,171 @@
+"""XSum (Narayan et al. 2018): BBC articles, each with the one sentence that sums it up.
+
+A record's group is the topic that the address of its article names, where there is an address: `sport`, `world`,
+`uk`. The Hugging Face hub's copy has no addresses.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from random import Random
+
+from stages.errors import UserError
+from stages.files import replacing, write_jsonl
+from stages.scoring.formats import lines_of
+from stages.scoring.xsum import TASK as SCORING
+from stages.sections import Hub, Linearize
+from stages.tasks.record import Record
+
+__all__ = ["SCORING", "fetch", "linearize"]
+
+SPLITS = {"train": ("train",), "dev": ("dev", "validation"), "test": ("test",)}  # with the names that others give them
+KEYS = ("id", "url", "document", "summary")
+TEXTS = ("document", "summary")
+SEED_HINT = "set sources.xsum.split_seed to a number, to divide all rows 80:10:10"
+
+_ARCHIVE = re.compile(r"^https?://web\.archive\.org/web/[^/]+/")
+_SCHEME = re.compile(r"^\w+://")
+_BBC = re.compile(r"(^|\.)bbc\.(co\.uk|com)(:\d+)?$")
+_NO_SECTION = re.compile(r"\d+|hi|low|av|live")  # /1/hi/world/..., /news/av/uk-...
+_WORD = re.compile(r"[a-z]+")
+
+
+def topic(url: str) -> str | None:
+    """The topic of an article, in [a-z_]+, from its address; archived copies count as the original.
+
+    At the BBC it is the first word of the section: `news/uk-england-london-12345` is uk, `sport/football/12345`
+    sport, `1/hi/world/europe/12345.stm` world. Elsewhere it is the first part of the path.
+    """
+    address = re.split("[?#]", _SCHEME.sub("", _ARCHIVE.sub("", url.strip().lower())))[0]
+    host, *parts = [part for part in address.split("/") if part] or [""]
+    if not _BBC.search(host):
+        return re.sub("[^a-z]+", "_", parts[0]).strip("_") or None if parts else None
+    sections = [part for part in parts if not _NO_SECTION.fullmatch(part)]
+    if len(sections) > 1 and sections[0] == "news":
+        del sections[0]
+    word = _WORD.match(sections[0]) if sections else None
+    return word.group() if word else None
+
+
+def read_rows(path: Path) -> list[dict]:
+    """The rows of a jsonl file. Raises UserError naming file and line for one that is no article with a summary."""
+    rows = []
+    for number, line in enumerate(lines_of(path), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where}: not JSON ({error.msg})") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: must be an object with {' and '.join(TEXTS)}")
+        for key in TEXTS:
+            if key not in row:
+                raise UserError(f"{where}: key {key} is missing")
+            if not isinstance(row[key], str):
+                raise UserError(f"{where}: {key} must be text, not {json.dumps(row[key])[:60]}")
+            if not row[key].strip():
+                raise UserError(f"{where}: {key} is empty")
+        if not isinstance(row.get("url"), str | None):
+            raise UserError(f"{where}: url must be text, not {json.dumps(row['url'])[:60]}")
+        rows.append(row)
+    if not rows:
+        raise UserError(f"{path} has no rows")
+    return rows
+
+
+def fetch(source: Hub, out: Path) -> None:
+    """Write train, dev and test.jsonl into the new directory `out`, or nothing. Raises UserError."""
+    if source.root is None:
+        splits = _from_hub(source)
+    elif Path(source.root).is_dir():
+        splits = _from_directory(Path(source.root))
+    elif Path(source.root).is_file():
+        splits = _from_file(Path(source.root), by_split=source.split_seed is None)
+    else:
+        raise UserError(
+            f"{source.root} does not exist: sources.xsum.root must be a jsonl file or a directory of train, dev "
+            "and test.jsonl"
+        )
+    if source.split_seed is not None:
+        splits = divide([row for split in SPLITS for row in splits.get(split, [])], source.split_seed)
+    for split in SPLITS:
+        if not splits.get(split):
+            raise UserError(f"{source.root or source.dataset} has no rows of the {split} split: {SEED_HINT}")
+    with replacing(out) as directory:
+        directory.mkdir()
+        for split in SPLITS:
+            rows = ({key: row[key] for key in KEYS if key in row} for row in splits[split])
+            write_jsonl(directory / f"{split}.jsonl", rows)
+
+
+def divide(rows: list[dict], seed: int) -> dict[str, list[dict]]:
+    """All rows shuffled and divided 80:10:10, at least one in each split. Raises UserError for fewer than three."""
+    if len(rows) < len(SPLITS):
+        raise UserError(f"{len(rows)} rows of xsum cannot be divided into train, dev and test: give at least 3")
+    shuffled = list(rows)
+    Random(seed).shuffle(shuffled)
+    tenth = max(1, len(rows) // 10)
+    return {"train": shuffled[2 * tenth :], "dev": shuffled[:tenth], "test": shuffled[tenth : 2 * tenth]}
+
+
+def _from_hub(source: Hub) -> dict[str, list[dict]]:
+    from datasets import load_dataset  # takes seconds
+
+    try:
+        found = load_dataset(source.dataset, revision=source.revision)
+        splits = {split: [dict(row) for row in found[names[-1]]] for split, names in SPLITS.items()}
+    except Exception as error:  # whatever the hub, the network and the format of the files have in store
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(
+            f"cannot load {source.dataset} at {source.revision} from the Hugging Face hub ({reason}): "
+            "set sources.xsum.root to a jsonl file or a directory of train, dev and test.jsonl"
+        ) from error
+    return {split: _with_texts(split, rows) for split, rows in splits.items()}
+
+
+def _with_texts(split: str, rows: list[dict]) -> list[dict]:
+    # A published row without text is not the user's to repair.
+    kept = [row for row in rows if all((row.get(key) or "").strip() for key in TEXTS)]
+    if len(kept) < len(rows):
+        print(f"xsum {split}: {len(rows) - len(kept):,} rows without text left out", file=sys.stderr)
+    return kept
+
+
+def _from_directory(root: Path) -> dict[str, list[dict]]:
+    splits = {}
+    for split, names in SPLITS.items():
+        files = [path for path in (root / f"{name}.jsonl" for name in names) if path.is_file()]
+        if files:
+            splits[split] = read_rows(files[0])
+    return splits
+
+
+def _from_file(path: Path, by_split: bool) -> dict[str, list[dict]]:
+    """Rows under the split that they name, or else all under train. Raises UserError for another split's name."""
+    rows = read_rows(path)
+    if not by_split:
+        return {"train": rows}
+    splits = {split: [row for row in rows if row.get("split") in names] for split, names in SPLITS.items()}
+    known = [name for names in SPLITS.values() for name in names]
+    for number, row in enumerate(rows, start=1):
+        if row.get("split") not in known:
+            given = json.dumps(row.get("split"))[:60]
+            raise UserError(f"{path}, row {number}: split must be {', '.join(known)}, not {given}: or {SEED_HINT}")
+    return splits
+
+
+def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
+    """Records by split, one per row in order, white space collapsed. Raises UserError."""
+    return {split: _records(raw / f"{split}.jsonl", split) for split in SPLITS}
+
+
+def _records(path: Path, split: str) -> list[Record]:
+    records = []
+    for index, row in enumerate(read_rows(path)):
+        document, summary = (" ".join(row[key].split()) for key in TEXTS)
+        name = f"{split}-{index:05d}" if row.get("id") is None else str(row["id"])
+        records.append(Record(name, document, [summary], group=topic(row["url"]) if row.get("url") else None))
+    return records

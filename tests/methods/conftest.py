@@ -1,0 +1,43 @@
+"""What the tests of methods share: steering by hand, and logits one text at a time."""
+
+import pytest
+import torch
+
+from stages.engine.batches import Batch, Example
+from stages.engine.steering import Steering
+
+EXAMPLES = [
+    Example([5, 300, 700], [4, 8, 15, 16, 2]),
+    Example([42, 7, 9, 11, 13, 900], [23, 2]),
+    Example([7], [3, 1, 2]),
+]
+
+
+@pytest.fixture
+def hidden_of():
+    """Hidden states [tokens, width] at the targets of EXAMPLES, in one padded batch."""
+
+    def compute(lm, steering=None, runs=(0, 0, 0)):
+        return lm.target_hidden(Batch.of(EXAMPLES, list(runs), lm.device), steering or Steering())
+
+    return compute
+
+
+@pytest.fixture
+def alone():
+    """The same of one example in a batch of its own."""
+
+    def compute(lm, number, steering=None, run=0):
+        return lm.target_hidden(Batch.of([EXAMPLES[number]], [run], lm.device), steering or Steering())
+
+    return compute
+
+
+@pytest.fixture
+def examples():
+    return EXAMPLES
+
+
+@pytest.fixture
+def same():
+    return lambda one, two: torch.testing.assert_close(one, two, atol=5e-5, rtol=1e-3)

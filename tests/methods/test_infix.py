@@ -1,0 +1,90 @@
+"""The infix against a stepwise reference; it changes only what follows it."""
+
+import pytest
+import torch
+from transformers import DynamicCache
+
+from stages import params
+from stages.engine.beam import Search, search_batch
+from stages.engine.steering import Infix, Steering
+from stages.methods import infix
+from stages.methods.infix import InfixTuning
+
+
+def stepwise(lm, steering, example):
+    """One token at a time: the source, each vector, offsets added at the end, then separator and target."""
+    infix, cache, position = steering.infix, DynamicCache(), 0
+
+    def read(**inputs):
+        nonlocal position
+        out = lm.model.base_model(
+            **inputs, past_key_values=cache, position_ids=torch.tensor([[position]]), use_cache=True
+        ).last_hidden_state[0]
+        position += 1
+        return out
+
+    for token in example.source:
+        read(input_ids=torch.tensor([[token]]))
+    for vector in infix.embeddings[0]:
+        read(inputs_embeds=vector[None, None])
+    for layer, (keys, values) in zip(cache.layers, infix.offsets[0], strict=True):
+        layer.keys[0, :, len(example.source) :] += keys
+        layer.values[0, :, len(example.source) :] += values
+    return torch.cat([read(input_ids=torch.tensor([[t]])) for t in [lm.separator, *example.target[:-1]]])
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_equals_a_stepwise_reference(lm, alone, number, same, examples):
+    with torch.no_grad():
+        steering = InfixTuning(lm, 4, 8, [1])()
+        same(alone(lm, number, steering), stepwise(lm, steering, examples[number]))
+
+
+def test_padding_changes_nothing(lm, hidden_of, alone, same):
+    steering = InfixTuning(lm, 4, 8, [1, 2])()
+    rows = [alone(lm, i, steering, run) for i, run in enumerate((0, 1, 0))]
+    same(hidden_of(lm, steering, runs=(0, 1, 0)), torch.cat(rows))
+
+
+def test_changes_only_what_follows_it(lm, examples):
+    """Keys and values of the source are bit for bit those without an infix; those behind it are not."""
+    steering, runs = InfixTuning(lm, 4, 8, [1])(), torch.zeros(1, dtype=torch.long)
+    source = examples[1].source
+    with torch.no_grad():
+        rows, _ = lm.open([source], steering, runs)
+        moved = Steering(infix=Infix(steering.infix.embeddings + 1, steering.infix.offsets - 1))
+        others, _ = lm.open([source], moved, runs)
+    for one, two in zip(rows.cache.layers, others.cache.layers, strict=True):
+        assert torch.equal(one.keys[:, :, : len(source)], two.keys[:, :, : len(source)])
+        assert torch.equal(one.values[:, :, : len(source)], two.values[:, :, : len(source)])
+    first, last = rows.cache.layers[0], rows.cache.layers[-1]
+    assert not torch.allclose(first.keys[:, :, len(source) :], others.cache.layers[0].keys[:, :, len(source) :])
+    assert last.keys.shape[2] == len(source) + 4 + 1, "the separator follows the infix"
+
+
+def test_decodes_as_it_trains(lm, examples):
+    """The greedy path has the log-probabilities that training sees."""
+    steering = InfixTuning(lm, 4, 8, [1])()
+    search = Search(1, 1.0, 6, 2047)
+    together = search_batch(lm, steering, [0, 0, 0], [e.source for e in examples], search)
+    for example, found in zip(examples, together, strict=True):
+        ids = []
+        for _ in range(6):
+            step = type(example)(example.source, [*ids, 0])
+            ids.append(lm.logits(stepwise(lm, steering, step)[-1]).argmax().item())
+        assert found == ids
+
+
+def test_starts_as_if_the_words_stood_there(lm, project):
+    chosen = params.load()
+    options = chosen.prefix.model_copy(update={"mlp": False, "init_words": "name of the place"})
+    method = infix.build(lm, chosen.model_copy(update={"prefix": options, "prefix_len": 4}), [1])
+    ids = lm.tokenizer(" name of the place", add_special_tokens=False)["input_ids"]
+    stored = method.stored()
+    assert torch.equal(stored["embeddings"][0], lm.embed(ids)) and not stored["offsets"].any()
+
+
+def test_every_parameter_learns(lm, hidden_of):
+    method = InfixTuning(lm, 4, 8, [1])
+    hidden_of(lm, method()).square().sum().backward()
+    assert all((p.grad != 0).any() for p in method.trained())

@@ -1,0 +1,41 @@
+"""The trained matrices: a run depends on its seed alone, dropout on seed and step, a start is where it says."""
+
+import pytest
+import torch
+
+from stages.methods.table import table
+
+
+def make(*seeds, hidden=16, dropout=0.0, place=0):
+    return table(6, 24, 8, hidden, list(seeds), dropout, place)
+
+
+@pytest.mark.parametrize("hidden", [16, None])
+def test_a_run_does_not_depend_on_its_neighbours(hidden):
+    together = make(1, 2, 3, hidden=hidden, dropout=0.5)
+    for run, seed in enumerate([1, 2, 3]):
+        alone = make(seed, hidden=hidden, dropout=0.5)
+        torch.testing.assert_close(together(step=7)[run], alone(step=7)[0], atol=1e-6, rtol=1e-6)
+    assert not torch.allclose(together()[0], together()[1])
+    assert not torch.allclose(make(1, hidden=hidden, place=1)(), make(1, hidden=hidden)())
+
+
+def test_dropout_drops_in_training_only():
+    one = make(1, dropout=0.5)
+    kept = one(step=3) != 0
+    assert 0.3 < kept.float().mean() < 0.7
+    torch.testing.assert_close(one(step=3)[kept], 2 * one()[kept])
+    assert torch.equal(one(step=3), one(step=3)) and not torch.equal(one(step=3), one(step=4))
+
+
+def test_starts_at_the_target_or_is_fitted_to_it():
+    target = torch.randn(6, 24, generator=torch.Generator().manual_seed(0))
+    free, mlp, random = make(1, 2, hidden=None), make(1, 2, hidden=64), make(1, 2, hidden=64)
+    free.start_from(target)
+    mlp.start_from(target)
+    assert torch.equal(free(), target.expand(2, 6, 24))
+    assert torch.equal(mlp.embedding, random.embedding), "the authors fit the MLP alone"
+    assert (mlp() - target).square().mean() < 0.8 * (random() - target).square().mean()
+    alone = make(2, hidden=64)
+    alone.start_from(target)
+    torch.testing.assert_close(mlp()[1], alone()[0], atol=1e-5, rtol=1e-5)

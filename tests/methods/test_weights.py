@@ -1,0 +1,158 @@
+"""Methods that move the model's own weights, or stand among its layers, against plain references."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from stages import params
+from stages.engine.decoder_only import DecoderOnly
+from stages.engine.steering import Steering
+from stages.errors import UserError
+from stages.methods import METHODS, adapter, finetune, ft_top2, module_of, saved, untuned
+from stages.methods.adapter import Adapters
+from stages.methods.embedding_only import EmbeddingOnly
+from stages.methods.infix import InfixTuning
+from stages.methods.prefix import Prefix
+
+
+@pytest.fixture
+def chosen(project):
+    return params.load().model_copy(update={"method": "adapter"})
+
+
+@pytest.mark.parametrize("layout", ["lin", "houlsby"])
+def test_an_adapter_that_adds_nothing_is_the_base_model(any_lm, hidden_of, layout):
+    if layout == "houlsby" and any_lm.name == "tiny-t5":
+        with pytest.raises(UserError, match="houlsby does not know the parts of tiny-t5's blocks; lin fits any model"):
+            Adapters(any_lm, 3, layout, [1])
+        return
+    plain = hidden_of(any_lm)
+    method = Adapters(any_lm, 3, layout, [1])
+    assert (hidden_of(any_lm) - plain).abs().max() > 1e-4, "it stands in the model"
+    for one in method.adapters:
+        torch.nn.init.zeros_(one.up.weight)
+    torch.testing.assert_close(hidden_of(any_lm), plain, atol=0, rtol=0)
+    method.remove()
+
+
+def test_an_adapter_equals_the_block_and_its_formula(tokenizer):
+    """GPT-2, block by block: h + up(relu(down(LayerNorm(h)))) of each block's output."""
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=2048, n_positions=64, n_embd=32, n_layer=3, n_head=4)
+    lm = DecoderOnly(GPT2LMHeadModel(config).requires_grad_(False).eval(), tokenizer, "tiny")
+    ids = torch.tensor([[5, 6, 7, 8]])
+    states = lm.model.transformer.wte(ids) + lm.model.transformer.wpe(torch.arange(4))
+    method = Adapters(lm, 3, "lin", [1])
+    torch.nn.init.normal_(method.adapters[1].norm.weight)
+    ours = lm.model.base_model(ids).last_hidden_state
+    method.remove()
+    for block, one in zip(lm.model.transformer.h, method.adapters, strict=True):
+        out = block(states)
+        out = out[0] if isinstance(out, tuple) else out
+        normed = F.layer_norm(out, (32,), one.norm.weight, one.norm.bias)
+        states = out + F.relu(normed @ one.down.weight.T + one.down.bias) @ one.up.weight.T + one.up.bias
+    torch.testing.assert_close(ours, lm.model.transformer.ln_f(states), atol=1e-5, rtol=1e-4)
+
+
+def test_finetune_moves_everything(any_lm, chosen):
+    method = finetune.build(any_lm, chosen, [1])
+    assert {id(p) for p in method.trained()} == {id(p) for p in any_lm.model.parameters()}
+    assert method().prefixes == {} and method().infix is None
+
+
+def moved(lm, chosen, **options):
+    chosen = chosen.model_copy(update={"ft_top2": chosen.ft_top2.model_copy(update=options)})
+    return set(ft_top2.build(lm, chosen, [1]).names)
+
+
+def test_ft_top2_moves_the_last_two_blocks_and_what_follows(any_lm, chosen):
+    last = {"tiny-gpt2": ("transformer.h.1.", "transformer.h.2.", "transformer.ln_f."),
+            "tiny-llama": ("model.layers.1.", "model.layers.2.", "model.norm."),
+            "tiny-bart": ("model.decoder.layers.1.", "model.decoder.layers.2."),
+            "tiny-t5": ("decoder.block.0.", "decoder.block.1.", "decoder.final_layer_norm.")}[any_lm.name]  # fmt: skip
+    expected = {name for name, _ in any_lm.model.named_parameters() if name.startswith(last)}
+    assert moved(any_lm, chosen) == expected and all(any(n.startswith(one) for n in expected) for one in last)
+    table = {name for name, p in any_lm.model.named_parameters() if p is any_lm.model.get_input_embeddings().weight}
+    assert moved(any_lm, chosen, embedding=True) == expected | table and table
+
+
+@pytest.mark.parametrize("method", ["finetune", "ft_top2", "adapter", "adapter_small"])
+def test_a_saved_run_has_the_effect_of_the_trained_one(any_lm, chosen, hidden_of, tmp_path, method, same):
+    before = {name: p.clone() for name, p in any_lm.model.named_parameters()}
+    belongs, plain = saved.belonging(any_lm), hidden_of(any_lm)
+    chosen = chosen.model_copy(update={"method": method})
+    run = METHODS[method].build(any_lm, chosen, [1])
+    with torch.no_grad():
+        for p in run.trained():
+            p += 0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(len(p)))
+    tuned = hidden_of(any_lm).detach()
+    assert (tuned - plain).abs().max() > 1e-2
+    saved.save(tmp_path / "model", method, run.stored(), belongs, {})
+    with torch.no_grad():
+        for name, p in any_lm.model.named_parameters():
+            p.copy_(before[name])
+    if "adapter" in method:
+        run.remove()
+    same(hidden_of(any_lm), plain)
+    same(hidden_of(any_lm, saved.load(tmp_path / "model", any_lm)), tuned)
+
+
+def test_one_run_at_a_time(any_lm, chosen):
+    for module in (finetune, ft_top2, adapter):
+        with pytest.raises(ValueError, match="one run only"):
+            module.build(any_lm, chosen, [1, 2])
+
+
+def test_a_method_that_does_not_fit_names_those_that_do(lm, seq2seq):
+    assert module_of("infix", lm) is METHODS["infix"]
+    with pytest.raises(UserError) as error:
+        module_of("infix", seq2seq)
+    assert str(error.value) == (
+        f"params.yaml: method infix is not for encoder-decoder models such as {seq2seq.name}; "
+        "prefix, finetune, ft_top2, adapter, adapter_small, none are"
+    )
+
+
+def test_the_untuned_model(any_lm, chosen, hidden_of):
+    method = untuned.build(any_lm, chosen, [1])
+    assert method.trained() == [] and method.stored() == {} and method() == Steering()
+    torch.testing.assert_close(hidden_of(any_lm, untuned.apply(any_lm, {})), hidden_of(any_lm), atol=0, rtol=0)
+
+
+@pytest.fixture
+def medium(tokenizer):
+    """GPT-2 medium without weights."""
+    with torch.device("meta"):
+        model = GPT2LMHeadModel(GPT2Config(n_layer=24, n_embd=1024, n_head=16))
+    return DecoderOnly(model.requires_grad_(False), tokenizer, "gpt2-medium")
+
+
+def counts(method):
+    """Parameters trained, and stored."""
+    return sum(p.numel() for p in method.trained()), sum(t.numel() for t in method.stored().values())
+
+
+def test_published_parameter_counts(medium, chosen):
+    """Footnote 7 (250K, 500K), Table 1's 3% and 0.1%, and LoRA's 0.37M, 11.09M and 25.19M for the same systems."""
+    assert counts(Prefix(medium, 5, 512, [0])) == (25_744_896, 245_760)
+    assert counts(Prefix(medium, 10, 512, [0]))[1] == 491_520
+    for bottleneck, expected in ((6, 368_784), (224, 11_089_152)):
+        method = Adapters(medium, bottleneck, "lin", [0])
+        assert counts(method) == (expected, expected)
+        method.remove()
+    assert counts(ft_top2.build(medium, chosen, [0])) == (25_194_496, 25_194_496)
+    assert counts(InfixTuning(medium, 5, 512, [0])) == (25_750_016, 250_880)
+    assert counts(EmbeddingOnly(medium, 5, 512, [0])) == (1_055_232, 5_120)
+
+
+def test_counts_of_the_rest(medium, chosen, tokenizer):
+    whole = sum(p.numel() for p in medium.model.parameters())
+    assert counts(finetune.build(medium, chosen, [0])) == (whole, whole) == (354_823_168, 354_823_168)
+    with torch.device("cpu"):
+        config = GPT2Config(vocab_size=2048, n_positions=64, n_embd=32, n_layer=3, n_head=4)
+        tiny = DecoderOnly(GPT2LMHeadModel(config).requires_grad_(False).eval(), tokenizer, "tiny")
+    assert counts(Prefix(tiny, 5, None, [0])) == (5 * 3 * 2 * 32,) * 2
+    assert counts(EmbeddingOnly(tiny, 5, None, [0])) == (5 * 32,) * 2
+    assert counts(InfixTuning(tiny, 5, None, [0])) == (5 * 32 + 5 * 3 * 2 * 32,) * 2
+    assert counts(Prefix(tiny, 5, 7, [0, 1]))[0] == 2 * (5 * 32 + (32 * 7 + 7) + (7 + 1) * 3 * 2 * 32)
