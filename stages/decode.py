@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from stages import params
 from stages.engine.beam import Search, beam_search
-from stages.engine.checkpoint import scratch
+from stages.engine.checkpoint import code, scratch
 from stages.engine.model import LM
 from stages.engine.start import open_model
 from stages.engine.steering import Steering
@@ -58,11 +58,11 @@ def decode(
 def main() -> None:
     chosen = params.load()
     lm = open_model(chosen)
-    settings = [asdict(chosen.decoding), chosen.decode.model_dump(), saved.belonging(lm)]
+    settings = [asdict(chosen.decoding), chosen.decode.model_dump(), chosen.threads, saved.belonging(lm)]
     steering = saved.load(MODEL, lm)
     test = Path("data/linearized") / chosen.task / "test.jsonl"
     records = read_records(test)
-    with scratch(settings, test, saved.weights_of(MODEL)) as directory:
+    with scratch(settings, test, saved.weights_of(MODEL), *code()) as directory:
         partial = directory / "predictions.jsonl"
         hypotheses = decode(lm, steering, [r.source for r in records], chosen.decoding, chosen.decode, partial)
     write_jsonl(OUT, (

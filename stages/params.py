@@ -171,7 +171,10 @@ class Params(Section):
 def _check_positions(params: Params) -> None:
     """Refuse a prefix that leaves no room for text, where the model's config is on this machine."""
     decoding, config = params.decoding, Path(params.model_directory) / "config.json"
-    known = json.loads(read_text(config)) if config.is_file() else {}
+    try:
+        known = json.loads(read_text(config)) if config.is_file() else {}
+    except json.JSONDecodeError as error:
+        raise UserError(f"{config}, line {error.lineno}: not JSON ({error.msg})") from error
     positions = known.get("n_positions") or known.get("max_position_embeddings")
     if not positions or known.get("is_encoder_decoder") or params.training is None:
         return

@@ -1,5 +1,6 @@
 """The sections of params.yaml with their types; `params.py` reads them and resolves recipes."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -26,7 +27,7 @@ def or_word(kind: type, least: float, word: str, above: bool = False) -> Any:
         if value == word:
             return value
         number = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
-        if not number or value < least or (above and value == least):
+        if not number or not math.isfinite(value) or value < least or (above and value == least):
             named = "a whole number" if kind is int else "a number"
             raise ValueError(f"must be {named} {'above' if above else 'of at least'} {least}, or {word}")
         return kind(value)
@@ -36,9 +37,9 @@ def or_word(kind: type, least: float, word: str, above: bool = False) -> Any:
 
 Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, BeforeValidator(to_number), Field(gt=0)]
+Positive = Annotated[float, BeforeValidator(to_number), Field(gt=0, allow_inf_nan=False)]
 CountOrRecipe = or_word(int, 1, RECIPE)
-CountOrNone = or_word(int, 1, "none")
+CountOrNone = or_word(int, 2, "none")
 Loss = Literal["sequence_sum", "token_mean"]
 WholeOrRecipe = or_word(int, 0, RECIPE)
 PositiveOrRecipe = or_word(float, 0, RECIPE, above=True)
@@ -210,6 +211,9 @@ class Generated(Section):
     train: Count
     dev: Count
     test: Count
+
+
+class Described(Generated):
     references: Count
 
 
@@ -218,8 +222,8 @@ class Sources(Section):
     webnlg: Tree
     dart: DartFiles
     xsum: Hub
-    mini_e2e: Generated
-    mini_webnlg: Generated
+    mini_e2e: Described
+    mini_webnlg: Described
     mini_xsum: Generated
 
 

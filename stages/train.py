@@ -6,9 +6,7 @@ from pathlib import Path
 import torch
 
 from stages import params
-from stages.engine import attention, batches, decoder_only, encoder_decoder, steering
-from stages.engine import train as engine
-from stages.engine.checkpoint import Checkpoint
+from stages.engine.checkpoint import Checkpoint, code
 from stages.engine.curve import write_curve
 from stages.engine.encode import check_length, encode
 from stages.engine.model import LM
@@ -16,15 +14,12 @@ from stages.engine.start import open_model
 from stages.engine.train import Point, train
 from stages.errors import entry_point
 from stages.files import write_json
-from stages.methods import METHODS, module_of, saved
-from stages.methods import table as tables
+from stages.methods import module_of, saved
 from stages.methods.method import Method
 from stages.tasks.record import read_records
 
 DATA = Path("data/run/train")
 OUT = Path("data/run/model")
-# A checkpoint of other code is not gone on with.
-CODE = (attention, batches, decoder_only, encoder_decoder, engine, steering, tables)
 
 
 def train_run(chosen: params.Params, lm: LM, method: Method) -> tuple[dict[str, torch.Tensor], list[Point]]:
@@ -36,9 +31,8 @@ def train_run(chosen: params.Params, lm: LM, method: Method) -> tuple[dict[str, 
     }
     for examples in splits.values():
         check_length(lm, examples, training.prefix_len or 0)
-    settings = chosen.model_dump(include={"method", "seed", "train", "prefix", "adapter", "ft_top2", "cut"})
-    code = [Path(module.__file__) for module in (*CODE, METHODS[chosen.method])]
-    files = (DATA / "train.jsonl", DATA / "dev.jsonl", *code)
+    settings = chosen.model_dump(include={"method", "seed", "threads", "train", "prefix", "adapter", "ft_top2", "cut"})
+    files = (DATA / "train.jsonl", DATA / "dev.jsonl", *code())
     checkpoint = Checkpoint.of([settings, asdict(training), asdict(decoding), saved.belonging(lm)], *files)
     return train(lm, method, [splits["train"]], splits["dev"], training, chosen.train, checkpoint)
 

@@ -64,7 +64,7 @@ def test_nothing_to_train(project):
         ("method", "magic"), ("model", ""), ("sources.webnlg.url", "http://x"), ("sources.mini_e2e.references", 0),
         ("recipes.embedded.mini-gpt2.prefix.lr", 0), ("pretrain.layers", 1), ("cut.source_tokens", 1), ("cut.target_tokens", "all"),
         ("adapter.bottleneck", 0), ("adapter.layout", "pfeiffer"), ("train.lm_dropout", 0.1), ("denoise.masked", 0.9),
-        ("decode.min_new_tokens", -1), ("sources.dart.train", "other.json"),
+        ("decode.min_new_tokens", -1), ("train.lr", float("nan")), ("train.epochs", float("inf")), ("sources.dart.train", "other.json"),
     ],
 )  # fmt: skip
 def test_impossible_values_name_the_key(project, key, value):
@@ -73,6 +73,14 @@ def test_impossible_values_name_the_key(project, key, value):
         params.load()
     named = key.rpartition(".")[0] if key == "sources.dart.train" else key  # a check of the section
     assert str(error.value).startswith(f"params.yaml: {named}: ") and "\n" not in str(error.value)
+
+
+def test_a_broken_model_config(project):
+    (project / "model").mkdir()
+    (project / "model/config.json").write_text('{"n_positions": 5,\n')
+    change(project, "model", str(project / "model"))
+    with pytest.raises(UserError, match=r"model/config\.json, line 2: not JSON"):
+        params.load()
 
 
 def test_unknown_and_missing_keys(project):

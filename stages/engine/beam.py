@@ -1,4 +1,4 @@
-"""Beam search, equal token for token to transformers' `generate` (early_stopping False).
+"""Beam search, equal token for token to transformers' `generate` (early_stopping False, no forced tokens).
 
 The source is read once per sentence, then what the model remembers is spread over the beams. Sentences are
 sorted by length into batches, and a sentence leaves its batch as soon as no beam can beat what it has.

@@ -38,7 +38,8 @@ class DecoderOnly(LM):
         return [[*ids[:most], self.end] for ids in self.tokenizer(stripped, add_special_tokens=False)["input_ids"]]
 
     def check_room(self, source: int, target: int, length: int) -> None:
-        if self.positions is not None and length + source + 1 + target > self.positions:
+        # The separator is read, the last token of the target is not.
+        if self.positions is not None and length + source + target > self.positions:
             raise UserError(
                 f"params.yaml: prefix_len {length}, a source of {source} and a target of {target} tokens exceed the "
                 f"{self.positions} positions of {self.name}: shorten one, or set cut.source_tokens"

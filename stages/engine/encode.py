@@ -17,8 +17,9 @@ def encode(lm: LM, records: list[Record], most_source: int | None, most_target: 
             "target_ids": lm.target_ids(rows["target"], most_target),
         }
 
+    # A fingerprint of one's own: for datasets' it would pickle what `tokenize` holds, the whole model.
     mapped = Dataset.from_list(pairs).map(
-        tokenize, batched=True, remove_columns=["source", "target"], keep_in_memory=True
+        tokenize, batched=True, remove_columns=["source", "target"], keep_in_memory=True, new_fingerprint="examples"
     )
     return [Example(*ids) for ids in zip(mapped["source_ids"], mapped["target_ids"], strict=True)]
 

@@ -18,6 +18,8 @@ class EncoderDecoder(LM):
     family = "encoder-decoder"
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
+        if model.config.decoder_start_token_id is None:
+            raise UserError(f"the config of model {name} names no decoder_start_token_id, which begins every target")
         model.set_attn_implementation(NAME)
         super().__init__(model, tokenizer, name)
 
@@ -78,7 +80,8 @@ class EncoderDecoder(LM):
         return self._tokens(texts, most)
 
     def target_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
-        return self._tokens(texts, most)
+        rows = self._tokens(texts, most)
+        return [ids if ids[-1:] == [self.end] else [*ids[: most and most - 1], self.end] for ids in rows]
 
     def _tokens(self, texts: list[str], most: int | None) -> list[list[int]]:
         """With the tokenizer's special tokens, BART's `<s> text </s>` and T5's `text </s>`, all within `most`."""

@@ -41,8 +41,12 @@ def load(directory: str, name: str, revision: str) -> LM:
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer of model {name} has no end-of-text token, which ends every target")
     model.requires_grad_(False).eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    lm = (EncoderDecoder if config.is_encoder_decoder else DecoderOnly)(model, tokenizer, name)
-    check_logits(lm)
+    try:
+        lm = (EncoderDecoder if config.is_encoder_decoder else DecoderOnly)(model, tokenizer, name)
+        check_logits(lm)
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"model {name} ({config.model_type}) is of a kind that is not supported ({reason})") from error
     return lm
 
 

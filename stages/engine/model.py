@@ -72,10 +72,15 @@ class LM(ABC):
         return digest.hexdigest()[:16]
 
     def words(self, text: str, length: int) -> list[int]:
-        """Ids of some words, repeated up to `length` tokens. Raises UserError if there are none."""
+        """Ids of some words, repeated up to `length` tokens. Raises UserError if there are none, or too many."""
         ids = self.tokenizer(" " + text.strip(), add_special_tokens=False)["input_ids"]
-        if not ids:
-            raise UserError(f"params.yaml: prefix.init_words: {text!r} has no tokens in the vocabulary of {self.name}")
+        if not 0 < len(ids) <= length:
+            raise UserError(
+                f"params.yaml: prefix.init_words: {text!r} has {len(ids)} tokens in the vocabulary of {self.name}, "
+                f"but prefix_len is {length}"
+            )
+        if self.positions is not None and length > self.positions:
+            raise UserError(f"params.yaml: prefix_len {length} exceeds the {self.positions} positions of {self.name}")
         return (ids * length)[:length]
 
     def embed(self, ids: list[int]) -> torch.Tensor:

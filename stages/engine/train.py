@@ -174,5 +174,7 @@ def train(
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             checkpoint.save(method, [optimizer], done, history.tensors())
             saved = time.monotonic()
+    if options.eval_every and not history.best_loss.isfinite().all():
+        raise UserError("the loss on the dev split was never a number: the training diverged, try a lower train.lr")
     checkpoint.remove()
     return history.best if options.eval_every else method.stored(), history.points

@@ -2,7 +2,7 @@
 
 Each has `FAMILIES`, the model families it fits; `build(lm, chosen, seeds)`, its trainable runs; and
 `apply(lm, stored)`, which puts a trained run into effect and returns its steering. To add a method, write its
-module, name it here and in `Method` of `stages/params.py`, and give it recipes in params.yaml.
+module, name it here and in `Method` of `stages/sections.py`, and give it recipes in params.yaml.
 """
 
 from types import ModuleType

@@ -16,18 +16,20 @@ LAYERS = 2
 
 
 def build(lm: LM, chosen: Params, seeds: list[int]) -> OwnWeights:
-    blocks = lm.blocks()
-    behind = final_norms(lm, blocks[-1])
-    moved = {id(p) for module in (*blocks[-LAYERS:], *behind) for p in module.parameters()}
+    top = top_modules(lm)
+    moved = {id(p) for module in top for p in module.parameters()}
     if chosen.ft_top2.embedding:
         moved.add(id(lm.model.get_input_embeddings().weight))
     return OwnWeights(lm, {name: p for name, p in lm.model.named_parameters() if id(p) in moved}, seeds)
 
 
-def final_norms(lm: LM, last: torch.nn.Module) -> list[torch.nn.Module]:
-    """The norms beside the list of blocks that ends in `last`, but for that of the embeddings: what stands behind it."""
+def top_modules(lm: LM) -> list[torch.nn.Module]:
+    """The last blocks of the list that ends the model, and the norms that stand beside it, but for the embeddings'."""
+    last = lm.blocks()[-1]
     for parent in lm.model.modules():
         named = dict(parent.named_children())
-        if any(isinstance(child, torch.nn.ModuleList) and len(child) and child[-1] is last for child in named.values()):
-            return [child for name, child in named.items() if name.startswith(("ln", "norm", "final", "layer_norm"))]
-    return []
+        for child in named.values():
+            if isinstance(child, torch.nn.ModuleList) and len(child) and child[-1] is last:
+                norms = [one for name, one in named.items() if name.startswith(("ln", "norm", "final", "layer_norm"))]
+                return [*child[-LAYERS:], *norms]
+    raise AssertionError("the last block stands in a list")

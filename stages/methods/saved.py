@@ -44,7 +44,7 @@ def load(directory: Path, lm: LM) -> Steering:
         stored = load_file(directory / f"{method}.safetensors")
         if method not in METHODS:
             raise KeyError(method)
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{directory} holds no trained run ({error})") from error
     if differing:
         key = differing[0]

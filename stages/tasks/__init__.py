@@ -2,7 +2,7 @@
 
 Each has `fetch(source, out)`, which puts the official files into a directory, `linearize(raw, options)`,
 which reads them into records by split, and `SCORING`, its official metrics (`stages/scoring/`).
-To add a task, write its module, name it here and in `stages/params.py`, and give it `sources`.
+To add a task, write its module, name it here and in `stages/sections.py`, and give it `sources`.
 """
 
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""Public files: copied from the user's directory or downloaded, and checked against their sha256."""
+"""Public files: copied from the user's directory or downloaded, and checked against their checksums."""
 
 import hashlib
 import shutil
@@ -23,7 +23,7 @@ def _download(url: str, path: Path) -> None:
             size = int(response.headers.get("Content-Length", 0)) or None
             with tqdm.wrapattr(response, "read", total=size, desc=path.name, disable=None) as data:
                 shutil.copyfileobj(data, out)
-    except (urllib.error.URLError, TimeoutError) as error:
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         raise UserError(
             f"cannot download {url} ({reason}): set sources.<task>.root to a directory that holds the file"

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 from stages.files import replacing
-from stages.sections import Generated
+from stages.sections import Described
 from stages.tasks.e2e import SCORING, SPLITS, linearize
 from stages.world.domains import RESTAURANT, draw_record
 from stages.world.grammar import realise
@@ -25,12 +25,12 @@ def rows(split: str, count: int, references: int, seed: int) -> list[tuple[str, 
         record = draw_record(rng, RESTAURANT, who=split)
         mr = ", ".join(f"{key}[{value}]" for key, value in record.pairs())
         if mr not in made:
-            said = rng.randint(references // 2 + 1, references + references // 2 - 1)
+            said = rng.randint(references // 2 + 1, max(references // 2 + 1, references + references // 2 - 1))
             made[mr] = [realise(rng, record.name, record.noun, record.facts) for _ in range(said)]
     return [(mr, reference) for mr, said in made.items() for reference in said]
 
 
-def fetch(source: Generated, out: Path) -> None:
+def fetch(source: Described, out: Path) -> None:
     """Write the three official files into the new directory `out`."""
     with replacing(out) as directory:
         directory.mkdir()

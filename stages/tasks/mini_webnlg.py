@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from stages.files import replacing
-from stages.sections import Generated
+from stages.sections import Described
 from stages.tasks.webnlg import SCORING, TEST, linearize
 from stages.world.triples import SEEN, UNSEEN, Entry, draw_entry
 
@@ -59,7 +59,7 @@ def write(path: Path, found: list[Entry]) -> None:
     ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
-def fetch(source: Generated, out: Path) -> None:
+def fetch(source: Described, out: Path) -> None:
     """Write the files of the three splits into the new directory `out`."""
     with replacing(out) as directory:
         for split, count in (("train", source.train), ("dev", source.dev)):

@@ -68,6 +68,8 @@ def read_rows(path: Path) -> list[dict]:
                 raise UserError(f"{where}: {key} must be text, not {json.dumps(row[key])[:60]}")
             if not row[key].strip():
                 raise UserError(f"{where}: {key} is empty")
+            if any("\ud800" <= letter <= "\udfff" for letter in row[key]):
+                raise UserError(f"{where}: {key} holds half of a surrogate pair, which is no character")
         if not isinstance(row.get("url"), str | None):
             raise UserError(f"{where}: url must be text, not {json.dumps(row['url'])[:60]}")
         rows.append(row)

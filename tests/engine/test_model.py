@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 import torch
-from transformers import GPT2Config, LlamaConfig
+from transformers import GPT2Config, LlamaConfig, MambaConfig, MambaForCausalLM
 
 from stages.engine.decoder_only import shape_of
+from stages.engine.encoder_decoder import EncoderDecoder
 from stages.engine.load import load
 from stages.engine.model import Shape
 from stages.errors import UserError
@@ -40,6 +41,39 @@ def test_a_text_is_cut_or_refused(any_lm):
         any_lm.check_room(any_lm.positions - 30, 10, 5)
         with pytest.raises(UserError, match=r"a source of 300 and a target of 10 tokens.* set cut\.source_tokens"):
             any_lm.check_room(300, 10, 5)
+
+
+def test_words_are_repeated_and_never_cut(any_lm):
+    ids = any_lm.words("name of the place", 4)
+    assert len(ids) == 4 and any_lm.words("name of the place", 6) == ids + ids[:2]
+    with pytest.raises(
+        UserError, match=r"'name of the place' has 4 tokens in the vocabulary of .*, but prefix_len is 3"
+    ):
+        any_lm.words("name of the place", 3)
+    if any_lm.positions:
+        with pytest.raises(UserError, match=f"prefix_len 300 exceeds the {any_lm.positions} positions"):
+            any_lm.words("name", 300)
+
+
+def test_a_target_has_an_end_whatever_the_tokenizer_adds(bart_lm, tokenizer):
+    bart_lm.tokenizer = tokenizer  # adds nothing
+    [long, empty] = bart_lm.target_ids(["The Oak is old.", ""], None)
+    assert (long[-1], empty) == (bart_lm.end, [bart_lm.end]) and long.count(bart_lm.end) == 1
+    [cut] = bart_lm.target_ids(["The Oak is old."], 3)
+    assert len(cut) == 3 and cut[-1] == bart_lm.end
+
+
+def test_a_model_without_a_start(bart_lm):
+    bart_lm.model.config.decoder_start_token_id = None
+    with pytest.raises(UserError, match="names no decoder_start_token_id"):
+        EncoderDecoder(bart_lm.model, bart_lm.tokenizer, "odd")
+
+
+def test_a_model_of_another_kind(tmp_path, tokenizer):
+    MambaForCausalLM(MambaConfig(vocab_size=2048, hidden_size=16, num_hidden_layers=1)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"model odd \(mamba\) is of a kind that is not supported"):
+        load(str(tmp_path), "odd", "main")
 
 
 @pytest.mark.parametrize("name", ["mini-gpt2", "mini-bart"])

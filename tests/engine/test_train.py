@@ -257,10 +257,10 @@ def test_schedule_and_steps():
 
 
 def test_text_that_does_not_fit_behind_the_prefix(lm):
-    check_length(lm, [Example([1] * 50, [1] * 5)], 200)
-    message = "prefix_len 201, a source of 50 and a target of 5 tokens exceed the 256 positions"
+    check_length(lm, [Example([1] * 50, [1] * 5)], 201)
+    message = "prefix_len 202, a source of 50 and a target of 5 tokens exceed the 256 positions"
     with pytest.raises(UserError, match=message):
-        check_length(lm, [Example([1] * 3, [1]), Example([1] * 50, [1] * 5)], 201)
+        check_length(lm, [Example([1] * 3, [1]), Example([1] * 50, [1] * 5)], 202)
 
 
 def test_a_diverged_training_is_an_error(lm, project):

@@ -1,9 +1,9 @@
 """The generated task: reproducible, its splits disjoint, in the challenge's own files."""
 
-from stages.sections import Generated, Linearize
+from stages.sections import Described, Linearize
 from stages.tasks import mini_e2e
 
-SOURCE = Generated(seed=1, train=60, dev=20, test=20, references=8)
+SOURCE = Described(seed=1, train=60, dev=20, test=20, references=8)
 
 
 def test_files_are_a_function_of_the_seed(tmp_path):

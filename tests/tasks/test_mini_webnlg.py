@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from stages.sections import Generated, Linearize
+from stages.sections import Described, Linearize
 from stages.tasks import mini_webnlg, webnlg
 from stages.world.domains import OTHERS
 from stages.world.triples import SEEN, UNSEEN, Entry
 
-SOURCE = Generated(seed=1, train=270, dev=45, test=101, references=3)
+SOURCE = Described(seed=1, train=270, dev=45, test=101, references=3)
 OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
 REFERRING = {a.key for domain in OTHERS for a in domain.attributes if not a.values}
 
@@ -34,7 +34,7 @@ def triples(record):
 
 
 def test_files_are_a_function_of_the_seed(tmp_path):
-    small = Generated(seed=1, train=30, dev=10, test=10, references=2)
+    small = Described(seed=1, train=30, dev=10, test=10, references=2)
     for out, seed in (("a", 1), ("b", 1), ("c", 2)):
         mini_webnlg.fetch(small.model_copy(update={"seed": seed}), tmp_path / out)
     a, b, c = ([(p.relative_to(tmp_path / out), p.read_bytes()) for p in sorted((tmp_path / out).rglob("*.xml"))]

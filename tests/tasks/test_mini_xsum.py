@@ -9,7 +9,7 @@ from stages.sections import Generated, Linearize
 from stages.tasks import mini_xsum
 from stages.world.news import TOPICS, sentences
 
-SOURCE = Generated(seed=1, train=64, dev=16, test=24, references=1)
+SOURCE = Generated(seed=1, train=64, dev=16, test=24)
 SIZES = {"train": 64, "dev": 16, "test": 24}
 
 

@@ -183,6 +183,7 @@ def test_the_hub_out_of_reach(tmp_path, monkeypatch, outcome, reason):
         ('{"document": "a", "summary": "b"}\n{"document": "a"}\n', "line 2: key summary is missing"),
         ('{"document": " \\n", "summary": "b"}\n', "line 1: document is empty"),
         ('{"document": "a", "summary": ""}\n', "line 1: summary is empty"),
+        ('{"document": "a", "summary": "b \\ud83d"}\n', "line 1: summary holds half of a surrogate pair"),
         ('{"document": "a", "summary": null}\n', "line 1: summary must be text, not null"),
         ('{"document": "a", "summary": "b", "url": 1}\n', "line 1: url must be text, not 1"),
         ('["a", "b"]\n', "line 1: must be an object with document and summary"),
