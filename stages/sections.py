@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 RECIPE = "recipe"
 
@@ -19,17 +19,17 @@ def to_number(value: Any) -> Any:
         return value
 
 
-def or_word(kind: type, least: float, word: str, above: bool = False) -> Any:
-    """A number of at least (or above) `least`, or the one word that may stand for it."""
+def or_word(kind: type, least: float, *words: str, above: bool = False) -> Any:
+    """A number of at least (or above) `least`, or a word that may stand for it."""
 
     def check(value: Any) -> Any:
-        value = value if value == word or kind is int else to_number(value)
-        if value == word:
+        if value in words:
             return value
+        value = value if kind is int else to_number(value)
         number = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or value < least or (above and value == least):
             named = "a whole number" if kind is int else "a number"
-            raise ValueError(f"must be {named} {'above' if above else 'of at least'} {least}, or {word}")
+            raise ValueError(f"must be {named} {'above' if above else 'of at least'} {least}, or {' or '.join(words)}")
         return kind(value)
 
     return Annotated[Any, AfterValidator(check)]
@@ -90,15 +90,8 @@ class FtTop2(Section):
 
 
 class Cut(Section):
-    source_tokens: Any
-    target_tokens: Any
-
-    @field_validator("source_tokens", "target_tokens")
-    @classmethod
-    def _length(cls, value: Any) -> Any:
-        if value in (RECIPE, "none") or (isinstance(value, int) and not isinstance(value, bool) and value >= 2):
-            return value
-        raise ValueError("must be a whole number of at least 2, none or recipe")
+    source_tokens: or_word(int, 2, "none", RECIPE)  # type: ignore[valid-type]
+    target_tokens: or_word(int, 2, "none", RECIPE)  # type: ignore[valid-type]
 
 
 class Decode(Section):

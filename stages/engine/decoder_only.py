@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from transformers import Cache
 
-from stages.engine.batches import Batch
+from stages.engine.batches import Batch, Example
 from stages.engine.model import LM, Continuation, Shape, outermost_lists, padded
 from stages.engine.steering import DECODER, Infix, Steering, cache_as_prefix, prefix_cache, rows_of
 from stages.errors import UserError
@@ -48,6 +48,10 @@ class DecoderOnly(LM):
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         return self.model.get_output_embeddings()(hidden)
 
+    def own_logits(self, example: Example) -> torch.Tensor:
+        ids = [[*example.source, self.separator, *example.target[:-1]]]
+        return self.model(input_ids=torch.tensor(ids, device=self.device)).logits[0, len(example.source) :]
+
     def hidden(
         self,
         inputs: torch.Tensor,
@@ -60,15 +64,14 @@ class DecoderOnly(LM):
         `inputs` are ids [batch, length] or vectors [batch, length, width]; `positions` is [batch, length], `mask`
         [batch, cached + length], 0 for padding.
         """
-        read = {"input_ids": inputs} if inputs.ndim == 2 else {"inputs_embeds": inputs}
         return self.model.base_model(
-            **read, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=cache is not None
-        ).last_hidden_state
+            **_named(inputs), attention_mask=mask, position_ids=positions, past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state  # fmt: skip
 
     def cache_of(self, inputs: torch.Tensor) -> torch.Tensor:
         """Keys and values [batch, layers, 2, kv_heads, len, head_dim] of ids or vectors; gradients flow through."""
-        read = {"input_ids": inputs} if inputs.ndim == 2 else {"inputs_embeds": inputs}
-        return cache_as_prefix(self.model.base_model(**read, use_cache=True).past_key_values)
+        return cache_as_prefix(self.model.base_model(**_named(inputs), use_cache=True).past_key_values)
 
     @torch.no_grad()
     def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
@@ -84,21 +87,16 @@ class DecoderOnly(LM):
         positions = length + torch.arange(ids.shape[1], device=self.device).expand_as(ids)
         cache = None if prefix is None else prefix_cache(prefix, batch.runs)
         whole = torch.cat([mask.new_ones(len(ids), length), mask], 1)
-        return self.hidden(ids, whole, positions, cache)[self._predicting(batch, ids.shape[1], with_source=True)]
-
-    def _predicting(self, batch: Batch, width: int, with_source: bool) -> torch.Tensor:
-        """Where a token of a target is predicted, [batch, width]: from the separator on."""
-        starts = torch.tensor([len(e.source) if with_source else 0 for e in batch.examples], device=self.device)
-        counts = torch.tensor([len(e.target) for e in batch.examples], device=self.device)
-        column = torch.arange(width, device=self.device)
-        return (column >= starts[:, None]) & (column < (starts + counts)[:, None])
+        # Tokens of the target are predicted from the separator on.
+        starts = torch.tensor([len(e.source) for e in batch.examples], device=self.device)[:, None]
+        predicting = mask.bool() & (torch.arange(ids.shape[1], device=self.device) >= starts)
+        return self.hidden(ids, whole, positions, cache)[predicting]
 
     def _hidden_behind_infix(self, batch: Batch, infix: Infix) -> torch.Tensor:
         cache, mask, following = self._read_infix([e.source for e in batch.examples], infix, batch.runs)
         ids, own = padded([[self.separator, *e.target[:-1]] for e in batch.examples], self.device)
         positions = following[:, None] + torch.arange(ids.shape[1], device=self.device)
-        hidden = self.hidden(ids, torch.cat([mask, own], 1), positions, cache)
-        return hidden[self._predicting(batch, ids.shape[1], with_source=False)]
+        return self.hidden(ids, torch.cat([mask, own], 1), positions, cache)[own.bool()]
 
     def _read_infix(
         self, sources: list[list[int]], infix: Infix, runs: torch.Tensor
@@ -173,6 +171,11 @@ def shape_of(config) -> Shape:
         kv_heads=getattr(config, "num_key_value_heads", None) or heads,
         head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
     )
+
+
+def _named(inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Ids [batch, length] or vectors [batch, length, width], as transformers calls them."""
+    return {"input_ids": inputs} if inputs.ndim == 2 else {"inputs_embeds": inputs}
 
 
 def _empty(shape: Shape, device: torch.device) -> torch.Tensor:

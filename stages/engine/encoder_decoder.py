@@ -8,7 +8,7 @@ from torch import nn
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.engine.attention import NAME, observed, prefixed
-from stages.engine.batches import Batch
+from stages.engine.batches import Batch, Example
 from stages.engine.model import LM, Continuation, Shape, outermost_lists, padded
 from stages.engine.steering import CROSS, DECODER, ENCODER, Steering
 from stages.errors import UserError
@@ -72,6 +72,13 @@ class EncoderDecoder(LM):
         logits = self.model.get_output_embeddings()(hidden * self._logit_scale)
         bias = getattr(self.model, "final_logits_bias", None)
         return logits if bias is None else logits + bias[0]
+
+    def own_logits(self, example: Example) -> torch.Tensor:
+        before = [[self.start, *example.target[:-1]]]
+        return self.model(
+            input_ids=torch.tensor([example.source], device=self.device),
+            decoder_input_ids=torch.tensor(before, device=self.device),
+        ).logits[0]
 
     def blocks(self) -> list[nn.Module]:
         return outermost_lists(self.model.get_encoder()) + outermost_lists(self.model.get_decoder())

@@ -53,12 +53,7 @@ def load(directory: str, name: str, revision: str) -> LM:
 @torch.inference_mode()
 def check_logits(lm: LM) -> None:
     """Refuse a model whose logits are more than our own from its hidden states (a soft cap, a scale)."""
-    ids = torch.tensor([[lm.end, lm.end]], device=lm.device)
-    if isinstance(lm, EncoderDecoder):
-        theirs = lm.model(input_ids=ids, decoder_input_ids=torch.full_like(ids, lm.start)).logits[0, :1]
-    else:
-        theirs = lm.model(input_ids=torch.tensor([[lm.end, lm.separator]], device=lm.device)).logits[0, 1:]
-    example = Example([lm.end, lm.end] if isinstance(lm, EncoderDecoder) else [lm.end], [lm.end])
-    ours = lm.logits(lm.target_hidden(Batch.of([example], [0], lm.device), Steering()))
+    example = Example([lm.end, lm.end], [lm.end])
+    ours, theirs = lm.logits(lm.target_hidden(Batch.of([example], [0], lm.device), Steering())), lm.own_logits(example)
     if not torch.allclose(ours, theirs, atol=1e-3, rtol=1e-3):
         raise UserError(f"model {lm.name} changes its logits behind the output matrix, which is not supported")

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.engine.batches import Batch
+from stages.engine.batches import Batch, Example
 from stages.engine.steering import Steering
 from stages.errors import UserError
 
@@ -124,6 +124,10 @@ class LM(ABC):
     @abstractmethod
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Vocabulary logits [..., vocabulary] of hidden states [..., width]: pay for the positions that count only."""
+
+    @abstractmethod
+    def own_logits(self, example: Example) -> torch.Tensor:
+        """What the model itself computes for the target of an example, [tokens, vocabulary]; to check `logits` by."""
 
 
 def padded(rows: list[list[int]], device: torch.device, left: bool = False) -> tuple[torch.Tensor, torch.Tensor]:

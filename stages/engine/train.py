@@ -56,13 +56,11 @@ def clip_each_run(parameters: list[torch.nn.Parameter], norm: float, runs: int) 
 
     With several runs, they are the first dimension of each parameter.
     """
-    gradients = [p.grad.view(runs, -1) if p.grad.is_contiguous() else p.grad.reshape(runs, -1)
-                 for p in parameters if p.grad is not None]  # fmt: skip
-    total = sum(gradient.square().sum(1) for gradient in gradients).sqrt()  # [runs]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    total = sum(gradient.reshape(runs, -1).square().sum(1) for gradient in gradients).sqrt()  # [runs]
     scale = (norm / (total + 1e-6)).clamp(max=1.0)
-    for p in parameters:
-        if p.grad is not None:
-            p.grad.mul_(scale.view(-1, *[1] * (p.ndim - 1)))
+    for gradient in gradients:
+        gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))
 
 
 def steps_of(training: Training, examples: int) -> int:
