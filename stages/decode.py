@@ -9,9 +9,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages import params
-from stages.engine.beam import Search, beam_search
+from stages.engine.beam import Search, pieces_by_length, search_sources
 from stages.engine.checkpoint import code, scratch
+from stages.engine.encode import Rows, parts
 from stages.engine.model import LM
+from stages.engine.precision import dtype_of
 from stages.engine.start import open_model
 from stages.engine.steering import Steering
 from stages.errors import entry_point
@@ -38,19 +40,24 @@ def decode(
 ) -> dict[str, str]:
     """The hypothesis of each distinct source; `partial` keeps what is done if it is interrupted."""
     distinct = list(dict.fromkeys(sources))
-    ids = lm.source_ids(distinct, decoding.source_tokens)
-    lm.check_room(max(map(len, ids)), decoding.max_new_tokens, steering.length)
+    ids = Rows(row for part in parts(distinct) for row in lm.source_ids(part, decoding.source_tokens))
+    lm.check_room(int(ids.lengths.max()), decoding.max_new_tokens, steering.length)
     search = Search(
         decoding.beam, decoding.length_penalty, decoding.max_new_tokens, lm.end, banned_ids(lm, options.banned),
-        decoding.min_new_tokens,
+        decoding.min_new_tokens, options.early_stopping,
     )  # fmt: skip
     done = {row["index"]: row["text"] for row in read_jsonl(partial)} if partial.exists() else {}
     with tqdm(total=len(ids), initial=len(done), desc="decode", disable=None) as bar:
-        for indices, hypotheses in beam_search(lm, steering, ids, search, options.batch_size, set(done)):
-            texts = lm.tokenizer.batch_decode(hypotheses, skip_special_tokens=True)
-            done |= {i: " ".join(text.split()) for i, text in zip(indices, texts, strict=True)}
+        for piece in pieces_by_length(ids.lengths.tolist(), options.batch_size):
+            if piece[0] in done:
+                continue
+            found = {}
+            texts = [ids[i] for i in piece]
+            for number, best in search_sources(lm, steering, [0] * len(piece), texts, search, options.batch_size):
+                found[piece[number]] = " ".join(lm.tokenizer.decode(best, skip_special_tokens=True).split())
+                bar.update()
+            done |= found
             write_jsonl(partial, ({"index": i, "text": text} for i, text in done.items()))
-            bar.update(len(indices))
     return {source: done[i] for i, source in enumerate(distinct)}
 
 
@@ -58,17 +65,19 @@ def decode(
 def main() -> None:
     chosen = params.load()
     lm = open_model(chosen)
-    settings = [asdict(chosen.decoding), chosen.decode.model_dump(), chosen.threads, saved.belonging(lm)]
+    belongs = saved.belonging(lm)
     steering = saved.load(MODEL, lm)
+    lm.compute_in(dtype_of(chosen.precision, lm.device, lm.width))
+    settings = [asdict(chosen.decoding), chosen.decode.model_dump(), chosen.threads, belongs, str(lm.computes_in)]
     test = Path("data/linearized") / chosen.task / "test.jsonl"
-    records = read_records(test)
+    sources = [record.source for record in read_records(test)]
     with scratch(settings, test, saved.weights_of(MODEL), *code()) as directory:
         partial = directory / "predictions.jsonl"
-        hypotheses = decode(lm, steering, [r.source for r in records], chosen.decoding, chosen.decode, partial)
+        hypotheses = decode(lm, steering, sources, chosen.decoding, chosen.decode, partial)
     write_jsonl(OUT, (
         {"id": r.id, "source": r.source, "group": r.group, "name": r.name, "hypothesis": hypotheses[r.source],
          "references": r.targets}
-        for r in records
+        for r in read_records(test)
     ))  # fmt: skip
 
 

@@ -7,7 +7,7 @@ value ends in one line that names the key.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -79,6 +79,7 @@ class Params(Section):
     subset: Whole
     seed: Whole
     threads: Count
+    precision: Literal["auto", "fp32", "bf16"]
     linearize: Linearize
     train: Train
     prefix: Prefix

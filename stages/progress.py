@@ -2,11 +2,9 @@
 
 import sys
 
-import datasets
 import transformers
 
 
 def quiet_unless_terminal() -> None:
     if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
         transformers.utils.logging.disable_progress_bar()

@@ -65,6 +65,7 @@ class Train(Section):
     clip_norm: Positive
     weight_decay: Annotated[float, BeforeValidator(to_number), Field(ge=0)]
     eval_every: Count | None
+    activation_checkpointing: bool
 
     @model_validator(mode="after")
     def _one_length(self) -> "Train":
@@ -100,6 +101,7 @@ class Decode(Section):
     min_new_tokens: WholeOrRecipe
     max_new_tokens: CountOrRecipe
     batch_size: Count
+    early_stopping: Literal[True, False, "never"]
     banned: list[str]
 
 

@@ -10,6 +10,8 @@ from stages.engine.checkpoint import Checkpoint, code
 from stages.engine.curve import write_curve
 from stages.engine.encode import check_length, encode
 from stages.engine.model import LM
+from stages.engine.precision import dtype_of
+from stages.engine.recompute import recompute
 from stages.engine.start import open_model
 from stages.engine.train import Point, train
 from stages.errors import entry_point
@@ -22,8 +24,10 @@ DATA = Path("data/run/train")
 OUT = Path("data/run/model")
 
 
-def train_run(chosen: params.Params, lm: LM, method: Method) -> tuple[dict[str, torch.Tensor], list[Point]]:
-    """What the trained run stores, and the curve."""
+def train_run(
+    chosen: params.Params, lm: LM, method: Method, belongs: dict
+) -> tuple[dict[str, torch.Tensor], list[Point]]:
+    """What the trained run stores, and the curve; `belongs` tells the model from others."""
     training, decoding = chosen.training, chosen.decoding
     splits = {
         split: encode(lm, read_records(DATA / f"{split}.jsonl"), decoding.source_tokens, decoding.target_tokens)
@@ -33,7 +37,7 @@ def train_run(chosen: params.Params, lm: LM, method: Method) -> tuple[dict[str, 
         check_length(lm, examples, training.prefix_len or 0)
     settings = chosen.model_dump(include={"method", "seed", "threads", "train", "prefix", "adapter", "ft_top2", "cut"})
     files = (DATA / "train.jsonl", DATA / "dev.jsonl", *code())
-    checkpoint = Checkpoint.of([settings, asdict(training), asdict(decoding), saved.belonging(lm)], *files)
+    checkpoint = Checkpoint.of([settings, asdict(training), asdict(decoding), belongs, str(lm.computes_in)], *files)
     return train(lm, method, [splits["train"]], splits["dev"], training, chosen.train, checkpoint)
 
 
@@ -43,8 +47,11 @@ def main() -> None:
     lm = open_model(chosen)
     belongs = saved.belonging(lm)
     method = module_of(chosen.method, lm).build(lm, chosen, [chosen.seed])
+    lm.compute_in(dtype_of(chosen.precision, lm.device, lm.width))
+    if chosen.train.activation_checkpointing:
+        recompute(lm.blocks())
     trained = sum(p.numel() for p in method.trained())
-    stored, points = train_run(chosen, lm, method) if chosen.training else (method.stored(), [])
+    stored, points = train_run(chosen, lm, method, belongs) if chosen.training else (method.stored(), [])
     saved.save(OUT, chosen.method, stored, belongs, asdict(chosen.training) if chosen.training else {})
     title = f"{chosen.method} on {chosen.task}, {chosen.model}"
     write_curve(Path("metrics/train.csv"), Path("metrics/train.png"), points, title)

@@ -1,7 +1,5 @@
 """The decode stage: each source once, readable results, and an interruption that loses nothing."""
 
-import itertools
-
 import pytest
 
 from stages import decode as stage
@@ -33,26 +31,29 @@ def test_an_interrupted_decoding_goes_on_where_it_was(lm, options, tmp_path, mon
     def decode(sources, partial):
         return stage.decode(lm, Steering(), sources, DECODING, options, partial)
 
+    monkeypatch.setattr(beam, "_PIECE", 1)
     expected = decode(SOURCES, tmp_path / "straight/p.jsonl")
     assert len(expected) == 5 and len(set(expected.values())) > 1
     assert decode(SOURCES[::-1], tmp_path / "reversed/p.jsonl") == expected
 
-    real, calls = beam.search_batch, itertools.count()
+    real, found = stage.search_sources, []
 
     def interrupted(*args):
-        if next(calls) == 1:
-            raise KeyboardInterrupt
-        return real(*args)
+        for pair in real(*args):
+            if len(found) == 3:
+                raise KeyboardInterrupt
+            found.append(pair)
+            yield pair
 
-    monkeypatch.setattr(beam, "search_batch", interrupted)
+    monkeypatch.setattr(stage, "search_sources", interrupted)
     partial = tmp_path / "stopped/p.jsonl"
     with pytest.raises(KeyboardInterrupt):
         decode(SOURCES, partial)
-    assert len(partial.read_text().splitlines()) == 2
-    again = itertools.count()
-    monkeypatch.setattr(beam, "search_batch", lambda *args: (next(again) and None) or real(*args))
+    assert len(partial.read_text().splitlines()) == 2, "one piece is done, the second was begun"
+    again = []
+    monkeypatch.setattr(stage, "search_sources", lambda *args: again.append(len(args[2])) or real(*args))
     assert decode(SOURCES, partial) == expected
-    assert next(again) == 2, "it must resume, not restart"
+    assert again == [2, 1], "it must resume, not restart"
 
 
 def test_a_source_is_decoded_once(lm, options, tmp_path):

@@ -16,14 +16,15 @@ def pairs(records):
 
 
 def test_draws_examples():
-    drawn = draw(RECORDS, 50, "subset 0")
+    drawn = draw(iter(RECORDS), 199, 50, "subset 0")
     assert len(drawn) == 50 == len(set(pairs(drawn))) and all(len(r.targets) == 1 for r in drawn)
     everything = {(r.id, target) for r in RECORDS for target in r.targets}
     assert set(pairs(drawn)) <= everything
-    assert pairs(drawn) == pairs(draw(RECORDS, 50, "subset 0")) != pairs(draw(RECORDS, 50, "subset 1"))
-    assert pairs(draw(RECORDS, 100, "subset 0"))[:50] == pairs(drawn)
+    assert pairs(drawn) == pairs(draw(RECORDS, 199, 50, "subset 0")) != pairs(draw(RECORDS, 199, 50, "subset 1"))
+    assert pairs(draw(RECORDS, 199, 100, "subset 0"))[:50] == pairs(drawn)
+    assert [r.targets[0][7:] for r in drawn[:6]] == ["0.0", "71.1", "82.0", "20.0", "40.1", "19.1"], "another subset 0"
 
 
 def test_cannot_draw_more_than_there_is():
     with pytest.raises(UserError, match="train_size asks for 1,000 examples where the task has 199"):
-        draw(RECORDS, 1000, "subset 0")
+        draw(RECORDS, 199, 1000, "subset 0")

@@ -1,8 +1,8 @@
-"""Attention in front of which a prefix can stand, for encoder-decoder models.
+"""Attention in front of which a prefix can stand: models compute it by `attend`, transformers' own sdpa.
 
-Their encoders know no past key values, and their decoders would count a prefix as positions. So the model
-computes attention by `attend`, transformers' own sdpa, with the prefix of the module joined on: in the encoder,
-in the decoder and across alike. Positions stay those of the tokens (authors' seq2seq code); T5's position bias is 0.
+Encoders of encoder-decoder models know no past key values, and their decoders would count a prefix as positions. So
+the prefix of a module is joined on here: in the encoder, in the decoder and across alike. Positions stay those of the
+tokens (authors' seq2seq code); T5's position bias is 0.
 """
 
 import contextlib
@@ -14,10 +14,11 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from stages.engine.steering import rows_of
+from stages.engine.steering import Steering, rows_of
 
 NAME = "sdpa_with_prefix"
-_ATTRIBUTE = "prefix_rows"  # of a module: its keys and values, [batch, 2, kv_heads, len, head_dim]
+# Of a module: its keys and values [batch, 2, kv_heads, len, head_dim], and which of them are seen [batch, len] or None.
+_ATTRIBUTE = "prefix_rows"
 
 
 def attend(
@@ -30,13 +31,25 @@ def attend(
     **options,
 ) -> tuple[torch.Tensor, None]:
     """transformers' interface; `key` and `value` are [batch, kv_heads, length, head_dim]."""
-    rows = getattr(module, _ATTRIBUTE, None)
-    if rows is not None:
-        key, value = torch.cat([rows[:, 0], key], 2), torch.cat([rows[:, 1], value], 2)
+    held = getattr(module, _ATTRIBUTE, None)
+    if held is not None:
+        rows, visible = held
+        before = rows.to(key.dtype).expand(len(key), *rows.shape[1:])
+        key, value = torch.cat([before[:, 0], key], 2), torch.cat([before[:, 1], value], 2)
         attention_mask = nn.functional.pad(attention_mask, (rows.shape[3], 0), value=True)
+        if visible is not None:
+            attention_mask = attention_mask & nn.functional.pad(
+                visible, (0, key.shape[2] - rows.shape[3]), value=True
+            )[:, None, None]  # fmt: skip
         if position_bias is not None:
             position_bias = nn.functional.pad(position_bias, (rows.shape[3], 0))
-    return sdpa_attention_forward(module, query, key, value, attention_mask, position_bias=position_bias, **options)
+    tensors = query, key, value, position_bias
+    if query.requires_grad and query.device.type == "cpu" and query.dtype == torch.bfloat16:
+        # torch's backward pass of bf16 attention takes a CPU up to four times as long as that of fp32.
+        tensors = [tensor if tensor is None else tensor.float() for tensor in tensors]
+    *tensors, position_bias = tensors
+    output, _ = sdpa_attention_forward(module, *tensors, attention_mask, position_bias=position_bias, **options)
+    return output.to(query.dtype), None
 
 
 def _whole_mask(*arguments, **options) -> torch.Tensor:
@@ -49,24 +62,31 @@ AttentionMaskInterface.register(NAME, _whole_mask)
 
 
 @contextlib.contextmanager
-def prefixed(
-    places: Mapping[str, Sequence[nn.Module]], prefixes: Mapping[str, torch.Tensor], runs: torch.Tensor
-) -> Iterator[None]:
-    """Within the block, row `i` of a batch attends to the prefixes of run `runs[i]`; `places` names the modules by layer.
+def prefixed(places: Mapping[str, Sequence[nn.Module]], steering: Steering, runs: torch.Tensor) -> Iterator[None]:
+    """Within the block, row `i` of a batch attends to the prefixes of run `runs[i]`; `places` names the modules by layer."""
+    visible, held = steering.visible(runs), {}
+    for place, prefix in steering.prefixes.items():
+        rows = prefix if len(prefix) == 1 else rows_of(prefix, runs)  # [batch or 1, layers, 2, kv_heads, len, head_dim]
+        held |= {module: (layer, visible) for module, layer in zip(places[place], rows.unbind(1), strict=True)}
+    with holding(held):
+        yield
 
-    `prefixes` are [runs, layers, 2, kv_heads, len, head_dim] by place.
-    """
-    changed = []
-    for place, prefix in prefixes.items():
-        rows = rows_of(prefix, runs)
-        for layer, module in enumerate(places[place]):
-            setattr(module, _ATTRIBUTE, rows[:, layer])
-            changed.append(module)
+
+@contextlib.contextmanager
+def holding(held: Mapping[nn.Module, object]) -> Iterator[None]:
+    """Within the block, these modules have these prefixes."""
+    for module, value in held.items():
+        setattr(module, _ATTRIBUTE, value)
     try:
         yield
     finally:
-        for module in changed:
+        for module in held:
             delattr(module, _ATTRIBUTE)
+
+
+def held_in(block: nn.Module) -> dict[nn.Module, object]:
+    """The prefixes that the modules of a block have at present."""
+    return {module: module.__dict__[_ATTRIBUTE] for module in block.modules() if _ATTRIBUTE in module.__dict__}
 
 
 @contextlib.contextmanager

@@ -34,16 +34,21 @@ class Batch:
         lengths = torch.tensor([len(example.target) for example in examples])
         labels = torch.tensor([token for example in examples for token in example.target])
         rows = torch.arange(len(examples)).repeat_interleave(lengths)
-        return cls(examples, *(tensor.to(device, non_blocking=True) for tensor in (torch.tensor(runs), labels, rows)))
+        return cls(examples, *(onto(device, tensor) for tensor in (torch.tensor(runs), labels, rows)))
+
+
+def onto(device: torch.device, tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor on the device, without making the host wait for what the device is doing."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 class Order:
     """Which examples a run sees at each step: shuffled every epoch, in batches of similar length."""
 
-    def __init__(self, examples: list[Example], batch_size: int, seed: int):
-        self.lengths = torch.tensor([len(example.source) + len(example.target) for example in examples])
-        self.batch_size, self.seed = batch_size, seed
-        self.per_epoch = -(-len(examples) // batch_size)
+    def __init__(self, lengths: torch.Tensor, batch_size: int, seed: int):
+        """`lengths` [examples] are those of source and target together."""
+        self.lengths, self.batch_size, self.seed = lengths, batch_size, seed
+        self.per_epoch = -(-len(lengths) // batch_size)
         self._epoch, self._plan = -1, []
 
     def _draw(self, epoch: int) -> list[list[int]]:

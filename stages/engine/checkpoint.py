@@ -31,7 +31,8 @@ def code() -> list[Path]:
 def _directory(settings: Any, *sources: Path) -> Path:
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for source in sources:
-        digest.update(source.read_bytes())
+        with open(source, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return SCRATCH / digest.hexdigest()[:32]
 
 

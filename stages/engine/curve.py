@@ -2,12 +2,6 @@
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # no screen is needed
-
-from matplotlib.figure import Figure
-
 from stages.engine.train import Point
 from stages.files import replacing, write_text
 
@@ -15,6 +9,8 @@ from stages.files import replacing, write_text
 def write_curve(table: Path, picture: Path, points: list[Point], title: str) -> None:
     rows = [f"{p.step},{p.loss:.4f},{p.lr:.6g}" for p in points]
     write_text(table, "\n".join(["step,loss,lr", *rows]) + "\n")
+    from matplotlib.figure import Figure  # takes half a second; no pyplot, so that no screen is needed
+
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel="training step", ylabel="loss per target token (nats)")
     axes.plot([p.step for p in points], [p.loss for p in points], marker=".")

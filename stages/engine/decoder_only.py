@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 
 import torch
+from torch.nn import functional as F
 from transformers import Cache
 
-from stages.engine.batches import Batch, Example
-from stages.engine.model import LM, Continuation, Shape, outermost_lists, padded
-from stages.engine.steering import DECODER, Infix, Steering, cache_as_prefix, prefix_cache, rows_of
+from stages.engine.attention import observed
+from stages.engine.batches import Batch, Example, onto
+from stages.engine.caches import Beams, Behind, Past, Read, past_of
+from stages.engine.model import LM, Memory, Shape, outermost_lists, padded, targets_of
+from stages.engine.steering import DECODER, Infix, Steering, rows_of
 from stages.errors import UserError
 
 
@@ -20,8 +23,14 @@ class DecoderOnly(LM):
         bos = self.tokenizer.bos_token_id
         return self.end if bos is None else bos
 
+    @torch.no_grad()
     def find_shapes(self) -> Mapping[str, Shape]:
-        return {DECODER: shape_of(self.config)}
+        shape = shape_of(self.config)
+        with observed() as seen:
+            self.model(input_ids=torch.tensor([[self.end]], device=self.device))
+        if len(seen) != shape.layers:  # it would take beams, which are read side by side, for a text
+            raise UserError(f"model {self.name} does not compute attention by transformers' interface")
+        return {DECODER: shape}
 
     def blocks(self) -> list[torch.nn.Module]:
         return outermost_lists(self.model.base_model)
@@ -53,113 +62,102 @@ class DecoderOnly(LM):
         return self.model(input_ids=torch.tensor(ids, device=self.device)).logits[0, len(example.source) :]
 
     def hidden(
-        self,
-        inputs: torch.Tensor,
-        mask: torch.Tensor,
-        positions: torch.Tensor,
-        cache: Cache | None = None,
+        self, inputs: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache | None
     ) -> torch.Tensor:
-        """Last hidden states [batch, length, width] of `inputs` behind what the cache holds, which grows by them.
+        """Last hidden states [batch, length, width] of `inputs` behind what the cache holds.
 
         `inputs` are ids [batch, length] or vectors [batch, length, width]; `positions` is [batch, length], `mask`
-        [batch, cached + length], 0 for padding.
+        [batch or 1, 1, length, columns of the cache], True for what a token sees.
         """
         return self.model.base_model(
-            **_named(inputs), attention_mask=mask, position_ids=positions, past_key_values=cache,
+            **self._named(inputs), attention_mask=mask, position_ids=positions, past_key_values=cache,
             use_cache=cache is not None,
         ).last_hidden_state  # fmt: skip
 
     def cache_of(self, inputs: torch.Tensor) -> torch.Tensor:
         """Keys and values [batch, layers, 2, kv_heads, len, head_dim] of ids or vectors; gradients flow through."""
-        return cache_as_prefix(self.model.base_model(**_named(inputs), use_cache=True).past_key_values)
+        read, length = Read(), inputs.shape[1]
+        steps = torch.arange(length, device=self.device)
+        self.hidden(inputs, (steps <= steps[:, None])[None, None], steps.expand(len(inputs), -1), read)
+        return read.as_prefix()
+
+    def _named(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Ids or vectors, as transformers calls them."""
+        return {"input_ids": inputs} if inputs.ndim == 2 else {"inputs_embeds": inputs.to(self.dtype)}
 
     @torch.no_grad()
     def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
         return {DECODER: self.cache_of(torch.tensor([ids], device=self.device))[0]}
 
     def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
+        before, past = self.past([example.source for example in batch.examples], steering, batch.runs)
+        rows = zip(before, batch.examples, strict=True)
+        ids, _ = padded([[*source, self.separator, *example.target[:-1]] for source, example in rows], self.device)
+        positions = past.following[:, None] + torch.arange(ids.shape[1], device=self.device)
+        hidden = self.hidden(ids, past.mask(ids.shape[1]), positions, Behind(past, len(ids)))
+        return targets_of(hidden, batch, [len(source) for source in before])  # predicted from the separator on
+
+    def past(self, sources: list[list[int]], steering: Steering, runs: torch.Tensor) -> tuple[list[list[int]], Past]:
+        """What is to be read of each source, and what it stands behind: an infix leaves nothing to be read."""
         if steering.infix is not None:
-            return self._hidden_behind_infix(batch, steering.infix)
-        texts = [[*e.source, self.separator, *e.target[:-1]] for e in batch.examples]
-        ids, mask = padded(texts, self.device)
-        prefix = steering.prefixes.get(DECODER)
-        length = 0 if prefix is None else prefix.shape[4]
-        positions = length + torch.arange(ids.shape[1], device=self.device).expand_as(ids)
-        cache = None if prefix is None else prefix_cache(prefix, batch.runs)
-        whole = torch.cat([mask.new_ones(len(ids), length), mask], 1)
-        # Tokens of the target are predicted from the separator on.
-        starts = torch.tensor([len(e.source) for e in batch.examples], device=self.device)[:, None]
-        predicting = mask.bool() & (torch.arange(ids.shape[1], device=self.device) >= starts)
-        return self.hidden(ids, whole, positions, cache)[predicting]
+            return [[] for _ in sources], self._read_infix(sources, steering.infix, runs)
+        return sources, self._prefix(steering, runs)
 
-    def _hidden_behind_infix(self, batch: Batch, infix: Infix) -> torch.Tensor:
-        cache, mask, following = self._read_infix([e.source for e in batch.examples], infix, batch.runs)
-        ids, own = padded([[self.separator, *e.target[:-1]] for e in batch.examples], self.device)
-        positions = following[:, None] + torch.arange(ids.shape[1], device=self.device)
-        return self.hidden(ids, torch.cat([mask, own], 1), positions, cache)[own.bool()]
+    def _prefix(self, steering: Steering, runs: torch.Tensor) -> Past:
+        return past_of(steering, DECODER, self.shapes[DECODER], runs, self.dtype)
 
-    def _read_infix(
-        self, sources: list[list[int]], infix: Infix, runs: torch.Tensor
-    ) -> tuple[Cache, torch.Tensor, torch.Tensor]:
-        """Read [source; infix]: the cache, its mask [batch, cached], and the next position [batch].
+    def _read_infix(self, sources: list[list[int]], infix: Infix, runs: torch.Tensor) -> Past:
+        """Read [source; infix].
 
         The offsets join the cache when the reading is done: they change what follows, not the infix itself
         (authors' train_control.py). The separator follows, so that the first token of the target is predicted
         from a place that attends to the infix.
         """
-        ids, mask = padded(sources, self.device)
+        ids, text = padded(sources, self.device)
         vectors, offsets = rows_of(infix.embeddings, runs), rows_of(infix.offsets, runs)
-        length, lengths = vectors.shape[1], mask.sum(1)
-        steps = torch.arange(max(ids.shape[1], length), device=self.device)
-        inputs = torch.cat([self.model.get_input_embeddings()(ids), vectors], 1)
-        positions = torch.cat(
-            [steps[: ids.shape[1]].expand_as(ids), lengths[:, None] + steps[:length]], 1
-        )  # [batch, source + len]
-        mask = torch.cat([mask, mask.new_ones(len(ids), length)], 1)
-        empty = prefix_cache(_empty(self.shapes[DECODER], self.device), runs)
-        self.hidden(inputs, mask, positions, empty)
-        behind = ids.shape[1]
-        for number, layer in enumerate(empty.layers):
-            # offsets: [batch, layers, 2, kv_heads, len, head_dim]
-            for part, name in enumerate(("keys", "values")):
-                read = getattr(layer, name)
-                setattr(
-                    layer, name, torch.cat([read[:, :, :behind], read[:, :, behind:] + offsets[:, number, part]], 2)
-                )
-        return empty, mask, lengths + length
+        behind, length, lengths = ids.shape[1], vectors.shape[1], text.sum(1)
+        inputs = torch.cat([self.model.get_input_embeddings()(ids), vectors.to(self.dtype)], 1)
+        steps = torch.arange(max(behind, length), device=self.device)
+        positions = torch.cat([steps[:behind].expand_as(ids), lengths[:, None] + steps[:length]], 1)
+        visible = torch.cat([text, text.new_ones(len(ids), length)], 1)  # [batch, source + len]
+        itself = torch.eye(behind + length, dtype=torch.bool, device=self.device)  # so that padding sees something
+        causal, read = self._prefix(Steering(), runs).mask(behind + length), Read()
+        self.hidden(inputs, causal & (visible[:, None, None] | itself), positions, read)
+        offsets = F.pad(offsets, (0, 0, behind, 0))  # [batch, layers, 2, kv_heads, source + len, head_dim]
+        return Past(read.as_prefix() + offsets.to(self.dtype), visible, lengths + length)
 
-    def open(self, sources: list[list[int]], steering: Steering, runs: torch.Tensor) -> tuple["_Rows", torch.Tensor]:
-        if steering.infix is not None:
-            rows = _Rows(self, *self._read_infix(sources, steering.infix, runs))
-            return rows, rows.step(torch.full((len(sources),), self.separator, device=self.device))
-        ids, real = padded([[*source, self.separator] for source in sources], self.device, left=True)
-        prefix = steering.prefixes.get(DECODER)
-        if prefix is None:
-            prefix = _empty(self.shapes[DECODER], self.device)
-        length = prefix.shape[4]
-        mask = torch.cat([real.new_ones(len(ids), length), real], 1)
-        positions = (length + real.cumsum(1) - 1).clamp(min=length)
-        cache = prefix_cache(prefix, runs)
-        hidden = self.hidden(ids, mask, positions, cache)
-        return _Rows(self, cache, mask, positions[:, -1] + 1), hidden[:, -1]
+    def memory(self, steering: Steering, beam: int) -> "_Memory":
+        return _Memory(self, steering, beam)
 
 
-class _Rows(Continuation):
-    def __init__(self, lm: DecoderOnly, cache: Cache, mask: torch.Tensor, following: torch.Tensor):
-        self.lm, self.cache = lm, cache
-        self.mask = mask  # [rows, cached]
-        self.following = following  # the next token's position, [rows]
+class _Memory(Memory):
+    def __init__(self, lm: DecoderOnly, steering: Steering, beam: int):
+        self.lm, self.steering = lm, steering
+        self.beams = Beams(lm.shapes[DECODER], beam, lm.dtype, lm.device)
+        self.following = torch.zeros(0, dtype=torch.long, device=lm.device)  # the next token's position, [places]
 
-    def step(self, ids: torch.Tensor) -> torch.Tensor:
-        self.mask = torch.nn.functional.pad(self.mask, (0, 1), value=1)
-        hidden = self.lm.hidden(ids[:, None], self.mask, self.following[:, None], self.cache)
+    def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+        before, past = self.lm.past(sources, self.steering, runs)
+        ids, text = padded([[*source, self.lm.separator] for source in before], self.lm.device)
+        positions = past.following[:, None] + torch.arange(ids.shape[1], device=self.lm.device)
+        cache = past.opened(len(ids))
+        hidden = self.lm.hidden(ids, past.mask(ids.shape[1]), positions, cache)
+        lengths = [len(source) + 1 for source in before]
+        read = [(layer.keys, layer.values) for layer in cache.layers]
+        self.beams.enter(read, past.seen_with(text), [past.columns + length for length in lengths])
+        last = onto(self.lm.device, torch.tensor(lengths)) - 1
+        self.following = torch.cat([self.following, past.following + last + 1])
+        return hidden[torch.arange(len(ids), device=self.lm.device), last]
+
+    def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
+        self.beams.advance(parents)
+        positions = self.following[:, None].expand_as(tokens)
         self.following = self.following + 1
-        return hidden[:, -1]
+        return self.lm.hidden(tokens, self.beams.mask(), positions, self.beams)
 
-    def select(self, rows: torch.Tensor) -> None:
-        for layer in self.cache.layers:
-            layer.keys, layer.values = layer.keys.index_select(0, rows), layer.values.index_select(0, rows)
-        self.mask, self.following = self.mask[rows], self.following[rows]
+    def keep(self, order: list[int]) -> None:
+        self.beams.keep(order)
+        self.following = self.following[order]
 
 
 def shape_of(config) -> Shape:
@@ -171,13 +169,3 @@ def shape_of(config) -> Shape:
         kv_heads=getattr(config, "num_key_value_heads", None) or heads,
         head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
     )
-
-
-def _named(inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Ids [batch, length] or vectors [batch, length, width], as transformers calls them."""
-    return {"input_ids": inputs} if inputs.ndim == 2 else {"inputs_embeds": inputs}
-
-
-def _empty(shape: Shape, device: torch.device) -> torch.Tensor:
-    """The prefix of length 0."""
-    return torch.zeros(1, shape.layers, 2, shape.kv_heads, 0, shape.head_dim, device=device)

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.engine.attention import NAME, observed, prefixed
+from stages.engine.attention import observed, prefixed
 from stages.engine.batches import Batch, Example
-from stages.engine.model import LM, Continuation, Shape, outermost_lists, padded
+from stages.engine.caches import Beams, Sources, past_of
+from stages.engine.model import LM, Memory, Shape, outermost_lists, padded, targets_of
+from stages.engine.positions import at
 from stages.engine.steering import CROSS, DECODER, ENCODER, Steering
 from stages.errors import UserError
 
@@ -20,7 +22,6 @@ class EncoderDecoder(LM):
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
         if model.config.decoder_start_token_id is None:
             raise UserError(f"the config of model {name} names no decoder_start_token_id, which begins every target")
-        model.set_attn_implementation(NAME)
         super().__init__(model, tokenizer, name)
 
     def find_shapes(self) -> Mapping[str, Shape]:
@@ -113,10 +114,10 @@ class EncoderDecoder(LM):
     def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
         ids, mask = padded([e.source for e in batch.examples], self.device)
         before, own = padded([[self.start, *e.target[:-1]] for e in batch.examples], self.device)
-        with prefixed(self.places, steering.prefixes, batch.runs):
+        with prefixed(self.places, steering, batch.runs):
             encoded = self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
             hidden = self.read_target(before, own, encoded, mask)
-        return hidden[own.bool()]
+        return targets_of(hidden, batch, [0] * len(batch.examples))
 
     def read_target(
         self,
@@ -136,33 +137,60 @@ class EncoderDecoder(LM):
             use_cache=cache is not None,
         ).last_hidden_state
 
-    def open(self, sources: list[list[int]], steering: Steering, runs: torch.Tensor) -> tuple["_Rows", torch.Tensor]:
-        ids, mask = padded(sources, self.device)
-        with prefixed(self.places, steering.prefixes, runs):
-            encoded = self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
-        rows = _Rows(self, steering, runs, encoded, mask)
-        return rows, rows.step(torch.full((len(sources),), self.start, device=self.device))
+    def memory(self, steering: Steering, beam: int) -> "_Memory":
+        return _Memory(self, steering, beam)
 
 
-class _Rows(Continuation):
-    def __init__(
-        self, lm: EncoderDecoder, steering: Steering, runs: torch.Tensor, encoded: torch.Tensor, mask: torch.Tensor
-    ):
-        self.lm, self.runs = lm, runs
-        self.prefixes = {place: prefix for place, prefix in steering.prefixes.items() if place != ENCODER}
-        self.encoded, self.mask = encoded, mask  # [rows, source, width], [rows, source]
-        self.cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+class _Memory(Memory):
+    def __init__(self, lm: EncoderDecoder, steering: Steering, beam: int):
+        self.lm, self.steering, self.beam = lm, steering, beam
+        self.own = Beams(lm.shapes[DECODER], beam, lm.dtype, lm.device)
+        self.sources = Sources(lm.shapes[CROSS], lm.dtype, lm.device)
+        self.read: list[int] = []  # tokens read of each target, by place
+        self.following = torch.zeros(0, dtype=torch.long, device=lm.device)  # the same on the device
+        self.prefix_len = steering.prefixes[DECODER].shape[4] if DECODER in steering.prefixes else 0
+        self.no_states = torch.zeros(1, 1, lm.width, dtype=lm.dtype, device=lm.device)  # the sources have been read
 
-    def step(self, ids: torch.Tensor) -> torch.Tensor:
-        with prefixed(self.lm.places, self.prefixes, self.runs):
-            hidden = self.lm.read_target(ids[:, None], None, self.encoded, self.mask, self.cache)
+    def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+        ids, mask = padded(sources, self.lm.device)
+        start = torch.full_like(ids[:, :1], self.lm.start)
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        with prefixed(self.lm.places, self.steering, runs):
+            encoded = self.lm.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+            hidden = self.lm.read_target(start, None, encoded, mask, cache)
+        first = torch.ones_like(mask[:, :1])
+        self._store(self.own, DECODER, cache.self_attention_cache, first, runs)
+        self._store(self.sources, CROSS, cache.cross_attention_cache, mask, runs)
+        self.read += [1] * len(ids)
+        self.following = torch.cat([self.following, torch.ones_like(runs)])
         return hidden[:, -1]
 
-    def select(self, rows: torch.Tensor) -> None:
-        caches = [self.cache.self_attention_cache]
-        if len(rows) != len(self.runs):  # otherwise each row keeps its source, and what is computed from it
-            caches.append(self.cache.cross_attention_cache)
-            self.encoded, self.mask, self.runs = self.encoded[rows], self.mask[rows], self.runs[rows]
-        for cache in caches:
-            for layer in cache.layers:
-                layer.keys, layer.values = layer.keys.index_select(0, rows), layer.values.index_select(0, rows)
+    def _store(self, beams: Beams, place: str, read: DynamicCache, text: torch.Tensor, runs: torch.Tensor) -> None:
+        """What was read, behind the place's prefix; `text` is [rows, length], True for tokens."""
+        past = past_of(self.steering, place, self.lm.shapes[place], runs, self.lm.dtype)
+        layers = [
+            (torch.cat([keys, layer.keys], 2), torch.cat([values, layer.values], 2))
+            for (keys, values), layer in zip(past.by_layer(len(text)), read.layers, strict=True)
+        ]
+        beams.enter(layers, past.seen_with(text), (past.columns + text.sum(1)).tolist())
+
+    def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
+        self.own.advance(parents)
+        cache = EncoderDecoderCache(self.own, self.sources)
+        cache.is_updated = dict.fromkeys(range(len(self.sources.layers)), True)
+        # Behind the prefix stands the start, then each position takes a column for each beam.
+        width = max(self.own.counts)
+        columns = torch.arange(width, device=self.lm.device) - self.prefix_len
+        columns = torch.where(columns > 0, (columns - 1) // self.beam + 1, columns)
+        decoder = self.lm.model.get_decoder()
+        with at(decoder, self.following, columns, self.beam, max(self.read) + 1):
+            hidden = self.lm.read_target(tokens, self.own.mask(), self.no_states, self.sources.mask(), cache)
+        self.read = [count + 1 for count in self.read]
+        self.following = self.following + 1
+        return hidden
+
+    def keep(self, order: list[int]) -> None:
+        self.own.keep(order)
+        self.sources.keep(order)
+        self.read = [self.read[other] for other in order]
+        self.following = self.following[order]

@@ -6,13 +6,15 @@ The families are in `decoder_only.py` and `encoder_decoder.py`; `load.py` opens 
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.engine.batches import Batch, Example
+from stages.engine.attention import NAME as ATTENTION
+from stages.engine.batches import Batch, Example, onto
 from stages.engine.steering import Steering
 from stages.errors import UserError
 
@@ -26,19 +28,26 @@ class Shape:
     head_dim: int
 
 
-class Continuation(ABC):
-    """Texts under way: what the model remembers of each row of a batch that is being decoded."""
+class Memory(ABC):
+    """What the model remembers of the sentences of a beam search, each with `beam` beams, by place."""
 
     @abstractmethod
-    def step(self, ids: torch.Tensor) -> torch.Tensor:
-        """Read one more token of each row, `ids` [rows]; returns hidden states [rows, width]."""
+    def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+        """Read sources, each with the steering of its run; they take the next places.
 
-    @abstractmethod
-    def select(self, rows: torch.Tensor) -> None:
-        """Go on with these rows, in this order; a row may be taken many times or never.
-
-        Where the number of rows stays, each new row must continue one that read the same source.
+        Returns hidden states [sources, width] for the first token.
         """
+
+    @abstractmethod
+    def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
+        """Read one more token of each beam, which goes on from the beam `parents` of its sentence.
+
+        Both are [places, beam]; returns hidden states [places, beam, width].
+        """
+
+    @abstractmethod
+    def keep(self, order: list[int]) -> None:
+        """Place `i` goes on with the sentence of place `order[i]`, which is `i` or behind all that stay."""
 
 
 class LM(ABC):
@@ -47,11 +56,29 @@ class LM(ABC):
     family: ClassVar[str]
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
+        model.set_attn_implementation(ATTENTION)
         self.model, self.tokenizer, self.name = model, tokenizer, name
         self.config = model.config.get_text_config(decoder=True)
-        self.positions: int | None = getattr(self.config, "max_position_embeddings", None)  # None: no limit known
+        self.positions = positions_of(self.config)
         self.width: int = model.get_input_embeddings().embedding_dim
         self.shapes: Mapping[str, Shape] = self.find_shapes()
+        self.computes_in = self.dtype
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """Hold frozen weights in `dtype`, once and for all; weights that move stay fp32 and are cast when used."""
+        self.computes_in = dtype
+        if not any(p.requires_grad for p in self.model.parameters()):
+            for parameter in self.model.parameters():
+                parameter.data = parameter.data.to(dtype)
+
+    def computing(self) -> AbstractContextManager:
+        """Within it, the model computes as `compute_in` says."""
+        return torch.autocast(self.device.type, dtype=self.computes_in, enabled=self.computes_in != self.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return self.model.get_input_embeddings().weight.dtype
 
     @property
     def device(self) -> torch.device:
@@ -116,10 +143,8 @@ class LM(ABC):
         """Hidden states [tokens, width] from which the tokens of all targets are predicted, row after row."""
 
     @abstractmethod
-    def open(
-        self, sources: list[list[int]], steering: Steering, runs: torch.Tensor
-    ) -> tuple[Continuation, torch.Tensor]:
-        """Read the sources, each with the steering of its run; returns hidden states [rows, width] for the first token."""
+    def memory(self, steering: Steering, beam: int) -> Memory:
+        """For a beam search, still without sentences."""
 
     @abstractmethod
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -130,15 +155,34 @@ class LM(ABC):
         """What the model itself computes for the target of an example, [tokens, vocabulary]; to check `logits` by."""
 
 
-def padded(rows: list[list[int]], device: torch.device, left: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask (1 for tokens), both [rows, longest]; padding is 0 and stands right of the tokens, or `left`."""
-    longest = max(map(len, rows))
-    ids, mask = torch.zeros(2, len(rows), longest, dtype=torch.long)
+def padded(rows: list[list[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask (True for tokens), both [rows, longest]; padding is 0 and stands right of the tokens."""
+    ids, mask = (torch.zeros(len(rows), max(map(len, rows)), dtype=kind) for kind in (torch.long, torch.bool))
     for row, tokens in enumerate(rows):
-        part = slice(longest - len(tokens), longest) if left else slice(0, len(tokens))
-        ids[row, part] = torch.tensor(tokens, dtype=torch.long)
-        mask[row, part] = 1
-    return ids.to(device, non_blocking=True), mask.to(device, non_blocking=True)
+        ids[row, : len(tokens)] = torch.tensor(tokens, dtype=torch.long)
+        mask[row, : len(tokens)] = True
+    return onto(device, ids), onto(device, mask)
+
+
+def targets_of(hidden: torch.Tensor, batch: Batch, starts: list[int]) -> torch.Tensor:
+    """From hidden states [batch, length, width] those of as many tokens as each target has, [tokens, width].
+
+    `starts` says where each row's first one is.
+    """
+    length = hidden.shape[1]
+    places = [
+        torch.arange(row * length + start, row * length + start + len(example.target))
+        for row, (start, example) in enumerate(zip(starts, batch.examples, strict=True))
+    ]  # found on the host: a mask would make it wait for the device
+    return hidden.flatten(0, 1)[onto(hidden.device, torch.cat(places))]
+
+
+def positions_of(config) -> int | None:
+    """The longest text: of the positions, and of a sliding window, since our masks let every token be seen. None: no limit."""
+    limits = [getattr(config, "max_position_embeddings", None)]
+    if "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"]):
+        limits.append(getattr(config, "sliding_window", None))
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def outermost_lists(module: torch.nn.Module) -> list[torch.nn.Module]:

@@ -5,11 +5,11 @@ K runs (subsets, seeds, users) stand in one tensor; each row of a batch attends 
 section 8.2). Masks, positions and decoding know nothing of a method but this.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from transformers import DynamicCache
+from torch.nn import functional as F
 
 # The attentions that a prefix can stand in front of; a decoder-only model has the decoder's alone.
 ENCODER, DECODER, CROSS = "encoder", "decoder", "cross"
@@ -26,10 +26,14 @@ class Infix:
 
 @dataclass(frozen=True)
 class Steering:
-    """`prefixes` are `[runs, layers, 2, kv_heads, len, head_dim]` by place."""
+    """`prefixes` are `[runs, layers, 2, kv_heads, len, head_dim]` by place.
+
+    `lengths` [runs]: how many of the `len` positions are a run's own, the first ones; None: all of them.
+    """
 
     prefixes: Mapping[str, torch.Tensor] = field(default_factory=dict)
     infix: Infix | None = None
+    lengths: torch.Tensor | None = None
 
     @property
     def length(self) -> int:
@@ -38,27 +42,38 @@ class Steering:
             return self.infix.embeddings.shape[1]
         return max((prefix.shape[4] for prefix in self.prefixes.values()), default=0)
 
+    def visible(self, runs: torch.Tensor) -> torch.Tensor | None:
+        """Which positions of the prefix are of the run of each row, [batch, len]; None: all of them."""
+        if self.lengths is None:
+            return None
+        return torch.arange(self.length, device=runs.device) < self.lengths[runs][:, None]
+
     def of(self, run: int) -> "Steering":
         """That of one run alone."""
         infix = self.infix and Infix(self.infix.embeddings[run : run + 1], self.infix.offsets[run : run + 1])
-        return Steering({place: prefix[run : run + 1] for place, prefix in self.prefixes.items()}, infix)
+        length = self.length if self.lengths is None else int(self.lengths[run])
+        prefixes = {place: prefix[run : run + 1, ..., :length, :] for place, prefix in self.prefixes.items()}
+        return Steering(prefixes, infix)
+
+    @classmethod
+    def joined(cls, one_each: Sequence["Steering"]) -> "Steering":
+        """The prefixes of several trainings as runs of one steering, of whatever lengths (section 8.2)."""
+        longest = max(steering.length for steering in one_each)
+        lengths = [steering.length for steering in one_each for _ in range(steering.runs)]
+        prefixes = {
+            place: torch.cat([F.pad(s.prefixes[place], (0, 0, 0, longest - s.length)) for s in one_each])
+            for place in one_each[0].prefixes
+        }
+        device = next(iter(prefixes.values())).device
+        return cls(prefixes, lengths=torch.tensor(lengths, device=device))
+
+    @property
+    def runs(self) -> int:
+        """How many runs the prefixes are of."""
+        return max((len(prefix) for prefix in self.prefixes.values()), default=1)
 
 
 def rows_of(tensor: torch.Tensor, runs: torch.Tensor) -> torch.Tensor:
     """Row `i` is that of run `runs[i]`: [runs, ...] -> [batch, ...]."""
     # Not tensor[runs], whose gradient is summed in no fixed order.
     return tensor.expand(len(runs), *tensor.shape[1:]) if len(tensor) == 1 else tensor.index_select(0, runs)
-
-
-def prefix_cache(prefix: torch.Tensor, runs: torch.Tensor) -> DynamicCache:
-    """A fresh cache in which row `i` of the batch holds the prefix of run `runs[i]`; `runs` is [batch]."""
-    rows = rows_of(prefix, runs)  # [batch, layers, 2, kv_heads, len, head_dim]
-    cache = DynamicCache()
-    for layer in range(rows.shape[1]):
-        cache.update(rows[:, layer, 0], rows[:, layer, 1], layer)
-    return cache
-
-
-def cache_as_prefix(cache: DynamicCache) -> torch.Tensor:
-    """Keys and values of a cache, [batch, layers, 2, kv_heads, len, head_dim]."""
-    return torch.stack([torch.stack([layer.keys, layer.values], 1) for layer in cache.layers], 1)

@@ -12,8 +12,9 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from stages.engine.batches import Batch, Example, Order
+from stages.engine.batches import Batch, Order
 from stages.engine.checkpoint import Checkpoint
+from stages.engine.encode import Examples
 from stages.engine.model import LM
 from stages.engine.steering import Steering
 from stages.errors import UserError
@@ -21,7 +22,9 @@ from stages.methods.method import Method
 from stages.params import Training
 from stages.sections import Train
 
+# A checkpoint is written so many seconds after the last one; later, if writing would cost more than this share of the time.
 CHECKPOINT_SECONDS = 60
+CHECKPOINT_SHARE = 0.05
 CURVE_POINTS = 50
 
 
@@ -36,9 +39,9 @@ class Point:
 
 def target_losses(lm: LM, steering: Steering, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum of the cross-entropies of each row's target tokens and their number, both [batch]."""
-    # Only target positions meet the output matrix.
-    logits = lm.logits(lm.target_hidden(batch, steering)).float()
-    losses = F.cross_entropy(logits, batch.labels, reduction="none")
+    with lm.computing():
+        logits = lm.logits(lm.target_hidden(batch, steering))  # only target positions meet the output matrix
+    losses = F.cross_entropy(logits.float(), batch.labels, reduction="none")
     empty = losses.new_zeros(len(batch.examples))
     return empty.index_add(0, batch.rows, losses), empty.index_add(0, batch.rows, torch.ones_like(losses))
 
@@ -77,12 +80,11 @@ def lr_factor(step: int, warmup: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def dev_loss(lm: LM, steering: Steering, runs: int, examples: list[Example], batch_size: int) -> torch.Tensor:
+def dev_loss(lm: LM, steering: Steering, runs: int, examples: Examples, batch_size: int) -> torch.Tensor:
     """Loss per target token of each run on the same examples, [runs]."""
     sums, counts = torch.zeros(2, runs, device=lm.device)
-    ordered = sorted(examples, key=lambda example: len(example.source) + len(example.target))
-    for start in range(0, len(ordered), batch_size):
-        part = ordered[start : start + batch_size]
+    for chosen in examples.lengths.sum(1).argsort(stable=True).split(batch_size):
+        part = [examples[i] for i in chosen.tolist()]
         batch = Batch.of(part, [0] * len(part), lm.device)
         for run in range(runs):
             total, count = target_losses(lm, steering.of(run), batch)
@@ -130,8 +132,8 @@ class History:
 def train(
     lm: LM,
     method: Method,
-    examples: list[list[Example]],
-    dev: list[Example],
+    examples: list[Examples],
+    dev: Examples,
     training: Training,
     options: Train,
     checkpoint: Checkpoint,
@@ -141,14 +143,16 @@ def train(
     Resumes from `checkpoint` if it exists and removes it at the end. Raises UserError if the loss diverges.
     """
     parameters, runs = method.trained(), len(method.seeds)
-    orders = [Order(part, training.batch_size, seed) for part, seed in zip(examples, method.seeds, strict=True)]
+    orders = [
+        Order(part.lengths.sum(1), training.batch_size, seed) for part, seed in zip(examples, method.seeds, strict=True)
+    ]
     steps = steps_of(training, len(examples[0]))
-    optimizer = torch.optim.AdamW(parameters, lr=training.lr, weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(parameters, lr=training.lr, weight_decay=options.weight_decay, fused=True)
     history = History(runs, lm.device)
     first = checkpoint.restore(method, [optimizer])
     if first:
         history.restore(checkpoint.more())
-    saved = time.monotonic()
+    due = time.monotonic() + CHECKPOINT_SECONDS
     for step in tqdm(range(first, steps), initial=first, total=steps, desc="train", disable=None):
         chosen = [(run, i) for run, order in enumerate(orders) for i in order.at(step)]
         batch = Batch.of([examples[run][i] for run, i in chosen], [run for run, _ in chosen], lm.device)
@@ -169,9 +173,11 @@ def train(
         if options.eval_every and (done % options.eval_every == 0 or last):
             with torch.no_grad():
                 history.compare(method.stored(), dev_loss(lm, method(), runs, dev, training.batch_size))
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
+        if time.monotonic() > due:
+            begun = time.monotonic()
             checkpoint.save(method, [optimizer], done, history.tensors())
-            saved = time.monotonic()
+            ended = time.monotonic()
+            due = ended + max(CHECKPOINT_SECONDS, (ended - begun) / CHECKPOINT_SHARE)
     if options.eval_every and not history.best_loss.isfinite().all():
         raise UserError("the loss on the dev split was never a number: the training diverged, try a lower train.lr")
     checkpoint.remove()

@@ -61,8 +61,10 @@ class Adapters(Method):
 
 
 def behind(output: torch.Tensor | tuple, adapter: Bottleneck) -> torch.Tensor | tuple:
-    """A module gives hidden states, or a tuple that begins with them."""
-    return (adapter(output[0]), *output[1:]) if isinstance(output, tuple) else adapter(output)
+    """A module gives hidden states, or a tuple that begins with them; an adapter computes in fp32."""
+    if isinstance(output, tuple):
+        return (behind(output[0], adapter), *output[1:])
+    return adapter(output.float()).to(output.dtype)
 
 
 def parts(lm: LM, block: nn.Module) -> list[nn.Module]:

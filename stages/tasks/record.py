@@ -1,10 +1,12 @@
 """A record: one source and all its targets, as every stage after `linearize` reads it."""
 
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stages.errors import UserError
-from stages.files import read_jsonl, write_jsonl
+from stages.files import write_jsonl
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,36 @@ class Record:
     name: str | None = None
 
 
-def write_records(path: Path, records: list[Record]) -> None:
+def write_records(path: Path, records: Iterable[Record]) -> None:
     write_jsonl(path, (asdict(record) for record in records))
 
 
-def read_records(path: Path) -> list[Record]:
-    """Raises UserError that names the file and the line of a record that is not one."""
-    records = []
-    for number, fields in enumerate(read_jsonl(path), start=1):
-        try:
-            records.append(Record(**fields))
-        except TypeError as error:
-            raise UserError(f"{path}, record {number}: {error}") from error
-    return records
+def read_records(path: Path) -> Iterator[Record]:
+    """One by one: a data set need not fit into memory.
+
+    Raises UserError that names the file and the line of what is not UTF-8 or JSON, or the record that is none.
+    """
+    number = 0
+    for line, text in enumerate(_lines(path), start=1):
+        if text.strip():
+            number += 1
+            try:
+                yield Record(**json.loads(text))
+            except json.JSONDecodeError as error:
+                raise UserError(f"{path}, line {line}: not JSON ({error.msg})") from error
+            except TypeError as error:
+                raise UserError(f"{path}, record {number}: {error}") from error
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of `read_text` without the whole of it."""
+    try:
+        with open(path, "rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    yield line.removesuffix(b"\n").decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    wrong = error.object[error.start]
+                    raise UserError(f"{path}, line {number}: byte 0x{wrong:02x} is not UTF-8") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error

@@ -3,11 +3,16 @@
 import pytest
 import torch
 
-from stages.engine.beam import Search, beam_search, search_batch
+from stages.engine.beam import Search, pieces_by_length, search_sources
 from stages.engine.steering import Steering
 
 PROMPTS = [[5, 300, 700, 9, 1000], [4, 8], [15, 16, 23, 42, 108, 77, 901, 3], [11, 12, 13]]
 WORDS = [31, 41, 59]
+
+
+def search_batch(lm, steering, runs, sources, search, batch_size=8):
+    found = dict(search_sources(lm, steering, runs, sources, search, batch_size))
+    return [found[i] for i in range(len(sources))]
 
 
 def steering(lm, *words):
@@ -22,7 +27,7 @@ def reference(lm, prompt, search):
     ids = torch.tensor([WORDS + prompt])
     out = lm.model.generate(
         ids, attention_mask=torch.ones_like(ids), num_beams=search.beam, length_penalty=search.length_penalty,
-        max_new_tokens=search.max_new_tokens, early_stopping=False, do_sample=False, eos_token_id=search.end,
+        max_new_tokens=search.max_new_tokens, early_stopping=search.early_stopping, do_sample=False, eos_token_id=search.end,
         pad_token_id=search.end, suppress_tokens=list(search.banned) or None,
     )[0, len(WORDS) + len(prompt) :].tolist()  # fmt: skip
     return out[: out.index(search.end)] if search.end in out else out
@@ -38,8 +43,9 @@ def ending(lm, step):
     ("beam", "penalty", "banned"), [(5, 1.0, ()), (1, 1.0, ()), (4, 0.8, (3, 7)), (3, 2.0, ()), (2, 0.0, ())]
 )
 @pytest.mark.parametrize("step", [0, 1, 4, 9])
-def test_equals_generate(lm, beam, penalty, banned, step):
-    search = Search(beam, penalty, 20, ending(lm, step), banned)
+@pytest.mark.parametrize("early_stopping", [False, True, "never"])
+def test_equals_generate(lm, beam, penalty, banned, step, early_stopping):
+    search = Search(beam, penalty, 20, ending(lm, step), banned, early_stopping=early_stopping)
     found = search_batch(lm, steering(lm, WORDS), [0] * len(PROMPTS), PROMPTS, search)
     assert found == [reference(lm, prompt, search) for prompt in PROMPTS]
 
@@ -49,8 +55,9 @@ def seq2seq_reference(lm, source, search):
     ids = torch.tensor([source])
     out = lm.model.generate(
         ids, attention_mask=torch.ones_like(ids), num_beams=search.beam, length_penalty=search.length_penalty,
-        max_new_tokens=search.max_new_tokens, min_new_tokens=search.min_new_tokens, early_stopping=False,
-        do_sample=False, eos_token_id=search.end, pad_token_id=search.end, decoder_start_token_id=lm.start,
+        max_new_tokens=search.max_new_tokens, min_new_tokens=search.min_new_tokens,
+        early_stopping=search.early_stopping, do_sample=False, eos_token_id=search.end, pad_token_id=search.end,
+        decoder_start_token_id=lm.start,
         suppress_tokens=list(search.banned) or None, forced_eos_token_id=None, forced_bos_token_id=None,
     )[0, 1:].tolist()  # fmt: skip
     return out[: out.index(search.end)] if search.end in out else out
@@ -60,9 +67,10 @@ def seq2seq_reference(lm, source, search):
     ("beam", "penalty", "banned", "least"), [(6, 0.8, (), 0), (1, 1.0, (), 3), (4, 0.8, (3, 7), 9)]
 )
 @pytest.mark.parametrize("step", [0, 1, 5])
-def test_an_encoder_decoder_equals_generate(seq2seq, beam, penalty, banned, least, step):
+@pytest.mark.parametrize("early_stopping", [False, True, "never"])
+def test_an_encoder_decoder_equals_generate(seq2seq, beam, penalty, banned, least, step, early_stopping):
     free = search_batch(seq2seq, Steering(), [0], PROMPTS[:1], Search(1, 1.0, 20, 2047))[0]
-    search = Search(beam, penalty, 20, free[step], banned, least)
+    search = Search(beam, penalty, 20, free[step], banned, least, early_stopping)
     found = search_batch(seq2seq, Steering(), [0] * len(PROMPTS), PROMPTS, search)
     assert found == [seq2seq_reference(seq2seq, source, search) for source in PROMPTS]
     assert min(map(len, found)) >= least
@@ -94,10 +102,38 @@ def test_prefixes_of_several_runs_in_one_batch(lm):
         assert ids == search_batch(lm, runs.of(run), [0], [prompt], search)[0]
 
 
-def test_batches_change_nothing_and_skip_what_is_done(lm):
-    prefix, search = Steering(), Search(3, 1.0, 10, 17)
-    one = dict(pair for part in beam_search(lm, prefix, PROMPTS, search, 4) for pair in zip(*part, strict=True))
-    two = dict(pair for part in beam_search(lm, prefix, PROMPTS, search, 2) for pair in zip(*part, strict=True))
-    assert one == two and sorted(one) == [0, 1, 2, 3]
-    rest = [indices for indices, _ in beam_search(lm, prefix, PROMPTS, search, 2, skip={2})]
-    assert rest == [[3, 1]]
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+@pytest.mark.parametrize("early_stopping", [False, True, "never"])
+def test_sentences_that_enter_later_are_searched_as_the_others(any_lm, batch_size, early_stopping):
+    """One after another into the places that become free, among sentences at other steps; runs and lengths mixed."""
+    free = dict(search_sources(any_lm, Steering(), [0], PROMPTS[:1], Search(1, 1.0, 20, 2047), 1))[0]
+    search = Search(3, 1.0, 12, free[3], min_new_tokens=2, early_stopping=early_stopping)
+    runs = steering(any_lm, WORDS, [100, 200, 300])
+    sources = [*PROMPTS, *([number, 7, 8 * number][: 1 + number % 3] for number in range(1, 8))]
+    which = [number % 2 for number in range(len(sources))]
+    found = search_batch(any_lm, runs, which, sources, search, batch_size)
+    assert found == [
+        search_batch(any_lm, runs.of(run), [0], [s], search)[0] for run, s in zip(which, sources, strict=True)
+    ]
+    assert len({len(ids) for ids in found}) > 1, "they end at different steps"
+
+
+def test_prefixes_of_different_lengths_in_one_batch(any_lm):
+    alone = [steering(any_lm, [31, 41, 59, 26, 5][:length]) for length in (3, 5, 1)]
+    joined, search = Steering.joined(alone), Search(3, 1.0, 10, 17)
+    runs = [0, 1, 2, 1]
+    found = search_batch(any_lm, joined, runs, PROMPTS, search, 2)
+    assert found == [
+        search_batch(any_lm, alone[run], [0], [p], search)[0] for run, p in zip(runs, PROMPTS, strict=True)
+    ]
+    assert found == [
+        search_batch(any_lm, joined.of(run), [0], [p], search)[0] for run, p in zip(runs, PROMPTS, strict=True)
+    ]
+
+
+def test_pieces_cover_all_and_begin_with_the_longest():
+    lengths = [1 + number % 7 for number in range(100)]
+    pieces = pieces_by_length(lengths, 3)
+    ordered = [i for piece in pieces for i in piece]
+    assert sorted(ordered) == list(range(100)) and [lengths[i] for i in ordered] == sorted(lengths)[::-1]
+    assert {len(piece) for piece in pieces[:-1]} == {24}

@@ -5,7 +5,19 @@ import shutil
 
 import pytest
 import torch
-from transformers import GPT2Config, LlamaConfig, MambaConfig, MambaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    GPT2Config,
+    GPTNeoConfig,
+    LlamaConfig,
+    MambaConfig,
+    MambaForCausalLM,
+    MistralConfig,
+    OPTConfig,
+    PegasusConfig,
+    UMT5Config,
+)
 
 from stages.engine.decoder_only import shape_of
 from stages.engine.encoder_decoder import EncoderDecoder
@@ -73,6 +85,45 @@ def test_a_model_of_another_kind(tmp_path, tokenizer):
     MambaForCausalLM(MambaConfig(vocab_size=2048, hidden_size=16, num_hidden_layers=1)).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(UserError, match=r"model odd \(mamba\) is of a kind that is not supported"):
+        load(str(tmp_path), "odd", "main")
+
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+
+
+@pytest.mark.parametrize(
+    ("config", "positions"),
+    [
+        (MistralConfig(**SMALL, vocab_size=2048, num_key_value_heads=2, sliding_window=64), 64),
+        (OPTConfig(vocab_size=2048, hidden_size=32, num_hidden_layers=2, ffn_dim=64, num_attention_heads=4,
+                   word_embed_proj_dim=32, max_position_embeddings=128), 128),
+        (PegasusConfig(vocab_size=2051, d_model=32, encoder_layers=1, decoder_layers=2, encoder_ffn_dim=64,
+                       decoder_ffn_dim=64, encoder_attention_heads=4, decoder_attention_heads=4,
+                       max_position_embeddings=128, decoder_start_token_id=2, forced_eos_token_id=None), 128),
+    ],
+)  # fmt: skip
+def test_models_with_windows_and_other_positions(tmp_path, tokenizer, bart_tokenizer, config, positions):
+    """Opening one compares its logits with ours, read at once and step by step."""
+    opened = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    opened.from_config(config).save_pretrained(tmp_path)
+    (bart_tokenizer if config.is_encoder_decoder else tokenizer).save_pretrained(tmp_path)
+    assert load(str(tmp_path), "other", "main").positions == positions
+
+
+def test_models_that_would_take_beams_for_a_text(tmp_path, tokenizer):
+    config = GPTNeoConfig(vocab_size=2048, hidden_size=32, num_layers=2, attention_types=[[["global", "local"], 1]],
+                          num_heads=4, window_size=16)  # fmt: skip
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="model neo does not compute attention by transformers' interface"):
+        load(str(tmp_path), "neo", "main")
+
+
+def test_a_model_with_a_bias_of_its_own_in_each_layer(tmp_path, bart_tokenizer):
+    config = UMT5Config(vocab_size=2051, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
+    AutoModelForSeq2SeqLM.from_config(config).save_pretrained(tmp_path)
+    bart_tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="model odd "):
         load(str(tmp_path), "odd", "main")
 
 

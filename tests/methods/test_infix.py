@@ -5,7 +5,7 @@ import torch
 from transformers import DynamicCache
 
 from stages import params
-from stages.engine.beam import Search, search_batch
+from stages.engine.beam import Search, search_sources
 from stages.engine.steering import Infix, Steering
 from stages.methods import infix
 from stages.methods.infix import InfixTuning
@@ -51,28 +51,25 @@ def test_changes_only_what_follows_it(lm, examples):
     steering, runs = InfixTuning(lm, 4, 8, [1])(), torch.zeros(1, dtype=torch.long)
     source = examples[1].source
     with torch.no_grad():
-        rows, _ = lm.open([source], steering, runs)
         moved = Steering(infix=Infix(steering.infix.embeddings + 1, steering.infix.offsets - 1))
-        others, _ = lm.open([source], moved, runs)
-    for one, two in zip(rows.cache.layers, others.cache.layers, strict=True):
-        assert torch.equal(one.keys[:, :, : len(source)], two.keys[:, :, : len(source)])
-        assert torch.equal(one.values[:, :, : len(source)], two.values[:, :, : len(source)])
-    first, last = rows.cache.layers[0], rows.cache.layers[-1]
-    assert not torch.allclose(first.keys[:, :, len(source) :], others.cache.layers[0].keys[:, :, len(source) :])
-    assert last.keys.shape[2] == len(source) + 4 + 1, "the separator follows the infix"
+        (_, one), (_, two) = (lm.past([source], each, runs) for each in (steering, moved))
+    assert one.columns == len(source) + 4 and one.following.tolist() == [len(source) + 4]
+    assert torch.equal(one.keys_values[..., : len(source), :], two.keys_values[..., : len(source), :])
+    behind = one.keys_values[..., len(source) :, :] != two.keys_values[..., len(source) :, :]
+    assert behind.flatten(2).any(2).all(), "in every layer"
 
 
 def test_decodes_as_it_trains(lm, examples):
     """The greedy path has the log-probabilities that training sees."""
     steering = InfixTuning(lm, 4, 8, [1])()
     search = Search(1, 1.0, 6, 2047)
-    together = search_batch(lm, steering, [0, 0, 0], [e.source for e in examples], search)
-    for example, found in zip(examples, together, strict=True):
+    together = dict(search_sources(lm, steering, [0, 0, 0], [e.source for e in examples], search, 2))
+    for number, example in enumerate(examples):
         ids = []
         for _ in range(6):
             step = type(example)(example.source, [*ids, 0])
             ids.append(lm.logits(stepwise(lm, steering, step)[-1]).argmax().item())
-        assert found == ids
+        assert together[number] == ids
 
 
 def test_starts_as_if_the_words_stood_there(lm, project):

@@ -1,0 +1,104 @@
+"""Records become examples as a stream: the same ids as text by text, the same order, and flat memory."""
+
+import tracemalloc
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from stages.engine import encode as engine
+from stages.engine.batches import Example, Order
+from stages.engine.checkpoint import SCRATCH
+from stages.engine.encode import Examples, Rows, check_length, encode
+from stages.errors import UserError
+from stages.tasks.record import Record, read_records, write_records
+
+RECORDS = [Record(f"r{i}", f"name : Oak {i}", [f"Oak {i} is old. " * (k + 1) for k in range(i % 4)]) for i in range(9)]
+
+
+def test_examples_are_those_of_each_text_alone(any_lm, project, monkeypatch):
+    monkeypatch.setattr(engine, "AT_ONCE", 2)
+    found = encode(any_lm, iter(RECORDS), 5, 7)
+    expected = [
+        Example(any_lm.source_ids([record.source], 5)[0], any_lm.target_ids([target], 7)[0])
+        for record in RECORDS
+        for target in record.targets
+    ]
+    assert len(found) == len(expected) == 12 and list(found) == expected
+    assert (found[-1], found[4]) == (expected[-1], expected[4]) and type(found[0].source[0]) is int
+    assert found.lengths.tolist() == [[len(example.source), len(example.target)] for example in expected]
+    with pytest.raises(IndexError):
+        found[12]
+    assert list(SCRATCH.iterdir()) == [], "the file has no name"
+
+
+def test_no_rows(project):
+    assert list(Rows([])) == [] and list(Rows([[], [2**31 - 1]])) == [[], [2**31 - 1]]
+
+
+def test_memory_does_not_grow_with_the_examples(project):
+    def ids(texts, most):
+        return [list(range(1000, 1100)) for _ in texts]
+
+    lm = SimpleNamespace(source_ids=ids, target_ids=ids)
+    path = project / "records.jsonl"
+    write_records(path, (Record(f"r{i}", "x" * 500, ["y" * 100]) for i in range(5000)))
+    tracemalloc.start()
+    found = encode(lm, read_records(path), None, None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.lengths.sum() == 1_000_000 and peak < 2_000_000, f"{peak:,} bytes: lists of the ids have 8 million"
+
+
+def test_no_place_for_the_ids_is_one_line(project):
+    SCRATCH.write_text("in the way")
+    with pytest.raises(UserError, match=r"^cannot write token ids into \.scratch: File exists$"):
+        Rows([[1]])
+
+
+def test_text_that_does_not_fit_behind_the_prefix(lm, project):
+    check_length(lm, Examples([Example([1] * 50, [1] * 5)]), 201)
+    message = "prefix_len 202, a source of 50 and a target of 5 tokens exceed the 256 positions"
+    with pytest.raises(UserError, match=message):
+        check_length(lm, Examples([Example([1] * 3, [1]), Example([1] * 50, [1] * 5)]), 202)
+
+
+def test_the_order_of_published_runs():
+    """Of lengths with ties and a last batch that is not full, over two epochs; and of more than one pool."""
+    order = Order(torch.tensor([i * i % 13 + 2 for i in range(14)]), 4, seed=101)
+    assert [order.at(step) for step in range(8)] == [
+        [10, 3, 6, 7], [8, 5], [4, 9, 11, 2], [13, 0, 12, 1],
+        [0, 13, 1, 12], [3, 10, 6, 7], [5, 8], [4, 9, 11, 2],
+    ]  # fmt: skip
+    order = Order(torch.tensor([i * i % 13 + 2 for i in range(53)]), 1, seed=101)
+    assert [order.at(step)[0] for step in range(53)] == [
+        25, 12, 27, 11, 4, 21, 45, 9, 37, 6, 19, 24, 49, 32, 16, 44, 10, 14, 36, 13, 7, 47, 1, 38, 0, 40, 34, 33, 20,
+        18, 23, 51, 30, 46, 39, 15, 29, 41, 5, 42, 3, 28, 17, 2, 50, 48, 8, 52, 43, 22, 35, 31, 26,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"id": "a", \n', "line 3: not JSON (Expecting property name enclosed in double quotes)"),
+        (b'{"id": "a\n', "line 3: not JSON (Unterminated string starting at)"),
+        (b'{"id": "\xff"}\n', "line 3: byte 0xff is not UTF-8"),
+        (b'{"id": "\xc3\n', "line 3: byte 0xc3 is not UTF-8"),
+        (b'["a"]\n', "record 2: stages.tasks.record.Record() argument after ** must be a mapping, not list"),
+        (b'{"id": "a"}', "record 2: Record.__init__() missing 2 required positional arguments: 'source' and 'targets'"),
+    ],
+)
+def test_a_wrong_line_is_named_when_it_is_reached(tmp_path, content, message):
+    path, good = tmp_path / "records.jsonl", Record("r", "é\u2028\x85", ["t"])
+    write_records(path, [good])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\n" + content)
+    records = read_records(path)
+    assert next(records) == good
+    with pytest.raises(UserError) as raised:
+        next(records)
+    assert str(raised.value) == f"{path}, {message}"
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(UserError, match=r"^cannot read .*none: No such file or directory$"):
+        next(read_records(tmp_path / "none"))

@@ -1,0 +1,37 @@
+"""A stage that needs no model imports no torch: seconds that every `dvc repro` would pay for nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+BEFORE, BEHIND = ("download", "linearize", "subsample"), ("score", "summary")
+RUN = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(f"stages.{name}").main()
+    print(name, "imported", {"torch", "transformers", "datasets"} & set(sys.modules))
+"""
+PREDICTED = '{"source": "a", "group": null, "name": null, "hypothesis": "An oak.", "references": ["An oak."]}'
+
+
+def imported(project, stages):
+    """What the stages print, run in one process of their own."""
+    command, environment = [sys.executable, "-c", RUN, *stages], os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if " imported " in line]
+
+
+@pytest.mark.parametrize("task", ["mini_e2e", "mini_webnlg", "mini_xsum"])
+def test_stages_without_a_model_run_without_torch(project, task):
+    raw = yaml.safe_load((project / "params.yaml").read_text()) | {"task": task}
+    raw["sources"][task] |= {"train": 6, "dev": 4, "test": 3}
+    (project / "params.yaml").write_text(yaml.safe_dump(raw))
+    assert imported(project, BEFORE) == [f"{stage} imported set()" for stage in BEFORE]
+    (project / "data/run/predictions.jsonl").write_text(PREDICTED)
+    assert imported(project, BEHIND) == [f"{stage} imported set()" for stage in BEHIND]
