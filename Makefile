@@ -1,10 +1,10 @@
-# make repro | make test | make lint; each sets up .venv first and needs nothing else.
+# make repro | make test | make lint | make bench; each sets up .venv first and needs nothing else.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: repro test lint setup
+.PHONY: repro test lint bench setup
 repro: .venv/.repro
 	@$(RUN) dvc repro
 	@$(BIN)/python -m stages.summary
@@ -14,6 +14,10 @@ test: .venv/.test
 
 lint: .venv/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# Half an hour on one core; BENCH="--e2e DIR --tokenizer DIR" for real data (docs/benchmarks.md).
+bench: .venv/.bench
+	@$(BIN)/python -m bench $(BENCH)
 
 setup: .venv/.test
 
@@ -31,4 +35,8 @@ setup: .venv/.test
 
 .venv/.test: .venv/.repro
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
+	@touch $@
+
+.venv/.bench: .venv/.repro
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 	@touch $@

@@ -12,6 +12,7 @@ from stages import params
 from stages.engine.beam import Search, pieces_by_length, search_sources
 from stages.engine.checkpoint import code, scratch
 from stages.engine.encode import Rows, parts
+from stages.engine.linear import pack
 from stages.engine.model import LM
 from stages.engine.precision import dtype_of
 from stages.engine.start import open_model
@@ -68,6 +69,7 @@ def main() -> None:
     belongs = saved.belonging(lm)
     steering = saved.load(MODEL, lm)
     lm.compute_in(dtype_of(chosen.precision, lm.device, lm.width))
+    pack(lm.model)
     settings = [asdict(chosen.decoding), chosen.decode.model_dump(), chosen.threads, belongs, str(lm.computes_in)]
     test = Path("data/linearized") / chosen.task / "test.jsonl"
     sources = [record.source for record in read_records(test)]

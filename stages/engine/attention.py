@@ -43,6 +43,8 @@ def attend(
             )[:, None, None]  # fmt: skip
         if position_bias is not None:
             position_bias = nn.functional.pad(position_bias, (rows.shape[3], 0))
+    if query.requires_grad:
+        query = query.contiguous()  # a view would keep the keys and values it was split from, which were copied
     tensors = query, key, value, position_bias
     if query.requires_grad and query.device.type == "cpu" and query.dtype == torch.bfloat16:
         # torch's backward pass of bf16 attention takes a CPU up to four times as long as that of fp32.

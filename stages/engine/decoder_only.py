@@ -69,6 +69,8 @@ class DecoderOnly(LM):
         `inputs` are ids [batch, length] or vectors [batch, length, width]; `positions` is [batch, length], `mask`
         [batch or 1, 1, length, columns of the cache], True for what a token sees.
         """
+        if self.positions is not None:
+            positions = positions.clamp(max=self.positions - 1)  # padding may stand behind the last one
         return self.model.base_model(
             **self._named(inputs), attention_mask=mask, position_ids=positions, past_key_values=cache,
             use_cache=cache is not None,

@@ -112,8 +112,8 @@ class EncoderDecoder(LM):
         return {place: torch.stack(layers) for place, layers in found.items()}
 
     def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
-        ids, mask = padded([e.source for e in batch.examples], self.device)
-        before, own = padded([[self.start, *e.target[:-1]] for e in batch.examples], self.device)
+        ids, mask = padded([e.source for e in batch.examples], self.device, self.positions)
+        before, own = padded([[self.start, *e.target[:-1]] for e in batch.examples], self.device, self.positions)
         with prefixed(self.places, steering, batch.runs):
             encoded = self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
             hidden = self.read_target(before, own, encoded, mask)
@@ -152,7 +152,7 @@ class _Memory(Memory):
         self.no_states = torch.zeros(1, 1, lm.width, dtype=lm.dtype, device=lm.device)  # the sources have been read
 
     def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
-        ids, mask = padded(sources, self.lm.device)
+        ids, mask = padded(sources, self.lm.device, self.lm.positions)
         start = torch.full_like(ids[:, :1], self.lm.start)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         with prefixed(self.lm.places, self.steering, runs):

@@ -67,13 +67,22 @@ class LM(ABC):
     def compute_in(self, dtype: torch.dtype) -> None:
         """Hold frozen weights in `dtype`, once and for all; weights that move stay fp32 and are cast when used."""
         self.computes_in = dtype
-        if not any(p.requires_grad for p in self.model.parameters()):
+        if self.frozen:
             for parameter in self.model.parameters():
                 parameter.data = parameter.data.to(dtype)
 
     def computing(self) -> AbstractContextManager:
         """Within it, the model computes as `compute_in` says."""
         return torch.autocast(self.device.type, dtype=self.computes_in, enabled=self.computes_in != self.dtype)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether none of the model's own weights moves."""
+        return not any(p.requires_grad for p in self.model.parameters())
+
+    @property
+    def vocabulary(self) -> int:
+        return self.model.get_output_embeddings().weight.shape[0]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -155,9 +164,14 @@ class LM(ABC):
         """What the model itself computes for the target of an example, [tokens, vocabulary]; to check `logits` by."""
 
 
-def padded(rows: list[list[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask (True for tokens), both [rows, longest]; padding is 0 and stands right of the tokens."""
-    ids, mask = (torch.zeros(len(rows), max(map(len, rows)), dtype=kind) for kind in (torch.long, torch.bool))
+def padded(rows: list[list[int]], device: torch.device, most: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask (True for tokens), both [rows, length]; padding is 0 and stands right of the tokens.
+
+    The length is that of the longest, in eights up to `most`: kernels are made for a size, and are fast on such.
+    """
+    length = -(-max(map(len, rows)) // 8) * 8
+    length = length if most is None else min(length, most)
+    ids, mask = (torch.zeros(len(rows), length, dtype=kind) for kind in (torch.long, torch.bool))
     for row, tokens in enumerate(rows):
         ids[row, : len(tokens)] = torch.tensor(tokens, dtype=torch.long)
         mask[row, : len(tokens)] = True

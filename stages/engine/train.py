@@ -9,12 +9,12 @@ import time
 from dataclasses import astuple, dataclass
 
 import torch
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from stages.engine.batches import Batch, Order
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.encode import Examples
+from stages.engine.loss import token_losses
 from stages.engine.model import LM
 from stages.engine.steering import Steering
 from stages.errors import UserError
@@ -40,8 +40,8 @@ class Point:
 def target_losses(lm: LM, steering: Steering, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum of the cross-entropies of each row's target tokens and their number, both [batch]."""
     with lm.computing():
-        logits = lm.logits(lm.target_hidden(batch, steering))  # only target positions meet the output matrix
-    losses = F.cross_entropy(logits.float(), batch.labels, reduction="none")
+        hidden = lm.target_hidden(batch, steering)  # only target positions meet the output matrix
+        losses = token_losses(hidden, batch.labels, lm.logits, lm.vocabulary, lm.frozen)
     empty = losses.new_zeros(len(batch.examples))
     return empty.index_add(0, batch.rows, losses), empty.index_add(0, batch.rows, torch.ones_like(losses))
 
@@ -60,7 +60,8 @@ def clip_each_run(parameters: list[torch.nn.Parameter], norm: float, runs: int) 
     With several runs, they are the first dimension of each parameter.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    total = sum(gradient.reshape(runs, -1).square().sum(1) for gradient in gradients).sqrt()  # [runs]
+    norms = [torch.linalg.vector_norm(gradient.reshape(runs, -1), dim=1) for gradient in gradients]
+    total = torch.linalg.vector_norm(torch.stack(norms), dim=0)  # [runs]
     scale = (norm / (total + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
         gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from stages.engine.batches import onto
 from stages.methods.method import generators
 
 # The authors fit the MLP, and not the matrix it reads, to the activations of real words.
@@ -40,8 +41,8 @@ class Table(nn.Module, ABC):
             return rows
         # Drawn from seed and step alone: a resumed training drops what the uninterrupted one drops.
         drawn = generators(self.seeds, self.salt + step + 1)
-        kept = torch.stack([torch.rand(rows.shape[1:], generator=g) for g in drawn])
-        return rows * (kept >= self.dropout).to(rows) / (1.0 - self.dropout)
+        kept = torch.stack([torch.rand(rows.shape[1:], generator=g) for g in drawn]) >= self.dropout
+        return rows * onto(rows.device, kept) / (1.0 - self.dropout)
 
 
 class Free(Table):

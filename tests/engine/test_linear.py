@@ -6,7 +6,8 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
-from stages.engine.linear import use_onednn
+from stages.engine.linear import pack, use_onednn
+from stages.engine.precision import has_bf16
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch is built without oneDNN")
 
@@ -76,3 +77,25 @@ def test_a_whole_model_and_its_tied_weights():
         model(ids, labels=ids).loss.backward()
     for (name, one), (_, two) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
         torch.testing.assert_close(one.grad, two.grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_packed_model_computes_the_same(dtype):
+    """And holds its weights once, but for what is an embedding too."""
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=300, n_positions=64, n_embd=32, n_layer=2, n_head=4)
+    model = GPT2LMHeadModel(config).eval().requires_grad_(False).to(dtype)
+    use_onednn(model)
+    ids = torch.randint(0, 300, (3, 7))
+    before = model(ids).logits
+    pack(model)
+    with torch.inference_mode():
+        torch.testing.assert_close(model(ids).logits, before, atol=1e-5 if dtype == torch.float32 else 0.02, rtol=0.02)
+    if dtype == torch.float32 or has_bf16(ids.device):
+        assert model.lm_head.weight.numel() and not model.transformer.h[0].mlp.c_fc.weight.numel()
+
+
+def test_a_model_that_keeps_to_torch_is_left_alone():
+    model = nn.Sequential(nn.Linear(4, 4))
+    pack(model)
+    assert model[0].weight.numel() == 16

@@ -11,6 +11,7 @@ from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from stages.engine import train as engine
 from stages.engine.batches import Batch, Example, Order
+from stages.engine.beam import Search, search_sources
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.decoder_only import DecoderOnly
 from stages.engine.encode import Examples, encode
@@ -248,6 +249,23 @@ def test_order_covers_each_epoch_once_in_batches_of_similar_length():
     assert [Order(lengths, 10, seed=3).at(25)] == second[4:5]
     spread = [(lengths[b].max() - lengths[b].min()).item() for b in first]
     assert sum(spread) / len(spread) < 10
+
+
+def test_texts_that_fill_the_last_position(any_lm):
+    """Padding stands behind them."""
+    most = (any_lm.positions or 130) - 4
+    full = (
+        Example([7] * (most - 9), [5] * 9) if any_lm.family == "decoder-only" else Example([7] * (most + 1), [5] * most)
+    )
+    any_lm.check_room(len(full.source), len(full.target), 4)
+    steering = method_of(any_lm, 1)()
+    losses = [target_losses(any_lm, steering, Batch.of(part, [0] * len(part), any_lm.device))[0]
+              for part in ([full], [full, Example([7], [5])])]  # fmt: skip
+    torch.testing.assert_close(losses[0][0], losses[1][0])
+    found = dict(
+        search_sources(any_lm, steering, [0, 0], [full.source, [7]], Search(2, 1.0, len(full.target), 2047), 2)
+    )
+    assert sorted(found) == [0, 1]
 
 
 def test_schedule_and_steps():

@@ -53,9 +53,9 @@ def test_changes_only_what_follows_it(lm, examples):
     with torch.no_grad():
         moved = Steering(infix=Infix(steering.infix.embeddings + 1, steering.infix.offsets - 1))
         (_, one), (_, two) = (lm.past([source], each, runs) for each in (steering, moved))
-    assert one.columns == len(source) + 4 and one.following.tolist() == [len(source) + 4]
+    assert one.following.tolist() == [len(source) + 4] and one.visible.sum() == len(source) + 4
     assert torch.equal(one.keys_values[..., : len(source), :], two.keys_values[..., : len(source), :])
-    behind = one.keys_values[..., len(source) :, :] != two.keys_values[..., len(source) :, :]
+    behind = one.keys_values[..., -4:, :] != two.keys_values[..., -4:, :]
     assert behind.flatten(2).any(2).all(), "in every layer"
 
 

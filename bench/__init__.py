@@ -1,0 +1,1 @@
+"""How long the work takes, and how much memory, beside other programs that do the same."""

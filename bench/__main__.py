@@ -1,0 +1,90 @@
+"""`python -m bench`: all of it, into one table.
+
+    python -m bench [--e2e DIR] [--tokenizer DIR] [--only PART ...] [--fresh]
+
+What is done is kept in .bench, so that an interrupted bench goes on; other settings or another engine begin anew.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.fresh import fresh
+from bench.parts import PARTS
+from bench.report import document, results
+from bench.turns import Bench, Row
+from stages.errors import entry_point
+from stages.files import write_json, write_text
+
+KEPT = Path(".bench")
+TOKENIZER = "data/base/mini-gpt2"
+OUT = Path("docs/benchmarks.md")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--e2e", metavar="DIR", help="the files of the E2E challenge (default: generated ones)")
+    parser.add_argument("--tokenizer", metavar="DIR", default=TOKENIZER, help=f"default: {TOKENIZER}")
+    parser.add_argument("--only", metavar="PART", nargs="+", choices=PARTS, default=list(PARTS), help=", ".join(PARTS))
+    parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
+    return parser.parse_args()
+
+
+def hashed(settings: dict, files: list[Path]) -> str:
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def measuring() -> list[Path]:
+    """The code that the numbers are of; how they are written down may change."""
+    engine = [file for part in ("engine", "methods") for file in Path("stages", part).glob("*.py")]
+    written = {"report.py", "__main__.py"}
+    return sorted(engine + [file for file in Path("bench").glob("*.py") if file.name not in written])
+
+
+def inputs(settings: dict) -> str:
+    """The directory of models and records for these settings, made if there is none."""
+    home = KEPT / "inputs" / hashed(settings, [Path("bench/inputs.py")])
+    if not home.exists():
+        print("models and data", file=sys.stderr)
+        fresh("bench.inputs.prepare", home=str(home), e2e_files=settings["e2e"], tokenizer=settings["tokenizer"])
+    return str(home)
+
+
+def rows_of(name: str, bench: Bench, file: Path, again: bool) -> list[Row]:
+    """Measured, or as they were kept."""
+    if again or not file.exists():
+        print(name, file=sys.stderr)
+        write_json(file, [asdict(row) for row in PARTS[name](bench)])
+    return [Row(**row) for row in json.loads(file.read_text())]
+
+
+@entry_point
+def main() -> None:
+    chosen = arguments()
+    settings = {"e2e": chosen.e2e, "tokenizer": chosen.tokenizer}
+    machine = fresh("bench.machine.facts")
+    del machine["imports_mb"], machine["peak_mb"]  # they differ from time to time
+    bench = Bench(inputs(settings), gpu=machine["gpu"] is not None)
+    done = KEPT / "parts" / hashed(settings | machine, measuring())
+    for name in chosen.only:
+        rows_of(name, bench, done / f"{name}.json", chosen.fresh)
+    kept = [name for name in PARTS if (done / f"{name}.json").exists()]
+    rows = [row for name in kept for row in rows_of(name, bench, done / f"{name}.json", again=False)]
+    given = " ".join(f"--{key} {value}" for key, value in settings.items() if value not in (None, TOKENIZER))
+    command = f'make bench BENCH="{given}"' if given else "make bench"
+    records = "The E2E challenge's records" if chosen.e2e else "Generated records of the E2E challenge's form"
+    tokenizer = f"tokenizer {Path(chosen.tokenizer).name}"
+    write_json(KEPT / "results.json", results(machine, command, rows))
+    text = document(machine, command, records, tokenizer, rows)
+    write_text(OUT, text)
+    print(next(block for block in text.split("\n\n") if block.startswith("| |")))
+
+
+if __name__ == "__main__":
+    main()

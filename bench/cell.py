@@ -1,0 +1,59 @@
+"""A low-data cell (section 6.3): 5 subsets x 2 seeds, as `stages.engine.cell` trains it, and run by run."""
+
+from itertools import product
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+
+import torch
+
+from bench import peer
+from bench.inputs import Ids, clock
+from bench.training import BATCH, HIDDEN, LR, opened, options, training_of
+from stages.engine.cell import train_cell
+from stages.engine.checkpoint import Checkpoint
+from stages.engine.encode import Examples
+from stages.methods.prefix import Prefix
+
+SUBSETS, SEEDS, SIZE, LENGTH = 5, 2, 50, 10
+
+
+def runs_of(ids: Ids) -> tuple[list[int], list[Examples]]:
+    """Seed and examples of each run."""
+    subsets = [ids.examples(SIZE * number, SIZE) for number in range(SUBSETS)]
+    seeds, parts = zip(*product(range(1, SEEDS + 1), subsets), strict=True)
+    return list(seeds), list(parts)
+
+
+def ours(home: str, name: str, steps: int) -> dict:
+    lm, ids = opened(home, name), Ids(home, name)
+    seeds, parts = runs_of(ids)
+
+    def cell(steps: int):
+        with TemporaryDirectory() as directory:
+            return train_cell(
+                lm, lambda seeds: Prefix(lm, LENGTH, HIDDEN, seeds), seeds, parts, parts[0],
+                training_of(LENGTH, steps), options(), lambda seeds: Checkpoint(Path(directory, "run", str(seeds[0]))),
+            )  # fmt: skip
+
+    cell(1)  # warm-up
+    began = clock()
+    _, points = cell(steps)
+    return {"seconds": clock() - began, "losses": [point.loss for point in points]}
+
+
+def theirs(home: str, name: str, steps: int) -> dict:
+    model, ids = peer.base(home, name, torch.float32), Ids(home, name)
+
+    def cell(steps: int) -> list[list[float]]:
+        losses = []
+        for seed, examples in zip(*runs_of(ids), strict=True):
+            peft = peer.prefixed(model, LENGTH, HIDDEN)
+            peer.start_from(peft, seed)
+            losses.append(peer.train(peft, examples, ids.before, seed, BATCH, LR, steps, 0)[0])
+        return losses
+
+    cell(1)
+    began = clock()
+    losses = cell(steps)
+    return {"seconds": clock() - began, "losses": [fmean(step) for step in zip(*losses, strict=True)]}

@@ -1,0 +1,115 @@
+"""What is measured on: models of real shapes with random weights, and token ids of records, made once for all."""
+
+import json
+import time
+from itertools import islice
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoTokenizer,
+    BartConfig,
+    BartForConditionalGeneration,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPT2Tokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from stages.engine.batches import Example
+from stages.engine.decoder_only import DecoderOnly
+from stages.engine.encode import Examples, encode
+from stages.engine.load import load
+from stages.files import replacing, write_json
+from stages.sections import Described, Linearize
+from stages.tasks import e2e, mini_e2e
+from stages.tasks.record import read_records, write_records
+
+SEED = 101
+TRAIN, TEST = 2000, 400  # examples and sources whose ids are kept
+# Of transformers' usual spread (0.02), a GPT-2 repeats few words in all it says; of ours, a BART would.
+SPREAD, BART_SPREAD = 0.06, 0.03
+GENERATED = Described(seed=1, train=4000, dev=500, test=600, references=8)
+
+
+def gpt2(ends: dict, **sizes: int) -> PreTrainedModel:
+    dropouts = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
+    return GPT2LMHeadModel(GPT2Config(initializer_range=SPREAD, **dropouts, **ends, **sizes))
+
+
+def bart(ends: dict) -> PreTrainedModel:
+    """bart-base."""
+    sizes = {f"{part}_{size}": n for part in ("encoder", "decoder") for size, n in
+             (("layers", 6), ("attention_heads", 12), ("ffn_dim", 3072))}  # fmt: skip
+    last = BartConfig().vocab_size - 1  # in no vocabulary: padding
+    return BartForConditionalGeneration(BartConfig(
+        d_model=768, init_std=BART_SPREAD, dropout=0.0, pad_token_id=last, forced_eos_token_id=None,
+        decoder_start_token_id=ends["eos_token_id"], **sizes, **ends,
+    ))  # fmt: skip
+
+
+MODELS = {
+    "gpt2": gpt2,
+    "gpt2-medium": lambda ends: gpt2(ends, n_layer=24, n_embd=1024, n_head=16),
+    "bart-base": bart,
+}
+
+
+def tokenizer_of(directory: Path) -> PreTrainedTokenizerBase:
+    """Of a model's directory, or of GPT-2's two files alone."""
+    whole = (directory / "tokenizer.json").exists()
+    return (AutoTokenizer if whole else GPT2Tokenizer).from_pretrained(directory)
+
+
+def prepare(home: str, e2e_files: str | None, tokenizer: str) -> dict:
+    with replacing(Path(home)) as out:
+        _write_records(out, e2e_files)
+        found = tokenizer_of(Path(tokenizer))
+        for name, build in MODELS.items():
+            torch.manual_seed(SEED)
+            model = build({"bos_token_id": found.bos_token_id, "eos_token_id": found.eos_token_id})
+            model.save_pretrained(out / name)
+            found.save_pretrained(out / name)
+            _write_ids(out, name)
+    return {}
+
+
+def _write_records(out: Path, e2e_files: str | None) -> None:
+    if e2e_files is None:
+        mini_e2e.fetch(GENERATED, out / "raw")
+    splits = e2e.linearize(Path(e2e_files or out / "raw"), Linearize(tokenize_targets=False, authors_first_entry=False))
+    for split, records in splits.items():
+        write_records(out / f"{split}.jsonl", records)
+
+
+def _write_ids(home: Path, name: str) -> None:
+    lm = load(str(home / name), name, "main")
+    examples = encode(lm, read_records(home / "train.jsonl"), None, None)
+    sources = dict.fromkeys(record.source for record in read_records(home / "test.jsonl"))
+    write_json(home / f"{name}.json", {
+        "before": [lm.separator] if isinstance(lm, DecoderOnly) else [],  # a target
+        "end": lm.end,
+        "train": [[example.source, example.target] for example in islice(examples, 0, None, len(examples) // TRAIN)],
+        "test": lm.source_ids(list(islice(sources, TEST)), None),
+    })  # fmt: skip
+
+
+class Ids:
+    """The token ids that both sides read."""
+
+    def __init__(self, home: str, name: str):
+        kept = json.loads((Path(home) / f"{name}.json").read_text())
+        self.before, self.end, self.test = kept["before"], kept["end"], kept["test"]
+        self.train = [Example(*pair) for pair in kept["train"]]
+
+    def examples(self, first: int, count: int) -> Examples:
+        return Examples(self.train[first : first + count])
+
+
+def clock() -> float:
+    """Seconds: of the one thread's work, whatever else the machine does; on a GPU, when it has done all."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time()

@@ -1,0 +1,69 @@
+"""What was measured, for programs (.bench/results.json) and for people (docs/benchmarks.md)."""
+
+from dataclasses import asdict
+from datetime import date
+
+from bench.turns import Row
+
+HEAD = """# Benchmarks
+
+```
+{command}
+```
+
+This project's engine beside PEFT's prefix-tuning and transformers' `generate`, on the same work.
+
+{date}, {processor}, {cores} cores of which one is used, {memory_gb} GB of memory, {gpu}.
+Python {python}, torch {torch}, transformers {transformers}, PEFT {peft}. {records}, {tokenizer}.
+
+"""
+
+TEXT = """
+`ratio` is the peer's time over ours: more than 1 means that ours is faster; of memory it is ours over the
+peer's, and of the prefix of 200 our time over that of 10. `.bench/results.json` holds the same numbers by name.
+
+**How it is measured.** Every measurement runs in a process of its own with one thread, ours and the peer in turns, and
+the best of two counts (decoding, the cell and scaling run once). On a CPU the clock is that of the process's
+own work, so that what else the machine does is not in it; on a GPU it is wall time when the GPU has done all. Memory is
+the peak of the process (on a GPU, of what torch took there) less what its imports take. A token is one of a source or a
+target; padding is none.
+
+**What is the same.** The models have the shapes of gpt2, gpt2-medium and bart-base, and random weights: neither time
+nor memory depends on them. Batches and their order, the parameters at the start, AdamW, clipping and schedule are the
+same on both sides, and dropout is off. Ours is `stages.engine.train.train` itself, the peer a plain loop around
+`get_peft_model` with padded batches. In decoding both have the same prefix, the sources in the same order, beam 5,
+length penalty 1 and at most 40 tokens. How far losses are apart, and how many hypotheses are the same token for token,
+stands in the table.
+
+**What is not.** PEFT computes in fp32 beside our bf16 too: so it does with these models unless told otherwise. In bf16
+its `generate` is measured on one batch. In an encoder-decoder model PEFT has one prefix and ours three, so that
+bart-base compares the time of training only, and decodes without a prefix on both sides. Random weights rarely end a
+sentence: what ours gains by sentences that end early is not in these numbers. A random BART repeats few words, so that
+its hypotheses say less about equality than those of GPT-2. `tests/test_bench.py` shows both equalities on a tiny model.
+"""
+
+
+def results(machine: dict, command: str, rows: list[Row]) -> dict:
+    """Ratios by name (of what has no peer, the seconds), then all there is."""
+    numbers = {row.name: row.ours if row.ratio is None else row.ratio for row in rows}
+    return numbers | {"machine": machine, "command": command, "rows": [asdict(row) for row in rows]}
+
+
+def number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value < 1 else f"{value:.2f}"
+
+
+def document(machine: dict, command: str, records: str, tokenizer: str, rows: list[Row]) -> str:
+    head = HEAD.format(
+        **machine | {"gpu": machine["gpu"] or "no GPU (so nothing here says how it is on one)"},
+        command=command, date=date.today(), records=records, tokenizer=tokenizer,
+    )  # fmt: skip
+    table = ["| | what | ours | peer | | ratio | |", "|---|---|---:|---:|---|---:|---|"]
+    table += [
+        f"| `{row.name}` | {row.what} | {number(row.ours)} | {number(row.peer)} | {row.unit} | "
+        f"{'' if row.ratio is None else f'{row.ratio:.2f}'} | {row.note} |"
+        for row in rows
+    ]
+    return head + "\n".join(table) + "\n" + TEXT

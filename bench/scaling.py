@@ -1,0 +1,55 @@
+"""What more data cost: an epoch of training, and decoding, of the embedded model, from the files on."""
+
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.inputs import SEED, clock
+from bench.training import opened, options
+from stages.engine.beam import Search, pieces_by_length, search_sources
+from stages.engine.checkpoint import Checkpoint
+from stages.engine.encode import Rows, encode, parts
+from stages.engine.linear import pack
+from stages.engine.steering import Steering
+from stages.engine.train import train
+from stages.methods.prefix import Prefix
+from stages.params import BASE, Training
+from stages.tasks.record import Record, read_records
+
+NAME, LENGTH, BATCH = "mini-gpt2", 10, 10
+
+
+def one_each(path: Path):
+    """Records with one target each, as many as there are targets."""
+    for record in read_records(path):
+        for number, target in enumerate(record.targets):
+            yield Record(f"{record.id}-{number}", record.source, [target])
+
+
+def training(home: str, count: int) -> dict:
+    lm = opened(str(BASE), NAME)
+    method = Prefix(lm, LENGTH, 256, [SEED])
+    epoch = Training(
+        prefix_len=LENGTH, mlp_width=256, bottleneck=None, lr=1e-3, epochs=1.0, steps=None, batch_size=BATCH,
+        warmup_steps=0, loss="token_mean", lm_dropout=False,
+    )  # fmt: skip
+    began = clock()
+    examples = encode(lm, islice(one_each(Path(home) / "train.jsonl"), count), None, None)
+    assert len(examples) == count, "more than the data has"
+    with TemporaryDirectory() as directory:
+        checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")
+        train(lm, method, [examples], examples, epoch, options(), checkpoint)
+    return {"seconds": clock() - began}
+
+
+def decoding(home: str, count: int) -> dict:
+    lm = opened(str(BASE), NAME)
+    steering = Steering(Prefix(lm, LENGTH, 256, [SEED]).stored())
+    pack(lm.model)
+    began = clock()
+    sources = (record.source for record in islice(read_records(Path(home) / "test.jsonl"), count))
+    ids = Rows(row for part in parts(sources) for row in lm.source_ids(part, None))
+    assert len(ids) == count, "more than the data has"
+    for piece in pieces_by_length(ids.lengths.tolist(), 32):
+        list(search_sources(lm, steering, [0] * len(piece), [ids[i] for i in piece], Search(5, 1.0, 40, lm.end), 32))
+    return {"seconds": clock() - began}

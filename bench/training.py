@@ -1,0 +1,87 @@
+"""Training: the loop of `stages.engine.train` beside PEFT's usual one, on the same batches from the same parameters."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from bench import peer
+from bench.inputs import SEED, Ids, clock
+from stages import params
+from stages.engine.batches import Order
+from stages.engine.checkpoint import Checkpoint
+from stages.engine.determinism import settle
+from stages.engine.load import load
+from stages.engine.model import LM
+from stages.engine.recompute import recompute
+from stages.engine.train import train
+from stages.methods.prefix import Prefix
+from stages.params import Training
+from stages.sections import Train
+
+BATCH, HIDDEN, LR = 5, 512, 5e-5
+
+
+class Clocked(Prefix):
+    """Notes when training asks for the prefix of a step, and at the end for what is to be stored."""
+
+    def __init__(self, lm: LM, length: int, warm_up: int):
+        super().__init__(lm, length, HIDDEN, [SEED])
+        self.warm_up = warm_up
+
+    def forward(self, step: int | None = None):
+        if step == self.warm_up:
+            self.began = clock()
+        elif step is None:
+            self.ended = clock()
+        return super().forward(step)
+
+
+def training_of(length: int, steps: int) -> Training:
+    return Training(
+        prefix_len=length, mlp_width=HIDDEN, bottleneck=None, lr=LR, epochs=None, steps=steps, batch_size=BATCH,
+        warmup_steps=0, loss="token_mean", lm_dropout=False,
+    )  # fmt: skip
+
+
+def options() -> Train:
+    return params.load().train.model_copy(update={"clip_norm": 1.0, "weight_decay": 0.0, "eval_every": None})
+
+
+def opened(home: str, name: str) -> LM:
+    """As a stage opens a user's model."""
+    settle(1)
+    return load(str(Path(home) / name), name, "main")
+
+
+def ours(home: str, name: str, length: int, steps: int, warm_up: int, bf16: bool, recomputed: bool) -> dict:
+    lm, ids = opened(home, name), Ids(home, name)
+    method = Clocked(lm, length, warm_up)
+    if bf16:
+        lm.compute_in(torch.bfloat16)
+    if recomputed:
+        recompute(lm.blocks())
+    examples = ids.examples(0, len(ids.train))
+    with TemporaryDirectory() as directory:
+        checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")
+        _, points = train(lm, method, [examples], examples, training_of(length, steps), options(), checkpoint)
+    losses = [point.loss for point in points]
+    assert len(losses) == steps, "a curve has a point for each step of so short a training"
+    return {"losses": losses, "seconds": method.ended - method.began, "tokens": tokens(examples, steps, warm_up)}
+
+
+def theirs(home: str, name: str, length: int, steps: int, warm_up: int) -> dict:
+    ids, model = Ids(home, name), peer.base(home, name, torch.float32)
+    peft = peer.prefixed(model, length, HIDDEN)
+    if not model.config.is_encoder_decoder:  # there PEFT has one prefix where we have three
+        peer.start_from(peft, SEED)
+    examples = ids.examples(0, len(ids.train))
+    losses, seconds = peer.train(peft, examples, ids.before, SEED, BATCH, LR, steps, warm_up)
+    return {"losses": losses, "seconds": seconds, "tokens": tokens(examples, steps, warm_up)}
+
+
+def tokens(examples, steps: int, warm_up: int) -> int:
+    """Of sources and targets in the steps that are timed, without padding."""
+    lengths = examples.lengths.sum(1)
+    order = Order(lengths, BATCH, SEED)
+    return sum(int(lengths[order.at(step)].sum()) for step in range(warm_up, steps))

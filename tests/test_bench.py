@@ -1,0 +1,80 @@
+"""What the bench's comparison rests on, and what it writes; no times."""
+
+import json
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from bench import peer
+from bench.inputs import Ids
+from bench.report import document, results
+from bench.training import Clocked, options, training_of
+from bench.turns import Row
+from stages.engine.batches import Example
+from stages.engine.beam import Search, search_sources
+from stages.engine.checkpoint import Checkpoint
+from stages.engine.decoder_only import DecoderOnly
+from stages.engine.encode import Examples
+from stages.engine.steering import Steering
+from stages.engine.train import train
+from stages.methods.prefix import Prefix
+
+EXAMPLES = [Example([5, 300, 700], [4, 8, 15, 0]), Example([42, 7, 9, 11, 13], [23, 0]), Example([7], [3, 1, 2, 0])]
+MACHINE = {"processor": "P", "cores": 2, "memory_gb": 8, "gpu": None}
+MACHINE |= dict.fromkeys(("python", "torch", "transformers", "peft"), "1")
+
+
+@pytest.fixture
+def tiny(tokenizer):
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=2048, n_positions=256, n_embd=32, n_layer=3, n_head=4, initializer_range=0.3, attn_pdrop=0.0,
+        embd_pdrop=0.0, resid_pdrop=0.0, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    return DecoderOnly(GPT2LMHeadModel(config).requires_grad_(False).eval(), tokenizer, "tiny")
+
+
+@pytest.fixture
+def ids(project, tiny):
+    train_ids = [[example.source, example.target] for example in EXAMPLES]
+    kept = {"before": [tiny.separator], "end": tiny.end, "train": train_ids, "test": [e.source for e in EXAMPLES]}
+    (project / "tiny.json").write_text(json.dumps(kept))
+    return Ids(str(project), "tiny")
+
+
+def test_peft_loses_what_we_lose(project, tiny, ids):
+    """From the same parameters, on the same batches: two steps, the second behind an update."""
+    method, examples = Clocked(tiny, 5, warm_up=1), ids.examples(0, 3)
+    assert isinstance(examples, Examples)
+    checkpoint = Checkpoint(project / "run/checkpoint.safetensors")
+    _, points = train(tiny, method, [examples], examples, training_of(5, 2), options(), checkpoint)
+    assert method.ended > method.began
+    peft = peer.prefixed(tiny.model, 5, 512)
+    peer.start_from(peft, method.seeds[0])
+    losses, _ = peer.train(peft, examples, ids.before, method.seeds[0], 5, training_of(5, 2).lr, 2, 1)
+    assert losses[0] != losses[1]
+    assert [point.loss for point in points] == pytest.approx(losses, rel=1e-5)
+
+
+def test_peft_says_what_we_say(tiny, ids):
+    """Sources of different lengths in one batch, behind the same prefix."""
+    steering = Steering(Prefix(tiny, 5, 512, [3]).stored())
+    found = dict(search_sources(tiny, steering, [0] * 3, ids.test, Search(4, 1.0, 8, ids.end), 3))
+    peft = peer.prefixed(tiny.model, 5, None)
+    peer.hold(peft, 512, 3)
+    assert peer.generate(peft, ids.test, ids, 3, 4, 8) == [found[number] for number in range(3)]
+
+
+def test_the_table():
+    rows = [
+        Row("train_fp32", "training", 2.0, 4.5, "ms/token", 2.25, "losses differ by 1e-07"),
+        Row("scaling_decoding_100", "100 sources", 12.0, None, "s", None, "peak 90 MB"),
+    ]
+    text = document(MACHINE, "make bench", "Generated records", "tokenizer mini-gpt2", rows)
+    assert "| `train_fp32` | training | 2.00 | 4.50 | ms/token | 2.25 | losses differ by 1e-07 |" in text
+    assert "| `scaling_decoding_100` | 100 sources | 12.00 |  | s |  | peak 90 MB |" in text
+    assert "no GPU" in text and "{" not in text
+    numbers = results(MACHINE, "make bench", rows)
+    assert (numbers["train_fp32"], numbers["scaling_decoding_100"]) == (2.25, 12.0)
+    assert numbers["rows"][0]["peer"] == 4.5 and numbers["machine"] == MACHINE
