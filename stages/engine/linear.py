@@ -19,11 +19,15 @@ from stages.engine.precision import has_bf16
 _ROWS, _CODES = 8, "256"
 
 
+def _onednn(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """x [..., in], weight [out, in] of any strides, or packed -> [..., out]"""
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
 def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """x [rows, in], weight [out, in] of any strides -> [rows, out]"""
+    """x [rows, in], weight [out, in] -> [rows, out]"""
     rows = len(x)
-    x = F.pad(x, (0, 0, 0, -rows % _ROWS)) if rows % _ROWS else x
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")[:rows]
+    return _onednn(F.pad(x, (0, 0, 0, -rows % _ROWS)) if rows % _ROWS else x, weight, bias)[:rows]
 
 
 class _Linear(torch.autograd.Function):
@@ -40,9 +44,23 @@ class _Linear(torch.autograd.Function):
         for_x, for_weight, for_bias = ctx.needs_input_grad
         return (
             _product(flat, weight.t()).view(*gradient.shape[:-1], weight.shape[1]) if for_x else None,
-            _product(flat.t(), x.reshape(-1, weight.shape[1]).t()) if for_weight else None,  # [out, rows] by [in, rows]
+            _of_weight(flat, x.reshape(-1, weight.shape[1]), weight) if for_weight else None,
             flat.sum(0) if for_bias else None,
         )
+
+
+def _of_weight(gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """[out, in] from [rows, out] and [rows, in], laid out as the weight is."""
+    if weight.stride(0) == 1:
+        return _product(x.t(), gradient.t()).t()
+    return _product(gradient.t(), x.t())
+
+
+def product_by_run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """bias + x @ weight for each run: [runs, 1, out], [runs, rows, in], [runs, in, out] -> [runs, rows, out]"""
+    if len(x) > 1 or x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return torch.baddbmm(bias, x, weight)
+    return _Linear.apply(x[0], weight.squeeze(0).t(), bias.flatten())[None]
 
 
 def use_onednn(model: nn.Module) -> None:
@@ -81,14 +99,13 @@ class _Forward:
         weight = self.weight.detach()
         if weight.dtype == torch.bfloat16 and not has_bf16(weight.device):
             return
-        self.out = len(weight)
         self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
         if free:
             self.module.weight.data = weight.new_empty(0)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if self.packed is not None:
-            return _product(x.flatten(0, -2), self.packed, self.module.bias).view(*x.shape[:-1], self.out)
+            return _onednn(x, self.packed, self.module.bias)
         if x.dtype != torch.float32 or torch.is_autocast_enabled("cpu") or not x.numel():
             return self.otherwise(x)
         return _Linear.apply(x, self.weight, self.module.bias)

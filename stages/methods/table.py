@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from stages.engine.batches import onto
+from stages.engine.linear import product_by_run
 from stages.methods.method import generators
 
 # The authors fit the MLP, and not the matrix it reads, to the activations of real words.
@@ -80,8 +81,8 @@ class MLP(Table):
         self.up, self.up_bias = uniform(hidden, hidden, out), uniform(hidden, 1, out)
 
     def rows(self) -> torch.Tensor:
-        hidden = torch.baddbmm(self.down_bias, self.embedding, self.down).tanh()  # [runs, len, hidden]
-        return torch.baddbmm(self.up_bias, hidden, self.up)
+        hidden = product_by_run(self.embedding, self.down, self.down_bias).tanh()  # [runs, len, hidden]
+        return product_by_run(hidden, self.up, self.up_bias)
 
     def start_from(self, target: torch.Tensor) -> None:
         """Fit the MLP, and not what it reads, by mean squared error."""

@@ -6,7 +6,7 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
-from stages.engine.linear import pack, use_onednn
+from stages.engine.linear import pack, product_by_run, use_onednn
 from stages.engine.precision import has_bf16
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch is built without oneDNN")
@@ -77,6 +77,21 @@ def test_a_whole_model_and_its_tied_weights():
         model(ids, labels=ids).loss.backward()
     for (name, one), (_, two) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
         torch.testing.assert_close(one.grad, two.grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_products_by_run(runs):
+    g = torch.Generator().manual_seed(0)
+    sizes = (runs, 5, 8), (runs, 8, 24), (runs, 1, 24)
+    parts = [torch.randn(size, generator=g).requires_grad_() for size in sizes]
+    found = product_by_run(*parts)
+    expected = torch.baddbmm(parts[2], parts[0], parts[1])
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    scale = torch.arange(24)
+    ours, theirs = (torch.autograd.grad((result * scale).sum(), parts) for result in (found, expected))
+    for one, two in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, two, atol=1e-3, rtol=1e-4)
+        assert one.stride() == two.stride()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
