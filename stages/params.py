@@ -27,6 +27,7 @@ from stages.sections import (
     Method,
     Prefix,
     Pretrain,
+    Probes,
     Recipes,
     Section,
     Sources,
@@ -91,6 +92,7 @@ class Params(Section):
     sources: Sources
     pretrain: Pretrain
     denoise: Denoise
+    probes: Probes
 
     @property
     def embedded(self) -> bool:

@@ -40,6 +40,7 @@ Whole = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, BeforeValidator(to_number), Field(gt=0, allow_inf_nan=False)]
 CountOrRecipe = or_word(int, 1, RECIPE)
 CountOrNone = or_word(int, 2, "none")
+Share = Annotated[float, BeforeValidator(to_number), Field(ge=0, le=1)]
 Loss = Literal["sequence_sum", "token_mean"]
 WholeOrRecipe = or_word(int, 0, RECIPE)
 PositiveOrRecipe = or_word(float, 0, RECIPE, above=True)
@@ -240,21 +241,35 @@ class Pretrain(Section):
 
 class Denoise(Section):
     seed: Whole
+    documents: Count
     layers: Annotated[int, Field(ge=2)]
     width: Count
     heads: Count
-    positions: Count
-    lengths: list[Count]
+    positions: Annotated[int, Field(ge=32)]
     step_tokens: Count
-    steps: Count
     masked: Annotated[float, Field(gt=0, lt=0.5)]
+    masked_lines: Annotated[float, Field(ge=0, le=1)]
     muon_lr: Positive
     adamw_lr: Positive
     threads: Count
 
     @model_validator(mode="after")
-    def _whole_rows(self) -> "Denoise":
-        for length in self.lengths:
-            if self.step_tokens % length or length + 2 > self.positions:
-                raise ValueError(f"each of lengths must divide step_tokens and leave two positions, not {length}")
+    def _rows_fit(self) -> "Denoise":
+        if self.step_tokens < self.positions:
+            raise ValueError(f"step_tokens {self.step_tokens} must hold a row of {self.positions} positions")
         return self
+
+
+class Bounds(Section):
+    """What a released model must reach: measures of a probe that may not be below `least`, or above `most`."""
+
+    least: dict[str, dict[str, Share]]
+    most: dict[str, dict[str, Annotated[float, BeforeValidator(to_number), Field(ge=0, allow_inf_nan=False)]]]
+
+
+class Probes(Section):
+    seed: Whole
+    prompts: Count
+    batch_size: Count
+    threads: Count
+    bounds: dict[Literal["mini-gpt2", "mini-bart"], Bounds]

@@ -1,32 +1,34 @@
-"""Stage: pretrain mini-bart to restore damaged text (Lewis et al. 2020, "BART"), on mini-gpt2's corpus.
+"""Stage: pretrain mini-bart to restore damaged documents (Lewis et al. 2020, "BART"), of mini-gpt2's corpus.
 
 Out, data/pretrain/mini-bart: a transformers directory in 16 bits; its losses by kind of document go into
 metrics/denoise.json.
 """
 
-import itertools
 from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers.processors import TemplateProcessing
-from torch.nn import functional as F
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
 
 from stages import params
-from stages.engine.checkpoint import Checkpoint
 from stages.engine.determinism import settle
 from stages.errors import UserError, entry_point
-from stages.files import replacing, write_json
-from stages.pretrain import loop
+from stages.pretrain import attention, loop, rows
+from stages.pretrain.corpus import END_OF_TEXT
 from stages.pretrain.corpus import OUT as CORPUS
+from stages.pretrain.finish import finish
 from stages.pretrain.loop import Optimizers
-from stages.pretrain.primed_bart import prime
+from stages.pretrain.loss import IGNORED, cross_entropy
+from stages.pretrain.made import made
+from stages.pretrain.memory import keep_freed
+from stages.pretrain.noise import Noise
+from stages.pretrain.primed import prime_bart
 
 OUT = Path("data/pretrain/mini-bart")
+METRICS = Path("metrics/denoise.json")
 START, PAD, END, MASK = "<s>", "<pad>", "</s>", "<mask>"
-SPAN = 3.0  # mean length of a masked span
-IGNORED = -100
+AROUND = 2  # tokens: <s> before a text, </s> behind it
 
 
 def bart_tokenizer(corpus: Path) -> PreTrainedTokenizerFast:
@@ -48,80 +50,78 @@ def build(chosen: params.Denoise, tokenizer: PreTrainedTokenizerFast) -> BartFor
         vocab_size=len(tokenizer), max_position_embeddings=chosen.positions, d_model=chosen.width,
         encoder_layers=chosen.layers, decoder_layers=chosen.layers, encoder_attention_heads=chosen.heads,
         decoder_attention_heads=chosen.heads, encoder_ffn_dim=4 * chosen.width, decoder_ffn_dim=4 * chosen.width,
-        dropout=0.0, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        dropout=0.0, activation_function="gelu", bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id, decoder_start_token_id=tokenizer.eos_token_id, forced_eos_token_id=None,
     ))  # fmt: skip
-    prime(model, chosen.seed)
+    prime_bart(model, chosen.seed)
     return model
 
 
-class Noise:
-    """What BART does to a text: sentences in another order (in half of the texts), spans behind one mask each."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, share: float):
-        self.mask, self.share = tokenizer.mask_token_id, share
-        self.ends = {i for piece, i in tokenizer.get_vocab().items() if piece in (".", "Ġ.", "<|endoftext|>")}
-
-    def damage(self, ids: list[int], rng: np.random.Generator) -> list[int]:
-        if rng.random() < 0.5:
-            ids = self._shuffled(ids, rng)
-        return self._masked(ids, rng)
-
-    def _shuffled(self, ids: list[int], rng: np.random.Generator) -> list[int]:
-        cuts = [0, *(i + 1 for i, token in enumerate(ids) if token in self.ends), len(ids)]
-        sentences = [ids[a:b] for a, b in itertools.pairwise(cuts)]
-        return [token for i in rng.permutation(len(sentences)) for token in sentences[i]]
-
-    def _masked(self, ids: list[int], rng: np.random.Generator) -> list[int]:
-        """Spans of Poisson lengths, `share` of the text in all, each replaced by one mask."""
-        lengths, left = [], round(self.share * len(ids))
-        while left > 0:
-            lengths.append(min(left, max(1, int(rng.poisson(SPAN)))))
-            left -= lengths[-1]
-        # Random gaps between the spans, one token at least, so that two masks never touch.
-        gaps = np.sort(rng.choice(len(ids) - sum(lengths), len(lengths), replace=False))
-        damaged, position, passed = [], 0, 0
-        for gap, length in zip(gaps.tolist(), lengths, strict=True):
-            damaged += ids[position : position + gap + 1 - passed]
-            position, passed = position + gap + 1 - passed + length, gap + 1
-            damaged.append(self.mask)
-        return damaged + ids[position:]
+def padded(texts: list[np.ndarray], padding: int) -> torch.Tensor:
+    """[rows, longest], filled up behind the shorter ones."""
+    return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in texts], True, padding)
 
 
-def batch(tokens: np.ndarray, tokenizer: PreTrainedTokenizerFast, noise: Noise, rows: int, seed: list[int]) -> tuple:
-    """Damaged and whole texts: ids, mask [rows, source], decoder ids, labels [rows, target]; `tokens` are cut into `rows`."""
+def batch(texts: list[np.ndarray], tokenizer, noise: Noise, seed: list[int]) -> tuple[torch.Tensor, ...]:
+    """Damaged texts: ids, mask [rows, source]; the whole ones: decoder ids, labels [rows, target]."""
     rng = np.random.default_rng(seed)
     start, end, pad = tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id
-    texts = tokens.astype(np.int64).reshape(rows, -1).tolist()
-    damaged = [torch.tensor([start, *noise.damage(text, rng), end]) for text in texts]
-    ids = torch.nn.utils.rnn.pad_sequence(damaged, batch_first=True, padding_value=pad)
-    labels = torch.tensor([[start, *text, end] for text in texts])
-    return ids, (ids != pad).long(), torch.cat([torch.full((rows, 1), end), labels[:, :-1]], 1), labels
+    texts = [text.astype(np.int64) for text in texts]
+    ids = padded([np.concatenate([[start], noise.damage(text, rng), [end]]) for text in texts], pad)
+    decoder_ids = padded([np.concatenate([[end, start], text]) for text in texts], pad)
+    labels = padded([np.concatenate([[start], text, [end]]) for text in texts], IGNORED)
+    return ids, (ids != pad).long(), decoder_ids, labels
 
 
 def loss_of(model: BartForConditionalGeneration, ids, mask, decoder_ids, labels) -> torch.Tensor:
-    """Mean cross-entropy of each token of the whole text."""
+    """Mean cross-entropy of each token of the whole texts."""
     with torch.autocast("cpu", torch.bfloat16):
-        logits = model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder_ids, use_cache=False).logits
-    return F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+        # The decoder needs no mask: what it is padded with stands behind the text.
+        hidden = model.model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder_ids, use_cache=False)[0]
+        return cross_entropy(hidden.flatten(0, 1), model.lm_head, labels.flatten())
 
 
-def loss_at(model, tokens: np.ndarray, tokenizer, noise: Noise, chosen: params.Denoise, index: int) -> torch.Tensor:
-    """Of step `index`; the length of its rows alternates, for a task's texts are of any length."""
-    part = tokens[index * chosen.step_tokens : (index + 1) * chosen.step_tokens]
-    length = chosen.lengths[index % len(chosen.lengths)]
-    return loss_of(model, *batch(part, tokenizer, noise, len(part) // length, [chosen.seed, index]))
+def steps_of(tokens: np.ndarray, end_of_text: int, chosen: params.Denoise) -> list[np.ndarray]:
+    """Begin and end in `tokens` of the rows of each step. Raises UserError where the corpus has too few documents."""
+    spans = rows.documents(tokens, end_of_text, chosen.documents)
+    if len(spans) < chosen.documents:
+        raise UserError(f"params.yaml: denoise.documents asks for more than the corpus's {len(spans):,} documents")
+    rng = np.random.default_rng(chosen.seed)
+    return rows.grouped(rows.joined(spans, chosen.positions - AROUND, rng), chosen.step_tokens, AROUND, rng)
+
+
+def loss_at(model, tokens: np.ndarray, steps, tokenizer, noise: Noise, chosen: params.Denoise, index: int):
+    texts = [tokens[begin:end] for begin, end in steps[index]]
+    return loss_of(model, *batch(texts, tokenizer, noise, [chosen.seed, index]))
+
+
+def pretrained(chosen: params.Denoise, tokenizer: PreTrainedTokenizerFast, noise: Noise):
+    tokens = np.load(CORPUS / "train.npy", mmap_mode="r")
+    steps = steps_of(tokens, tokenizer.convert_tokens_to_ids(END_OF_TEXT), chosen)
+    model = build(chosen, tokenizer)
+    attention.use(model)
+    optimizers = Optimizers(model, ".layers.", chosen.muon_lr, chosen.adamw_lr, len(steps))
+    checkpoint = loop.checkpoint(chosen, CORPUS / "train.npy", "denoise", "noise", "rows")
+    seconds = loop.pretrain(
+        model, lambda index: loss_at(model, tokens, steps, tokenizer, noise, chosen, index), optimizers, checkpoint
+    )
+    read = sum(int((step[:, 1] - step[:, 0] + AROUND).sum()) for step in steps)
+    return model, made(seconds, chosen.documents, read, len(steps), chosen.threads, CORPUS / "train.npy")
 
 
 @torch.no_grad()
-def evaluate(model, tokenizer, noise: Noise, length: int) -> dict[str, float]:
-    """Loss by kind of document, on documents behind the training ones, damaged once."""
-    losses = {}
+def evaluate(model, tokenizer, noise: Noise, chosen: params.Denoise) -> dict[str, float]:
+    """Loss by kind of document, on documents behind the training ones, one a row, damaged once."""
+    losses, closing = {}, tokenizer.convert_tokens_to_ids(END_OF_TEXT)
     for number, (kind, tokens) in enumerate(np.load(CORPUS / "heldout.npz").items()):
-        rows = min(64, len(tokens) // length)
-        losses[kind] = round(
-            loss_of(model, *batch(tokens[: rows * length], tokenizer, noise, rows, [number])).item(), 4
-        )
+        spans = rows.documents(tokens, closing)
+        spans[:, 1] = np.minimum(spans[:, 1], spans[:, 0] + chosen.positions - AROUND)
+        total = count = 0
+        for index, step in enumerate(rows.grouped(spans, chosen.step_tokens, AROUND, np.random.default_rng(number))):
+            damaged = batch([tokens[begin:end] for begin, end in step], tokenizer, noise, [number, index])
+            known = int((damaged[-1] != IGNORED).sum())
+            total, count = total + loss_of(model, *damaged).item() * known, count + known
+        losses[kind] = round(total / count, 4)
     return losses
 
 
@@ -129,21 +129,11 @@ def evaluate(model, tokenizer, noise: Noise, length: int) -> dict[str, float]:
 def main() -> None:
     chosen = params.load().denoise
     settle(chosen.threads)
+    keep_freed()
     tokenizer = bart_tokenizer(CORPUS)
-    noise = Noise(tokenizer, chosen.masked)
-    tokens = np.load(CORPUS / "train.npy", mmap_mode="r")
-    model = build(chosen, tokenizer)
-    if chosen.steps * chosen.step_tokens > len(tokens):
-        raise UserError(f"params.yaml: denoise.steps asks for more than the corpus's {len(tokens):,} tokens")
-    optimizers = Optimizers(model, ".layers.", chosen.muon_lr, chosen.adamw_lr, chosen.steps)
-    checkpoint = Checkpoint.of(chosen.model_dump(), CORPUS / "train.npy", Path(__file__), Path(loop.__file__))
-    loop.pretrain(model, lambda index: loss_at(model, tokens, tokenizer, noise, chosen, index), optimizers, checkpoint)
-    model = model.half().float()  # what users will load, so that the losses are of it
-    losses = evaluate(model, tokenizer, noise, chosen.lengths[0])
-    with replacing(OUT) as out:
-        model.half().save_pretrained(out)
-        tokenizer.save_pretrained(out)
-    write_json(Path("metrics/denoise.json"), {"loss": losses})
+    noise = Noise(tokenizer, chosen.masked, chosen.masked_lines)
+    model, how = pretrained(chosen, tokenizer, noise)
+    finish(model, tokenizer, lambda rounded: evaluate(rounded, tokenizer, noise, chosen), how, OUT, METRICS)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
 from stages.engine.checkpoint import Checkpoint
+from stages.sections import Section
 
 CHECKPOINT_SECONDS = 120
+_CODE = ("attention", "loop", "loss", "primed")  # what decides the bytes of either model
 
 
 class Optimizers:
@@ -36,12 +39,22 @@ class Optimizers:
             optimizer.zero_grad(set_to_none=True)
 
 
+def checkpoint(chosen: Section, corpus: Path, *modules: str) -> Checkpoint:
+    """Of the training with these parameters on this corpus; `modules` of this package are its own code."""
+    code = (Path(__file__).with_name(f"{name}.py") for name in (*modules, *_CODE))
+    return Checkpoint.of(chosen.model_dump(), corpus, *code)
+
+
 def pretrain(
     model: nn.Module, loss_at: Callable[[int], torch.Tensor], optimizers: Optimizers, checkpoint: Checkpoint
-) -> None:
-    """Minimise `loss_at(step)` over the steps of `optimizers`, from the checkpoint if there is one."""
+) -> float:
+    """Minimise `loss_at(step)` over the steps of `optimizers`, from the checkpoint if there is one.
+
+    Returns the seconds that it took, all sittings together.
+    """
     first = checkpoint.restore(model, optimizers.all)
-    saved = time.monotonic()
+    before = checkpoint.more()["seconds"].item() if first else 0.0
+    begun = saved = time.monotonic()
     bar = tqdm(range(first, optimizers.steps), initial=first, total=optimizers.steps, desc="pretrain", disable=None)
     for index in bar:
         loss = loss_at(index)
@@ -51,6 +64,8 @@ def pretrain(
         if index % 20 == 0:
             bar.set_postfix(loss=f"{loss.item():.3f}")
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            checkpoint.save(model, optimizers.all, index + 1)
+            seconds = before + time.monotonic() - begun
+            checkpoint.save(model, optimizers.all, index + 1, {"seconds": torch.tensor(seconds)})
             saved = time.monotonic()
     checkpoint.remove()
+    return before + time.monotonic() - begun

@@ -1,35 +1,54 @@
-"""Initial weights in which copying is already wired: a previous-token head and two induction heads.
+"""Initial weights in which copying is already wired: a previous-token head and two heads that copy.
 
 A model of this size, trained on this few tokens from the usual random weights, does not find out how
-to copy a name. So layer 0 head 0 starts as a head that looks one position back and notes what stands
-there, and layer 1 heads 0 and 1 as heads that look for an earlier place behind the same token and
-copy what came next (Olsson et al. 2022, "In-context learning and induction heads"). Everything is
-trained afterwards; the result is an ordinary GPT2LMHeadModel.
+to copy a name. So one head of the first layer starts as one that looks one position back and notes what stands
+there, and two heads as heads that look for a place noted to stand behind the token just written, and copy what
+stands there (Olsson et al. 2022, "In-context learning and induction heads"): in GPT-2 two of layer 1, in BART two
+of the decoder's first cross-attention, with the notes of the encoder's first layer. Everything is trained
+afterwards; the results are an ordinary GPT2LMHeadModel and BartForConditionalGeneration.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
-from transformers import GPT2LMHeadModel
+from transformers import BartForConditionalGeneration, GPT2LMHeadModel
 
-# Amplitudes: strong enough that both circuits work before the first step (copying four fifths of random
-# tokens untrained), weak enough that the optimiser can still move them.
+# Strong enough that the circuits work before the first step (tests/pretrain/test_primed.py), weak enough that the
+# optimiser can still move them.
 _POSITION_AMPLITUDE, _SLOW_AMPLITUDE, _EMBEDDING_STD = 0.1, 0.03, 0.06
-_LOOK_BACK, _NOTE, _MATCH, _COPY = 2.0, 0.1, 2.5, 1.0
+_LOOK_BACK, _MATCH = 2.0, 2.5
+
+# Sets the weights of one head: query, key, value and output, [width, head] each.
+SetHead = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 
-def orthogonal(width: int, reserved: int, columns: int, generator: torch.Generator) -> torch.Tensor:
-    """Orthonormal columns [width, columns] that leave the first `reserved` dimensions alone."""
-    basis, _ = torch.linalg.qr(torch.randn(width - reserved, columns, generator=generator))
-    return torch.cat([torch.zeros(reserved, columns), basis])
+@dataclass(frozen=True)
+class Places:
+    """Where a model keeps what is wired, and how strongly its heads write into the residual stream."""
+
+    words: torch.Tensor  # [vocabulary, width]
+    positions: list[torch.Tensor]  # [positions, width] each
+    looks_back: SetHead
+    copy: list[SetHead]
+    head: int  # its size
+    note: float
+    copied: float
 
 
-def sinusoids(positions: int, frequencies: torch.Tensor) -> torch.Tensor:
+def _orthogonal(width: int, reserved: int, generator: torch.Generator) -> torch.Tensor:
+    """Orthonormal columns [width, reserved] that leave the first `reserved` dimensions alone."""
+    basis, _ = torch.linalg.qr(torch.randn(width - reserved, reserved, generator=generator))
+    return torch.cat([torch.zeros(reserved, reserved), basis])
+
+
+def _sinusoids(positions: int, frequencies: torch.Tensor) -> torch.Tensor:
     angles = torch.arange(positions)[:, None] * frequencies[None, :]
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)  # [positions, 2 * frequencies]
 
 
-def previous_position(frequencies: torch.Tensor) -> torch.Tensor:
+def _previous_position(frequencies: torch.Tensor) -> torch.Tensor:
     """The rotation that turns (sin ft, cos ft) into (sin f(t-1), cos f(t-1)), for all frequencies side by side."""
     return torch.block_diag(
         *(torch.tensor([[math.cos(f), math.sin(f)], [-math.sin(f), math.cos(f)]]) for f in frequencies.tolist())
@@ -37,32 +56,63 @@ def previous_position(frequencies: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def prime(model: GPT2LMHeadModel, seed: int) -> None:
-    """Overwrite the embeddings and three attention heads of a freshly initialised GPT-2 of two or more layers."""
+def _wire(places: Places, seed: int) -> None:
+    """Overwrite the embeddings and three heads. The first `head` dimensions of the stream belong to the position."""
     generator = torch.Generator().manual_seed(seed)
-    width, head = model.config.n_embd, model.config.n_embd // model.config.n_head
-    transformer = model.transformer
-
+    head, width = places.head, places.words.shape[1]
     fast = torch.linspace(0.15, 3.0, head // 2)
     slow = torch.exp(torch.linspace(0.0, -math.log(10_000), (width - head) // 2))
-    positions = model.config.n_positions
-    transformer.wpe.weight.copy_(torch.cat([_POSITION_AMPLITUDE * sinusoids(positions, fast),
-                                            _SLOW_AMPLITUDE * sinusoids(positions, slow)], dim=1))  # fmt: skip
-    transformer.wte.weight.normal_(0.0, _EMBEDDING_STD, generator=generator)
-    transformer.wte.weight[:, :head] *= 0.1  # these dimensions belong to the position
+    for table in places.positions:
+        near = _POSITION_AMPLITUDE * _sinusoids(len(table), fast)
+        table.copy_(torch.cat([near, _SLOW_AMPLITUDE * _sinusoids(len(table), slow)], 1))
+    places.words.normal_(0.0, _EMBEDDING_STD, generator=generator)
+    places.words[:, :head] *= 0.1
 
-    read, write = (orthogonal(width, head, head, generator) for _ in range(2))
-    turn = previous_position(fast)
+    read, write = (_orthogonal(width, head, generator) for _ in range(2))
     here = torch.cat([torch.eye(head), torch.zeros(width - head, head)])  # [width, head]
+    places.looks_back(_LOOK_BACK * here @ _previous_position(fast), _LOOK_BACK * here, read, places.note * write)
+    for set_head in places.copy:
+        copy = _orthogonal(width, head, generator)
+        set_head(_MATCH * read, _MATCH * write, copy, places.copied * copy)
 
-    def set_head(layer: int, index: int, *, query, key, value, output) -> None:
-        """Weights [width, head] of one head; GPT-2 keeps query, key and value side by side in `c_attn`."""
-        attention, columns = transformer.h[layer].attn, slice(index * head, (index + 1) * head)
-        for part, weight in enumerate((query, key, value)):
-            attention.c_attn.weight[:, part * width :][:, columns] = weight
-        attention.c_proj.weight[columns] = output.T
 
-    set_head(0, 0, query=_LOOK_BACK * here @ turn, key=_LOOK_BACK * here, value=read, output=_NOTE * write)
-    for index in (0, 1):
-        copy = orthogonal(width, head, head, generator)
-        set_head(1, index, query=_MATCH * read, key=_MATCH * write, value=copy, output=_COPY * copy)
+def prime_gpt2(model: GPT2LMHeadModel, seed: int) -> None:
+    """Overwrite the embeddings and three attention heads of a freshly initialised GPT-2 of two or more layers."""
+    width, head = model.config.n_embd, model.config.n_embd // model.config.n_head
+
+    def of(layer: int, index: int) -> SetHead:
+        attention, columns = model.transformer.h[layer].attn, slice(index * head, (index + 1) * head)
+
+        def set_head(*weights: torch.Tensor) -> None:
+            for part, weight in enumerate(weights[:3]):  # query, key and value stand side by side
+                attention.c_attn.weight[:, part * width :][:, columns] = weight
+            attention.c_proj.weight[columns] = weights[3].T
+
+        return set_head
+
+    embeddings = model.transformer.wte.weight, [model.transformer.wpe.weight]
+    _wire(Places(*embeddings, of(0, 0), [of(1, 0), of(1, 1)], head, note=0.1, copied=1.0), seed)
+
+
+def prime_bart(model: BartForConditionalGeneration, seed: int) -> None:
+    """Overwrite the embeddings and three attention heads of a freshly initialised BART.
+
+    It normalises behind its layers, not before them: the residual stream has unit scale, so more is written into it.
+    """
+    encoder, decoder = model.model.encoder, model.model.decoder
+    head = model.config.d_model // model.config.encoder_attention_heads
+
+    def of(attention: torch.nn.Module, index: int) -> SetHead:
+        columns = slice(index * head, (index + 1) * head)
+
+        def set_head(*weights: torch.Tensor) -> None:
+            layers = attention.q_proj, attention.k_proj, attention.v_proj
+            for layer, weight in zip(layers, weights[:3], strict=True):
+                layer.weight[columns] = weight.T  # nn.Linear keeps [out, in]
+            attention.out_proj.weight[:, columns] = weights[3]
+
+        return set_head
+
+    embeddings = model.model.shared.weight, [part.embed_positions.weight for part in (encoder, decoder)]
+    cross, looks_back = decoder.layers[0].encoder_attn, of(encoder.layers[0].self_attn, 0)
+    _wire(Places(*embeddings, looks_back, [of(cross, 0), of(cross, 1)], head, note=1.5, copied=6.0), seed)

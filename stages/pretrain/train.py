@@ -1,45 +1,48 @@
 """Stage: pretrain mini-gpt2 on the corpus, from primed weights; resumes where it was interrupted.
 
-The result is rounded to 16 bits and saved as a transformers
-directory, data/pretrain/mini-gpt2, with its losses by kind of document in metrics/pretrain.json.
+Out, data/pretrain/mini-gpt2: a transformers directory in 16 bits; its losses by kind of document go into
+metrics/pretrain.json.
 """
 
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from stages import params
-from stages.engine.checkpoint import Checkpoint
 from stages.engine.determinism import settle
 from stages.errors import entry_point
-from stages.files import replacing, write_json
-from stages.pretrain import loop
+from stages.pretrain import attention, loop
 from stages.pretrain.corpus import OUT as CORPUS
+from stages.pretrain.finish import finish
 from stages.pretrain.loop import Optimizers
-from stages.pretrain.primed import prime
+from stages.pretrain.loss import cross_entropy
+from stages.pretrain.made import Made, made
+from stages.pretrain.memory import keep_freed
+from stages.pretrain.primed import prime_gpt2
 
 OUT = Path("data/pretrain/mini-gpt2")
+METRICS = Path("metrics/pretrain.json")
 
 
 def build(chosen: params.Pretrain, end_of_text: int) -> GPT2LMHeadModel:
     torch.manual_seed(chosen.seed)
     model = GPT2LMHeadModel(GPT2Config(
         vocab_size=chosen.vocabulary, n_positions=chosen.positions, n_embd=chosen.width, n_layer=chosen.layers,
-        n_head=chosen.heads, activation_function="gelu_pytorch_tanh", bos_token_id=end_of_text,
-        eos_token_id=end_of_text, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+        n_head=chosen.heads, activation_function="gelu", bos_token_id=end_of_text, eos_token_id=end_of_text,
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
     ))  # fmt: skip
-    prime(model, chosen.seed)
+    prime_gpt2(model, chosen.seed)
     return model
 
 
 def loss_of(model: GPT2LMHeadModel, ids: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
     """Mean cross-entropy of each next token; `ids` is [batch, length]."""
     with torch.autocast("cpu", torch.bfloat16):
-        logits = model(ids, position_ids=positions).logits
-    return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten())
+        hidden = model.transformer(ids, position_ids=positions, use_cache=False).last_hidden_state
+        # [batch, length - 1, width] -> [batch * (length - 1), width]: the last token has none behind it
+        return cross_entropy(hidden[:, :-1].flatten(0, 1), model.lm_head, ids[:, 1:].flatten())
 
 
 def batch(tokens: np.ndarray, chosen: params.Pretrain, index: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,27 +69,26 @@ def evaluate(model: GPT2LMHeadModel, length: int) -> dict[str, float]:
     return losses
 
 
-def pretrained(chosen: params.Pretrain, tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
+def pretrained(chosen: params.Pretrain, tokenizer: PreTrainedTokenizerFast) -> tuple[GPT2LMHeadModel, Made]:
     tokens = np.load(CORPUS / "train.npy", mmap_mode="r")
     steps = len(tokens) // (chosen.batch_size * chosen.length)
     model = build(chosen, tokenizer.eos_token_id)
+    attention.use(model)
     optimizers = Optimizers(model, ".h.", chosen.muon_lr, chosen.adamw_lr, steps)
-    checkpoint = Checkpoint.of(chosen.model_dump(), CORPUS / "train.npy", Path(__file__), Path(loop.__file__))
-    loop.pretrain(model, lambda index: loss_of(model, *batch(tokens, chosen, index)), optimizers, checkpoint)
-    return model
+    checkpoint = loop.checkpoint(chosen, CORPUS / "train.npy", "train")
+    seconds = loop.pretrain(model, lambda index: loss_of(model, *batch(tokens, chosen, index)), optimizers, checkpoint)
+    read = steps * chosen.batch_size * chosen.length
+    return model, made(seconds, chosen.documents, read, steps, chosen.threads, CORPUS / "train.npy")
 
 
 @entry_point
 def main() -> None:
     chosen = params.load().pretrain
     settle(chosen.threads)
+    keep_freed()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(CORPUS / "tokenizer")
-    model = pretrained(chosen, tokenizer).half().float()  # what users will load, so that the losses are of it
-    losses = evaluate(model, chosen.length)
-    with replacing(OUT) as out:
-        model.half().save_pretrained(out)
-        tokenizer.save_pretrained(out)
-    write_json(Path("metrics/pretrain.json"), {"loss": losses})
+    model, how = pretrained(chosen, tokenizer)
+    finish(model, tokenizer, lambda rounded: evaluate(rounded, chosen.length), how, OUT, METRICS)
 
 
 if __name__ == "__main__":

@@ -29,16 +29,17 @@ def price(key: str, low: int, noun: str = "prices") -> Attribute:
 
 def rating(key: str, rater: str) -> Attribute:
     """Out of five, or a word."""
+    phrase = with_article(f"{rater} rating of {{v}}")
     forms = {
-        "pp": (f"with a {rater} rating of {{v}}", f"rated {{v}} by {rater}s"),
-        "vp": (f"has a {rater} rating of {{v}}", f"is rated {{v}} by {rater}s", "has a rating of {v}"),
-        "lead": (f"With a {rater} rating of {{v}}", f"Rated {{v}} by {rater}s"),
+        "pp": (f"with {phrase}", f"rated {{v}} by {rater}s"),
+        "vp": (f"has {phrase}", f"is rated {{v}} by {rater}s", "has a rating of {v}"),
+        "lead": (f"With {phrase}", f"Rated {{v}} by {rater}s"),
     }
     special = {}
     for value in ("low", "average", "high"):
-        phrase = with_article(f"{value} {rater} rating")
-        special[value] = {"pp": (f"with {phrase}",), "vp": (f"has {phrase}", f"is rated {value} by {rater}s"),
-                          "lead": (f"With {phrase}",)}  # fmt: skip
+        said = with_article(f"{value} {rater} rating")
+        special[value] = {"pp": (f"with {said}",), "vp": (f"has {said}", f"is rated {value} by {rater}s"),
+                          "lead": (f"With {said}",)}  # fmt: skip
     return Attribute(key, ("1 out of 5", "3 out of 5", "5 out of 5", "low", "average", "high"), forms, special)
 
 

@@ -57,52 +57,91 @@ def _take(rng: Random, facts: list[Fact], role: str, most: int) -> list[str]:
     return said
 
 
-def _noun_phrase(rng: Random, kind: str, facts: list[Fact]) -> str:
-    adjectives = _take(rng, facts, "adj", 2)[
-        ::-1
-    ]  # what a record names first stands next to the noun: "cheap Thai pub"
-    return with_article(" ".join([*adjectives, kind, *_take(rng, facts, "pp", 2)]))
+# How a description opens. The tasks use the first seven; the others occur in the corpus alone.
+PLANS = ("is", "lead", "there", "that", "apposition", "question", "predicate",
+         "visit", "one", "known", "colon", "called")  # fmt: skip
+SUBJECTS = ("pronoun", "the kind", "this kind", "name")
 
 
-def _predicate(rng: Random, facts: list[Fact], most: int) -> str:
+@dataclass(frozen=True)
+class Manner:
+    """How somebody tells things: the weights of opening plans and of later subjects, and how much a sentence holds.
+
+    The default is the tasks'. The corpus knows many; all of them draw from the same wordings.
+    """
+
+    plans: tuple[float, ...] = (30, 16, 10, 14, 10, 6, 14, 0, 0, 0, 0, 0)  # of PLANS
+    subjects: tuple[float, ...] = (60, 16, 10, 14)  # of SUBJECTS
+    shuffled: float = 0.5  # how often the order of the record is left
+    packed: int = 2  # adjectives of a noun, and phrases behind it, at most
+    most: int = 3  # predicates of a later sentence, at most
+    also: float = 0.0  # how often a later sentence says "also"
+
+
+TASKS_MANNER = Manner()
+
+
+def only(plan: str, **others) -> Manner:
+    """The manner of opening by one plan."""
+    return Manner(plans=tuple(float(name == plan) for name in PLANS), **others)
+
+
+def _noun_phrase(rng: Random, kind: str, facts: list[Fact], packed: int) -> str:
+    # What a record names first stands next to the noun: "cheap Thai pub".
+    adjectives = _take(rng, facts, "adj", packed)[::-1]
+    return with_article(" ".join([*adjectives, kind, *_take(rng, facts, "pp", packed)]))
+
+
+def _predicate(rng: Random, facts: list[Fact], most: int, also: float = 0.0) -> str:
     """One to `most` facts as predicates of one subject; the caller knows that there is one."""
     count = min(len(facts), rng.randint(1, most))
     said = [facts.pop(0).say(rng, "vp") for _ in range(count)]
-    return " and ".join(said) if count < 3 else f"{said[0]}, {said[1]} and {said[2]}"
+    if also and said[0].startswith(("has ", "is ")) and rng.random() < also:
+        verb, rest = said[0].split(" ", 1)
+        said[0] = f"{verb} also {rest}" if verb == "is" else f"also {verb} {rest}"
+    return " and ".join(said) if count < 3 else f"{', '.join(said[:-1])} and {said[-1]}"
 
 
-def _opening(rng: Random, name: str, kind: str, facts: list[Fact]) -> str:
-    plan = rng.choices(("is", "lead", "there", "that", "apposition", "question", "predicate"),
-                       (30, 16, 10, 14, 10, 6, 14))[0]  # fmt: skip
+def _opening(rng: Random, name: str, kind: str, facts: list[Fact], manner: Manner) -> str:
+    plan = rng.choices(PLANS, manner.plans)[0]
     leads = [f for f in facts if f.can("lead")]
     if plan == "lead" and leads:
         facts.remove(leads[0])
         lead = capitalise(leads[0].say(rng, "lead"))
-        return f"{lead}, {name} is {_noun_phrase(rng, kind, facts)}."
+        return f"{lead}, {name} is {_noun_phrase(rng, kind, facts, manner.packed)}."
     if plan == "predicate" and len(facts) > 1:
-        return f"{name} {_predicate(rng, facts, 2)}."
-    phrase = _noun_phrase(rng, kind, facts)
-    if plan == "there":
-        return f"There is {phrase} called {name}."
+        return f"{name} {_predicate(rng, facts, min(2, manner.most))}."
+    phrase = _noun_phrase(rng, kind, facts, manner.packed)
     if plan == "that" and facts:
-        return f"{name} is {phrase} {rng.choice(('that', 'which'))} {_predicate(rng, facts, 2)}."
+        return f"{name} is {phrase} {rng.choice(('that', 'which'))} {_predicate(rng, facts, min(2, manner.most))}."
     if plan == "apposition" and facts:
         return f"{name}, {phrase}, {_predicate(rng, facts, 1)}."
-    if plan == "question":
-        return f"Looking for {phrase}? Try {name}."
-    return f"{name} is {phrase}."
+    if plan == "called" and facts:
+        return f"The {kind} called {name} {_predicate(rng, facts, min(2, manner.most))}. It is {phrase}."
+    fixed = {
+        "there": "There is {p} called {n}.",
+        "question": "Looking for {p}? Try {n}.",
+        "visit": "Visit {n}, {p}.",
+        "one": "One such {k} is {n}, {p}.",
+        "known": "Do you know {n}? It is {p}.",
+        "colon": "{n}: {p}.",
+    }
+    return fixed.get(plan, "{n} is {p}.").replace("{p}", phrase).replace("{k}", kind).replace("{n}", name)
 
 
-def realise(rng: Random, name: str, kind: str, facts: list[Fact], pronoun: str = "It") -> str:
-    """A description of one to five sentences that says every fact once.
+def realise(
+    rng: Random, name: str, kind: str, facts: list[Fact], pronoun: str = "It", manner: Manner = TASKS_MANNER
+) -> str:
+    """A description of one or more sentences that says every fact once.
 
-    `kind` is the noun the opening uses; `facts` in the order of the record, which is kept half of the time.
+    `kind` is the noun the opening uses; `facts` in the order of the record, which `manner` keeps or leaves.
     """
     left = list(facts)
-    if rng.random() < 0.5:
+    if rng.random() < manner.shuffled:
         rng.shuffle(left)
-    sentences = [_opening(rng, name, kind, left)]
+    sentences = [_opening(rng, name, kind, left, manner)]
+    subjects = (pronoun, f"The {kind}", f"This {kind}", name)
     while left:
-        subject = rng.choices((pronoun, f"The {kind}", f"This {kind}", name), (60, 16, 10, 14))[0]
-        sentences.append(f"{subject} {_predicate(rng, left, 3)}.")
+        subject = rng.choices(subjects, manner.subjects)[0]
+        sentences.append(f"{subject} {_predicate(rng, left, manner.most, manner.also)}.")
     return " ".join(sentences)

@@ -1,16 +1,16 @@
 """Names of places, things and people, drawn from an open grammar.
 
-A hash of the name alone decides who may use it: the pretraining corpus (`CORPUS`) or one split of
-the mini tasks. No name of a task can therefore be in the corpus, nor a test name in a train set,
-whatever the seeds.
+A hash of the name alone decides who may use it: the pretraining corpus (`CORPUS`), the probes of the base
+models (`PROBE`) or one split of the mini tasks. No name of a task can therefore be in the corpus, nor a test
+name in a train set, whatever the seeds.
 """
 
 import hashlib
 from random import Random
 
-CORPUS = "corpus"
+CORPUS, PROBE = "corpus", "probe"
 # Share of all names, in sixteenths.
-_SHARES = ((CORPUS, 11), ("train", 2), ("dev", 1), ("test", 2))
+_SHARES = ((CORPUS, 10), (PROBE, 1), ("train", 2), ("dev", 1), ("test", 2))
 
 ADJECTIVES = """Amber Ancient Autumn Blue Brass Bright Broken Bronze Copper Coral Crimson Crooked Crystal Dancing
  Distant Dusty Eastern Emerald Fading Flying Forgotten Gentle Gilded Golden Grand Green Hidden Hollow Humble Iron Ivory
@@ -49,7 +49,7 @@ def _draw(rng: Random) -> str:
 
 
 def owner(name: str) -> str:
-    """Who may use a name: `corpus`, `train`, `dev` or `test`."""
+    """Who may use a name: `corpus`, `probe`, `train`, `dev` or `test`."""
     slot = hashlib.blake2b(name.encode(), digest_size=2).digest()[0] % 16
     for who, share in _SHARES:
         if slot < share:

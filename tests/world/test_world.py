@@ -7,10 +7,15 @@ from random import Random
 import pytest
 
 from stages.tasks.mini_e2e import rows
+from stages.tasks.mini_webnlg import entries
+from stages.tasks.mini_xsum import articles
+from stages.world.composed import draw_domain
 from stages.world.corpus import documents
 from stages.world.domains import OTHERS, RESTAURANT, draw_record
 from stages.world.grammar import realise, with_article
-from stages.world.names import CORPUS, owner, place_name
+from stages.world.names import CORPUS, PROBE, owner, place_name
+from stages.world.notations import RESERVED
+from stages.world.triples import CATEGORIES, UNSEEN
 
 
 @pytest.mark.parametrize("domain", [RESTAURANT, *OTHERS], ids=lambda d: d.kinds[0].replace(" ", "-"))
@@ -48,7 +53,7 @@ def test_articles():
 
 def test_names_have_one_owner():
     rng = Random(0)
-    for who in (CORPUS, "train", "dev", "test"):
+    for who in (CORPUS, PROBE, "train", "dev", "test"):
         assert {owner(place_name(rng, who)) for _ in range(200)} == {who}
 
 
@@ -57,23 +62,66 @@ def test_corpus_is_a_function_of_the_seed():
     assert first == again != other
 
 
-def test_corpus_holds_no_task():
-    """No name of a task, no sentence about one, no record in the tasks' notation, no end-of-text token."""
-    texts = [text for _, text in itertools.islice(documents(1, 100), 6000)]
+@pytest.fixture(scope="module")
+def texts():
+    return [text for _, text in itertools.islice(documents(1, 100), 12_000)]
+
+
+def test_corpus_holds_no_task_notation(texts):
+    """Neither `name : X | key : value`, nor ` | X : key : value`, nor the end-of-text token, nor what probes reserve."""
     corpus = "\n".join(texts)
-    assert not re.search(r"^\s*name : [^\n|]+ \| \w+ : ", corpus, re.MULTILINE) and "<|endoftext|>" not in corpus
-    assert "eatType" not in corpus and "priceRange" not in corpus and "familyFriendly" not in corpus
-    sentences = {s for text in texts for s in re.split(r"(?<=[.?])\s+", text)}
-    targets = {target for split in ("train", "dev", "test") for _, target in rows(split, 300, 8, 1)}
-    assert not targets & sentences and not targets & {text.strip() for text in texts}
-    names = {
-        re.match(r"name\[([^\]]*)\]", mr).group(1)
-        for split in ("train", "dev", "test")
-        for mr, _ in rows(split, 300, 8, 1)
-    }
+    assert not re.search(r"^\s*name : [^\n|]+ \| [\w ]+ : ", corpus, re.MULTILINE | re.IGNORECASE)
+    assert not re.search(r"\| [^\n|]+ : [^\n|]+ : ", corpus)
+    assert not re.search(r"[{}]|<\|endoftext\|>|eatType|priceRange|familyFriendly|customer rating", corpus)
+
+
+def test_corpus_holds_no_reserved_notation(texts):
+    """The probes ask for what only their prompts show."""
+    pairs = [("name", "Elm"), ("type", "inn"), ("cost", "high")]
+    forms = (r"(?i)\bname \* [^@\n]+ @ ", r"(?i)\[name\] [^/\n]+ / \[")
+    corpus = "\n".join(texts)
+    for (note, separator), form in zip(RESERVED, forms, strict=True):
+        assert re.search(form, note(pairs)) and not re.search(form, corpus)
+        assert separator.strip() not in corpus
+
+
+def cut(text):
+    return re.split(r"(?<=[.?])\s+", text.strip())
+
+
+def test_corpus_holds_no_target_of_a_task(texts):
+    """No target and no sentence that names a task's thing; what is shared says `It is in the old town.`, as English does."""
+    found = {text.strip() for text in texts} | {sentence for text in texts for sentence in cut(text)}
+    for split in ("train", "dev", "test"):
+        targets = [target for _, target in rows(split, 300, 8, 1)]
+        targets += [text for entry in entries(split, list(CATEGORIES) * 20, 3, 1) for text in entry.texts]
+        targets += [article.summary for _, article in articles(split, 150, 1)]
+        sentences = {sentence for target in targets for sentence in cut(target)}
+        assert len(targets) > 2500 and not set(targets) & found
+        assert all(
+            re.match("(It|This|The) [a-z]|Looking for an? [^?]+[?]$", sentence) for sentence in sentences & found
+        )
+
+
+def test_corpus_holds_no_name_of_a_task(texts):
+    corpus = "\n".join(texts)
+    names = {name for split in ("train", "dev", "test") for mr, _ in rows(split, 300, 8, 1)
+             for name in re.findall(r"(?:name|near)\[([^\]]*)\]", mr)}  # fmt: skip
     # A coined word alone may be part of a longer name of the corpus; a name of several words may not occur.
     found = [name for name in names if " " in name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", corpus)]
+    assert len(names) > 1000
     assert all(any(name != other and name in other for other in _names_of(corpus)) for name in found), found
+
+
+def test_no_domain_of_the_corpus_has_a_kind_that_a_task_holds_back():
+    held = {kind for domain in (RESTAURANT, *UNSEEN.values()) for kind in domain.kinds}
+    rng = Random(0)
+    domains = [draw_domain(rng) for _ in range(5000)]
+    kinds = {kind for domain in domains for kind in domain.kinds}
+    assert len(held) > 25 and not held & kinds and len(kinds) > 250
+    for domain in domains:
+        keys = [attribute.key for attribute in domain.attributes]
+        assert len(set(keys)) == len(keys) >= 2 and domain.kind_key not in keys
 
 
 def _names_of(corpus: str) -> set[str]:

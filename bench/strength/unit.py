@@ -1,0 +1,151 @@
+"""One training of one method on one sample of a task, and what becomes of it on the test set."""
+
+import hashlib
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+import yaml
+
+from bench.strength.restaurants import restaurant_measures
+from stages import params
+from stages.decode import decode
+from stages.engine.checkpoint import Checkpoint, code
+from stages.engine.encode import Examples, encode
+from stages.engine.linear import pack
+from stages.engine.model import LM
+from stages.engine.precision import dtype_of
+from stages.engine.start import open_model
+from stages.engine.train import dev_loss, train
+from stages.files import read_text, replacing, sha256, write_json
+from stages.methods import module_of, saved
+from stages.score import by_group
+from stages.subsample import DEV_SHARE, draw
+from stages.tasks import TASKS
+from stages.tasks.record import Record, read_records, write_records
+
+KEPT = Path(".bench/strength")
+DEV_OF_FULL = 300  # examples of the dev split that judge a training on the full data
+EVAL_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A point of a grid. `given` are (key of params.yaml, value), over those of the file."""
+
+    task: str
+    model: str
+    method: str
+    size: int | str
+    seed: int
+    given: tuple[tuple[str, object], ...]
+
+    @cached_property
+    def chosen(self) -> params.Params:
+        """The parameters of this training: the subset goes with the seed, the CPU is not shared."""
+        raw = yaml.safe_load(read_text(params.FILE))
+        own = {"task": self.task, "model": self.model, "method": self.method, "train_size": self.size,
+               "subset": self.seed, "seed": 101 + self.seed, "threads": 1, **dict(self.given)}  # fmt: skip
+        for key, value in own.items():
+            *sections, last = key.split(".")
+            part = raw
+            for section in sections:
+                part = part[section]
+            part[last] = value
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / params.FILE.name
+            file.write_text(yaml.safe_dump(raw), encoding="utf-8")
+            return params.load(file)
+
+    @cached_property
+    def directory(self) -> Path:
+        """Where its results are kept: another place with other parameters, data, model or code."""
+        chosen = self.chosen
+        used = chosen.model_dump(include={"task", "method", "train_size", "subset", "seed", "precision", "linearize",
+                                          "train", "prefix", "adapter", "ft_top2", "cut", "decode"})  # fmt: skip
+        source = getattr(chosen.sources, self.task).model_dump()
+        weights = Path(chosen.model_directory) / "model.safetensors"
+        settings = [used, source, asdict(chosen.training), asdict(chosen.decoding), sha256(weights)]
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        for file in code():
+            digest.update(file.read_bytes())
+        return KEPT / "units" / digest.hexdigest()[:16]
+
+
+def linearized(chosen: params.Params) -> Path:
+    """The task's data as the stages make them, kept for all units."""
+    source = getattr(chosen.sources, chosen.task)
+    settings = [chosen.task, source.model_dump(), chosen.linearize.model_dump()]
+    name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    out = KEPT / "data" / f"{chosen.task}-{name}"
+    if not out.exists():
+        raw = out.with_name(f"{out.name}.raw")
+        TASKS[chosen.task].fetch(source, raw)
+        with replacing(out) as directory:
+            directory.mkdir()
+            for split, records in TASKS[chosen.task].linearize(raw, chosen.linearize).items():
+                write_records(directory / f"{split}.jsonl", records)
+    return out
+
+
+def sample(unit: Unit, split: str) -> list[Record]:
+    """The unit's training or dev examples, as the stage `subsample` draws them; of all, `DEV_OF_FULL` dev examples."""
+    records = list(read_records(linearized(unit.chosen) / f"{split}.jsonl"))
+    total = sum(len(record.targets) for record in records)
+    if split == "train":
+        return records if unit.size == "full" else draw(records, total, unit.size, f"subset {unit.seed}")
+    size = DEV_OF_FULL if unit.size == "full" else max(1, round(DEV_SHARE * unit.size))
+    return draw(records, total, min(size, total), f"subset {unit.seed}")
+
+
+def opened(unit: Unit) -> tuple[LM, dict]:
+    lm = open_model(unit.chosen)
+    belongs = saved.belonging(lm)
+    lm.compute_in(dtype_of(unit.chosen.precision, lm.device, lm.width))
+    return lm, belongs
+
+
+def train_unit(unit: Unit) -> float:
+    """Train it if that was not done; its loss on its dev examples."""
+    result = unit.directory / "trained.json"
+    if not result.exists():
+        lm, belongs = opened(unit)
+        chosen, module = unit.chosen, module_of(unit.method, lm)
+        cut = chosen.decoding.source_tokens, chosen.decoding.target_tokens
+        examples, dev = (encode(lm, sample(unit, split), *cut) for split in ("train", "dev"))
+        checkpoint = Checkpoint(unit.directory / "checkpoint" / "checkpoint.safetensors")
+        method = module.build(lm, chosen, [chosen.seed])
+        stored, _ = train(lm, method, [examples], dev, chosen.training, chosen.train, checkpoint)
+        loss = _loss(lm, module.apply(lm, stored), dev)
+        saved.save(unit.directory / "model", unit.method, stored, belongs, asdict(chosen.training))
+        write_json(result, {"unit": asdict(unit), "loss": round(loss, 4)})
+    return json.loads(read_text(result))["loss"]
+
+
+def _loss(lm: LM, steering, dev: Examples) -> float:
+    with torch.no_grad():
+        return dev_loss(lm, steering, 1, dev, EVAL_BATCH).item()
+
+
+def test_unit(unit: Unit) -> dict[str, float]:
+    """The official scores of a trained unit on the test set, with what is measured of restaurants."""
+    result = unit.directory / "scores.json"
+    if not result.exists():
+        lm, _ = opened(unit)
+        steering = saved.load(unit.directory / "model", lm)
+        pack(lm.model)
+        records = list(read_records(linearized(unit.chosen) / "test.jsonl"))
+        sources = [record.source for record in records]
+        partial = unit.directory / "predictions.jsonl"
+        found = decode(lm, steering, sources, unit.chosen.decoding, unit.chosen.decode, partial)
+        hypotheses = [found[source] for source in sources]
+        with TASKS[unit.task].SCORING.opened() as measure:
+            metrics = measure(hypotheses, [record.targets for record in records])
+        scores = dict(by_group(metrics, [record.group for record in records]).metrics)
+        if unit.task == "mini_e2e":
+            scores |= restaurant_measures(sources, hypotheses)
+        write_json(result, scores)
+    return json.loads(read_text(result))

@@ -1,0 +1,98 @@
+"""Stage: what mini-gpt2 can do before anybody steers it, into metrics/probes_gpt2.json.
+
+Greedy generation; names that no corpus and no task holds. `copying`: two names repeated. `in_context`: a record
+described behind worked examples of its domain; `reserved`: the same in a notation that the corpus never uses;
+`zero_examples`: a record alone; their measures are those of `judges`. `style`: the share of descriptions in the
+style of the worked examples; `style_unasked`: in that style although the same examples are told ordinarily.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from stages import params
+from stages.engine.determinism import settle
+from stages.errors import UserError, entry_point
+from stages.files import sha256, write_json
+from stages.pretrain.generation import lines_after
+from stages.pretrain.judges import judge, measures, share
+from stages.pretrain.prompts import Case, Listed, draw_case, draw_list, drawn
+from stages.world.styles import SIGNED, STYLES, follows
+from stages.world.told import tell
+
+MODEL = Path("data/pretrain/mini-gpt2")
+METRICS = Path("metrics/probes_gpt2.json")
+LONGEST = 120  # tokens of a description; the corpus's longest fit
+_NAMES_LONGEST = 40  # tokens of two names
+_STYLED = 4  # of the prompts of a probe one in so many is told in every style, for there are many
+
+Measures = dict[str, float | None]
+Write = Callable[[list[str], int], list[str]]  # prompts and the most tokens to what the model writes
+
+
+def copying(lists: list[Listed], write: Write) -> Measures:
+    lines = write([one.prompt for one in lists], _NAMES_LONGEST)
+    repeated = [one.repeated(line) for one, line in zip(lists, lines, strict=True)]
+    return {
+        "first_name": share(sum(first for first, _ in repeated), len(lists)),
+        "second_name": share(sum(second for _, second in repeated), len(lists)),
+    }
+
+
+def verbalising(cases: list[Case], write: Write) -> Measures:
+    texts = write([case.prompt(tell) for case in cases], LONGEST)
+    return measures(judge(text, case.asked) for case, text in zip(cases, texts, strict=True))
+
+
+def styles(cases: list[Case], write: Write) -> tuple[Measures, Measures]:
+    """Of each style that can be told at a glance: asked for by the examples, and by none of them."""
+    ordinary = write([case.prompt(tell) for case in cases], LONGEST)
+    asked, unasked = {}, {}
+    for style in SIGNED:
+        styled = write([case.prompt(STYLES[style]) for case in cases], LONGEST)
+        for found, texts in ((asked, styled), (unasked, ordinary)):
+            following = [follows(style, case.asked, text) for case, text in zip(cases, texts, strict=True)]
+            found[style] = share(sum(following), len(cases))
+    return asked, unasked
+
+
+def probe(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, chosen: params.Probes) -> dict[str, Measures]:
+    """All measures by probe; of each, `chosen.prompts` prompts."""
+
+    def write(prompts: list[str], most: int) -> list[str]:
+        return lines_after(model, tokenizer, prompts, most, chosen.batch_size)
+
+    def fits(case: Case) -> bool:
+        sources = tokenizer([case.prompt(told) for told in (tell, *STYLES.values())])["input_ids"]
+        return max(map(len, sources)) + 1 + LONGEST <= model.config.n_positions
+
+    def cases(name: str, examples: tuple[int, ...], reserved: bool, one_in: int = 1) -> list[Case]:
+        draw = partial(draw_case, examples=examples, reserved=reserved)
+        return drawn(f"{chosen.seed}/{name}", -(-chosen.prompts // one_in), draw, fits)
+
+    found = {
+        "copying": copying(drawn(f"{chosen.seed}/copying", chosen.prompts, draw_list, lambda _: True), write),
+        "in_context": verbalising(cases("in_context", (1, 2), False), write),
+        "reserved": verbalising(cases("reserved", (1, 2), True), write),
+        "zero_examples": verbalising(cases("zero_examples", (0,), False), write),
+    }
+    found["style"], found["style_unasked"] = styles(cases("style", (2,), False, _STYLED), write)
+    return found
+
+
+@entry_point
+def main() -> None:
+    chosen = params.load().probes
+    settle(chosen.threads)
+    if not (MODEL / "model.safetensors").exists():
+        raise UserError(f"{MODEL} holds no model: dvc repro stages/pretrain/dvc.yaml first")
+    model = GPT2LMHeadModel.from_pretrained(MODEL, dtype=torch.float32).eval()
+    found = probe(model, PreTrainedTokenizerFast.from_pretrained(MODEL), chosen)
+    write_json(METRICS, {**found, "weights": sha256(MODEL / "model.safetensors")})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""How records are noted, and what stands between a record and its description.
+
+The corpus draws from many notations and separators, but never uses those of the tasks, nor those reserved for
+the probes, which ask whether a model follows a notation that only its context shows.
+"""
+
+import re
+from collections.abc import Callable
+from random import Random
+
+from stages.world.names import coined
+
+# A space follows every line break, so that a name is cut into the same pieces wherever it stands.
+NEWLINE = "\n "
+
+Pairs = list[tuple[str, str]]
+Notation = Callable[[Pairs], str]
+
+_KEY_SEPARATORS = (" : ", " = ", ": ", " - ", " is ", " -> ", "=", " ", " := ", "; ", " @ ")
+_ITEM_SEPARATORS = (" | ", " ; ", ", ", " / ", NEWLINE, " & ", " . ", NEWLINE + "- ", " * ", " + ", " || ", "; ")
+_TASKS = (" : ", " | ")
+_PUNCTUATION = re.compile(r"\s*([£\-&,.()'])\s*")
+
+
+def set_apart(value: str) -> str:
+    """Punctuation between spaces: `£ 20 - 25`."""
+    return " ".join(_PUNCTUATION.sub(r" \1 ", value).split())
+
+
+def _underscored(key: str) -> str:
+    return key.replace(" ", "_")
+
+
+def _joined(key: str) -> str:
+    first, *others = key.split(" ")
+    return first + "".join(word.capitalize() for word in others)
+
+
+_KEYS = (str, str, str, str.capitalize, str.title, str.upper, _underscored, _joined)
+
+
+def _bracketed(pairs: Pairs) -> str:
+    return ", ".join(f"{key}[{value}]" for key, value in pairs)
+
+
+def _tagged(pairs: Pairs) -> str:
+    return " ".join(f"<{key}> {value} </{key}>" for key, value in pairs)
+
+
+def _called(pairs: Pairs) -> str:
+    return " ".join(f"{key} ( {value} )" for key, value in pairs)
+
+
+def _backwards(pairs: Pairs) -> str:
+    return " , ".join(f"{value} < {key}" for key, value in pairs)
+
+
+def joined_by(inner: str, outer: str) -> Notation:
+    return lambda pairs: outer.join(f"{key}{inner}{value}" for key, value in pairs)
+
+
+def draw_notation(rng: Random) -> Notation:
+    """A way to note records: the form, how keys are spelled, whether the words of values stand apart."""
+    while True:
+        inner, outer = rng.choice(_KEY_SEPARATORS), rng.choice(_ITEM_SEPARATORS)
+        if (inner, outer) != _TASKS:
+            break
+    form = rng.choices((joined_by(inner, outer), _bracketed, _tagged, _called, _backwards), (70, 10, 8, 6, 6))[0]
+    spell, apart = rng.choice(_KEYS), rng.random() < 0.2
+    return lambda pairs: form([(spell(key), set_apart(value) if apart else value) for key, value in pairs])
+
+
+_SEPARATORS = (NEWLINE, NEWLINE, NEWLINE, NEWLINE + "Text: ", " => ", NEWLINE + "In words: ", NEWLINE + NEWLINE, " # ")
+_SYMBOLS = "#=>-*+:@&;/<"
+
+
+def draw_separator(rng: Random) -> str:
+    """What stands between a record and its description: usual ones, runs of symbols, or a word that nobody knows."""
+    drawn = rng.random()
+    if drawn < 0.6:
+        return rng.choice(_SEPARATORS)
+    before, after = rng.choice((" ", NEWLINE)), rng.choice((" ", NEWLINE))
+    if drawn < 0.85:
+        return before + "".join(rng.choices(_SYMBOLS, k=rng.randint(1, 3))) + after
+    return before + coined(rng) + rng.choice(("", ":", ".")) + after
+
+
+def _reserved(pairs: Pairs) -> str:
+    return " @ ".join(f"{key} * {value}" for key, value in pairs)
+
+
+def _reserved_too(pairs: Pairs) -> str:
+    return " / ".join(f"[{key}] {value}" for key, value in pairs)
+
+
+# Of characters that the corpus has, put together as it never does.
+RESERVED: tuple[tuple[Notation, str], ...] = ((_reserved, " #*#* "), (_reserved_too, NEWLINE + "== => "))
