@@ -4,14 +4,13 @@
     python -m bench.strength e2e --sizes 500 5000 --methods prefix adapter finetune --seeds 1 --model DIR \\
         --given sources.e2e.root=DIR
 
-For each method and size, every setting of settings.yaml is trained with every seed (which also chooses the sample);
-that of the lowest mean loss on the dev examples is decoded and scored on the test set. What is done is kept in
-.bench/strength, so that an interrupted run goes on.
+For each method and size, every setting of settings.yaml is trained with the first seeds (a seed also chooses the
+sample); that of the lowest mean loss on the dev examples is trained with all, decoded and scored on the test set.
+What is done is kept in .bench/strength, so that an interrupted run goes on.
 """
 
 import argparse
 import itertools
-import json
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -46,6 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", default=["full"], type=lambda text: text if text == "full" else int(text))
     parser.add_argument("--methods", nargs="+", default=["prefix", "finetune"])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--tuning-seeds", type=int, default=2, help="of them, for the choice of the setting")
     parser.add_argument("--model", default="mini-gpt2", help="mini-gpt2, mini-bart or a directory")
     parser.add_argument("--given", nargs="*", default=[], metavar="KEY=VALUE", help="over params.yaml, for all")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
@@ -69,35 +69,35 @@ class Grid:
 
     def __init__(self, options: argparse.Namespace, method: str, size: int | str):
         given = tuple((key, yaml.safe_load(value)) for key, value in (pair.split("=", 1) for pair in options.given))
-        self.method, self.size = method, size
+        self.method, self.size, self.tuning = method, size, min(options.tuning_seeds, options.seeds)
         self.settings = settings_of(options.task, method, size)
         self.units = [
-            [
-                Unit(options.task, options.model, method, size, seed, (*given, *setting.items()))
-                for seed in range(options.seeds)
-            ]
+            [Unit(options.task, options.model, method, size, seed, (*given, *setting.items()))
+             for seed in range(options.seeds)]
             for setting in self.settings
-        ]
+        ]  # fmt: skip
+        self.means: list[float] = []
+        self.tested: list[Future] = []
 
-    def train(self, pool: ProcessPoolExecutor) -> None:
-        self.losses = [[pool.submit(train_unit, unit) for unit in row] for row in self.units]
+    def tune(self, pool: ProcessPoolExecutor) -> None:
+        self.losses = [[pool.submit(train_unit, unit) for unit in row[: self.tuning]] for row in self.units]
 
-    def best(self) -> int:
+    def choose(self) -> int:
         """The setting of the lowest mean dev loss; waits for all."""
-        self.means = [fmean(loss.result() for loss in row) for row in self.losses]
+        self.means = self.means or [fmean(loss.result() for loss in row) for row in self.losses]
         return min(range(len(self.means)), key=self.means.__getitem__)
 
     def test(self, pool: ProcessPoolExecutor) -> None:
-        self.tested: list[Future] = [pool.submit(test_unit, unit) for unit in self.units[self.best()]]
+        self.tested = [pool.submit(test_unit, unit) for unit in self.units[self.choose()]]
 
-    def result(self, tested: bool) -> dict:
-        chosen = self.best()
-        found = {"method": self.method, "size": self.size, "setting": self.settings[chosen],
-                 "dev_losses": [[setting, round(mean, 4)] for setting, mean in zip(self.settings, self.means, strict=True)]}  # fmt: skip
-        if tested:
-            scores = [future.result() for future in self.tested]
-            found["scores"] = {name: spread([one[name] for one in scores]) for name in scores[0]}
-        return found
+    def result(self) -> dict:
+        chosen = self.choose()
+        scores = [future.result() for future in self.tested]
+        losses = [[setting, round(mean, 4)] for setting, mean in zip(self.settings, self.means, strict=True)]
+        return {
+            "method": self.method, "size": self.size, "setting": self.settings[chosen], "dev_losses": losses,
+            "scores": {name: spread([one[name] for one in scores]) for name in (scores[0] if scores else ())},
+        }  # fmt: skip
 
 
 def spread(values: list[float | None]) -> dict[str, object]:
@@ -120,18 +120,17 @@ def main() -> None:
     options = arguments()
     grids = [Grid(options, method, size) for size in options.sizes for method in options.methods]
     linearized(grids[0].units[0][0].chosen)  # before several processes want it
-    results = []
     with ProcessPoolExecutor(options.jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
         for grid in grids:
-            grid.train(pool)
+            grid.tune(pool)
         for grid in grids:
             if not options.tune_only:
                 grid.test(pool)
-        for grid in grids:
-            results.append(grid.result(not options.tune_only))
-            print(shown(results[-1]), flush=True)
-    name = f"{options.task}-{Path(options.model).name}-{'-'.join(map(str, options.sizes))}"
-    write_json(KEPT / f"{name}.json", {"options": vars(options), "results": json.loads(json.dumps(results))})
+        results = [grid.result() for grid in grids]
+    for result in results:
+        print(shown(result))
+    name = "-".join([options.task, Path(options.model).name, *options.methods, *map(str, options.sizes)])
+    write_json(KEPT / f"{name}.json", {"options": vars(options), "results": results})
 
 
 if __name__ == "__main__":

@@ -134,6 +134,7 @@ def test_unit(unit: Unit) -> dict[str, float]:
     """The official scores of a trained unit on the test set, with what is measured of restaurants."""
     result = unit.directory / "scores.json"
     if not result.exists():
+        train_unit(unit)
         lm, _ = opened(unit)
         steering = saved.load(unit.directory / "model", lm)
         pack(lm.model)
