@@ -52,7 +52,7 @@ def frozen(model):
 
 def tiny_gpt2(tokenizer) -> DecoderOnly:
     torch.manual_seed(0)
-    config = GPT2Config(vocab_size=2048, n_positions=256, n_embd=32, n_layer=3, n_head=4, initializer_range=0.3)
+    config = GPT2Config(vocab_size=3072, n_positions=256, n_embd=32, n_layer=3, n_head=4, initializer_range=0.3)
     return DecoderOnly(frozen(GPT2LMHeadModel(config)), tokenizer, "tiny-gpt2")
 
 
@@ -60,7 +60,7 @@ def tiny_llama(tokenizer) -> DecoderOnly:
     """Rotary positions and grouped queries: four heads over two key-value heads."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=2048, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+        vocab_size=3072, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=256, initializer_range=0.3,
     )  # fmt: skip
     return DecoderOnly(frozen(LlamaForCausalLM(config)), tokenizer, "tiny-llama")
@@ -84,7 +84,7 @@ def tiny_t5(tokenizer) -> EncoderDecoder:
     """A position bias, heads of another width than the model's over their number, hidden states scaled before the logits."""
     torch.manual_seed(0)
     config = T5Config(
-        vocab_size=len(tokenizer), d_model=32, d_kv=12, d_ff=64, num_layers=2, num_heads=4, initializer_factor=2.0,
+        vocab_size=len(tokenizer), d_model=32, d_kv=12, d_ff=64, num_layers=2, num_heads=4, initializer_factor=1.5,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
         decoder_start_token_id=tokenizer.pad_token_id,
     )  # fmt: skip

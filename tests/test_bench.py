@@ -29,7 +29,7 @@ MACHINE |= dict.fromkeys(("python", "torch", "transformers", "peft"), "1")
 def tiny(tokenizer):
     torch.manual_seed(0)
     config = GPT2Config(
-        vocab_size=2048, n_positions=256, n_embd=32, n_layer=3, n_head=4, initializer_range=0.3, attn_pdrop=0.0,
+        vocab_size=3072, n_positions=256, n_embd=32, n_layer=3, n_head=4, initializer_range=0.3, attn_pdrop=0.0,
         embd_pdrop=0.0, resid_pdrop=0.0, bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
     return DecoderOnly(GPT2LMHeadModel(config).requires_grad_(False).eval(), tokenizer, "tiny")

@@ -28,7 +28,7 @@ from stages.errors import UserError
 
 def test_the_embedded_model(project):
     lm = load("data/base/mini-gpt2", "mini-gpt2", "main")
-    assert lm.shapes == {"decoder": Shape(layers=6, kv_heads=8, head_dim=32)} and lm.positions == 512
+    assert lm.shapes == {"decoder": Shape(layers=6, kv_heads=4, head_dim=64)} and lm.positions == 512
     assert not lm.model.training and not any(p.requires_grad for p in lm.model.parameters())
     assert {p.dtype for p in lm.model.parameters()} == {torch.float32}
     assert lm.separator == lm.end == lm.tokenizer.convert_tokens_to_ids("<|endoftext|>")
@@ -36,7 +36,7 @@ def test_the_embedded_model(project):
 
 def test_the_embedded_encoder_decoder(project):
     lm = load("data/base/mini-bart", "mini-bart", "main")
-    layers = Shape(layers=3, kv_heads=8, head_dim=32)
+    layers = Shape(layers=3, kv_heads=4, head_dim=64)
     assert lm.shapes == {"encoder": layers, "decoder": layers, "cross": layers} and lm.positions == 512
     assert not lm.model.training and not any(p.requires_grad for p in lm.model.parameters())
     [ids] = lm.source_ids(["The Oak."], None)
@@ -82,7 +82,7 @@ def test_a_model_without_a_start(bart_lm):
 
 
 def test_a_model_of_another_kind(tmp_path, tokenizer):
-    MambaForCausalLM(MambaConfig(vocab_size=2048, hidden_size=16, num_hidden_layers=1)).save_pretrained(tmp_path)
+    MambaForCausalLM(MambaConfig(vocab_size=3072, hidden_size=16, num_hidden_layers=1)).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(UserError, match=r"model odd \(mamba\) is of a kind that is not supported"):
         load(str(tmp_path), "odd", "main")
@@ -94,10 +94,10 @@ SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "i
 @pytest.mark.parametrize(
     ("config", "positions"),
     [
-        (MistralConfig(**SMALL, vocab_size=2048, num_key_value_heads=2, sliding_window=64), 64),
-        (OPTConfig(vocab_size=2048, hidden_size=32, num_hidden_layers=2, ffn_dim=64, num_attention_heads=4,
+        (MistralConfig(**SMALL, vocab_size=3072, num_key_value_heads=2, sliding_window=64), 64),
+        (OPTConfig(vocab_size=3072, hidden_size=32, num_hidden_layers=2, ffn_dim=64, num_attention_heads=4,
                    word_embed_proj_dim=32, max_position_embeddings=128), 128),
-        (PegasusConfig(vocab_size=2051, d_model=32, encoder_layers=1, decoder_layers=2, encoder_ffn_dim=64,
+        (PegasusConfig(vocab_size=3075, d_model=32, encoder_layers=1, decoder_layers=2, encoder_ffn_dim=64,
                        decoder_ffn_dim=64, encoder_attention_heads=4, decoder_attention_heads=4,
                        max_position_embeddings=128, decoder_start_token_id=2, forced_eos_token_id=None), 128),
     ],
@@ -111,7 +111,7 @@ def test_models_with_windows_and_other_positions(tmp_path, tokenizer, bart_token
 
 
 def test_models_that_would_take_beams_for_a_text(tmp_path, tokenizer):
-    config = GPTNeoConfig(vocab_size=2048, hidden_size=32, num_layers=2, attention_types=[[["global", "local"], 1]],
+    config = GPTNeoConfig(vocab_size=3072, hidden_size=32, num_layers=2, attention_types=[[["global", "local"], 1]],
                           num_heads=4, window_size=16)  # fmt: skip
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
@@ -120,7 +120,7 @@ def test_models_that_would_take_beams_for_a_text(tmp_path, tokenizer):
 
 
 def test_a_model_with_a_bias_of_its_own_in_each_layer(tmp_path, bart_tokenizer):
-    config = UMT5Config(vocab_size=2051, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
+    config = UMT5Config(vocab_size=3075, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
     AutoModelForSeq2SeqLM.from_config(config).save_pretrained(tmp_path)
     bart_tokenizer.save_pretrained(tmp_path)
     with pytest.raises(UserError, match="model odd "):

@@ -89,7 +89,7 @@ def test_decoding_in_bf16(any_lm):
     """The best hypothesis of bf16 is in fp32 not much less likely than the best of fp32; eight random tokens are by 50."""
     steering = Prefix(any_lm, 4, 8, [1])()
     steering = replace(steering, prefixes={place: prefix.detach() for place, prefix in steering.prefixes.items()})
-    search, sources = Search(4, 1.0, 8, 2047), [example.source for example in EXAMPLES]
+    search, sources = Search(4, 1.0, 8, 3071), [example.source for example in EXAMPLES]
     exact = dict(search_sources(any_lm, steering, [0, 0], sources, search, 2))
     any_lm.compute_in(torch.bfloat16)
     rounded = dict(search_sources(any_lm, steering, [0, 0], sources, search, 2))
@@ -106,5 +106,5 @@ def test_decoding_in_bf16(any_lm):
 
 def test_no_steering_at_all(any_lm):
     any_lm.compute_in(torch.bfloat16)
-    found = dict(search_sources(any_lm, Steering(), [0], [EXAMPLES[0].source], Search(2, 1.0, 4, 2047), 1))
+    found = dict(search_sources(any_lm, Steering(), [0], [EXAMPLES[0].source], Search(2, 1.0, 4, 3071), 1))
     assert len(found[0]) <= 4

@@ -122,7 +122,7 @@ def test_finetuning_equals_transformers_own_loss(tokenizer, project):
     """GPT-2 with labels, as `transformers` computes the loss, one example at a time, no prefix, positions from 0."""
     torch.manual_seed(0)
     config = GPT2Config(
-        vocab_size=2048, n_positions=64, n_embd=32, n_layer=2, n_head=4, attn_pdrop=0, embd_pdrop=0, resid_pdrop=0
+        vocab_size=3072, n_positions=64, n_embd=32, n_layer=2, n_head=4, attn_pdrop=0, embd_pdrop=0, resid_pdrop=0
     )
     ours, theirs = (GPT2LMHeadModel(config).requires_grad_(False) for _ in range(2))
     theirs.load_state_dict(ours.state_dict())
@@ -263,7 +263,7 @@ def test_texts_that_fill_the_last_position(any_lm):
               for part in ([full], [full, Example([7], [5])])]  # fmt: skip
     torch.testing.assert_close(losses[0][0], losses[1][0])
     found = dict(
-        search_sources(any_lm, steering, [0, 0], [full.source, [7]], Search(2, 1.0, len(full.target), 2047), 2)
+        search_sources(any_lm, steering, [0, 0], [full.source, [7]], Search(2, 1.0, len(full.target), 3071), 2)
     )
     assert sorted(found) == [0, 1]
 

@@ -62,7 +62,7 @@ def test_changes_only_what_follows_it(lm, examples):
 def test_decodes_as_it_trains(lm, examples):
     """The greedy path has the log-probabilities that training sees."""
     steering = InfixTuning(lm, 4, 8, [1])()
-    search = Search(1, 1.0, 6, 2047)
+    search = Search(1, 1.0, 6, 3071)
     together = dict(search_sources(lm, steering, [0, 0, 0], [e.source for e in examples], search, 2))
     for number, example in enumerate(examples):
         ids = []

@@ -39,7 +39,7 @@ def test_an_adapter_that_adds_nothing_is_the_base_model(any_lm, hidden_of, layou
 def test_an_adapter_equals_the_block_and_its_formula(tokenizer):
     """GPT-2, block by block: h + up(relu(down(LayerNorm(h)))) of each block's output."""
     torch.manual_seed(0)
-    config = GPT2Config(vocab_size=2048, n_positions=64, n_embd=32, n_layer=3, n_head=4)
+    config = GPT2Config(vocab_size=3072, n_positions=64, n_embd=32, n_layer=3, n_head=4)
     lm = DecoderOnly(GPT2LMHeadModel(config).requires_grad_(False).eval(), tokenizer, "tiny")
     ids = torch.tensor([[5, 6, 7, 8]])
     states = lm.model.transformer.wte(ids) + lm.model.transformer.wpe(torch.arange(4))
@@ -150,7 +150,7 @@ def test_counts_of_the_rest(medium, chosen, tokenizer):
     whole = sum(p.numel() for p in medium.model.parameters())
     assert counts(finetune.build(medium, chosen, [0])) == (whole, whole) == (354_823_168, 354_823_168)
     with torch.device("cpu"):
-        config = GPT2Config(vocab_size=2048, n_positions=64, n_embd=32, n_layer=3, n_head=4)
+        config = GPT2Config(vocab_size=3072, n_positions=64, n_embd=32, n_layer=3, n_head=4)
         tiny = DecoderOnly(GPT2LMHeadModel(config).requires_grad_(False).eval(), tokenizer, "tiny")
     assert counts(Prefix(tiny, 5, None, [0])) == (5 * 3 * 2 * 32,) * 2
     assert counts(EmbeddingOnly(tiny, 5, None, [0])) == (5 * 32,) * 2
