@@ -35,7 +35,7 @@ def test_a_directory_of_the_users_gets_the_published_recipe(project):
         chosen = params.load()
         assert (chosen.embedded, chosen.model_directory, chosen.training.lr) == (False, model, 8e-5)
     change(project, "model", "mini-gpt2")
-    assert params.load().embedded and params.load().training.lr == 1e-2
+    assert params.load().embedded and params.load().training.lr == 2e-3
 
 
 def test_own_values_go_before_the_recipe(project):
