@@ -18,14 +18,16 @@ _OBJECTIVES = {
 }
 _CARD = """# {name}
 
-{architecture}, {parameters:,} parameters in 16 bits, with a byte-level BPE of {pieces:,} pieces in which a text always
-begins with a space. Pretrained by this project on text that it generates, so that prefix-tuning has something to steer
-where nothing can be downloaded.
+Pretrained by this project on text that it generates, so that prefix-tuning has something to steer where nothing can be
+downloaded.
 
 ## How it was made
 
 | | |
 |---|---|
+| model | {architecture} |
+| size | {parameters:,} parameters in 16 bits |
+| tokenizer | byte-level BPE of {pieces:,} pieces, in which a text always begins with a space |
 | objective | {objective} |
 | corpus | `stages/world/corpus.py`, seed {corpus_seed}; sha256 of its tokens {corpus} |
 | read | {documents:,} documents, {tokens:,} tokens |
@@ -93,11 +95,11 @@ def _architecture(config: dict) -> str:
     kind = config["architectures"][0]
     if config["model_type"] == "gpt2":
         return (
-            f"A `{kind}` of {config['n_layer']} layers, width {config['n_embd']}, {config['n_head']} heads, "
+            f"`{kind}`: {config['n_layer']} layers, width {config['n_embd']}, {config['n_head']} heads, "
             f"{config['n_positions']} positions, activation `{config['activation_function']}`"
         )
     return (
-        f"A `{kind}` of {config['encoder_layers']} + {config['decoder_layers']} layers, width {config['d_model']}, "
+        f"`{kind}`: {config['encoder_layers']} + {config['decoder_layers']} layers, width {config['d_model']}, "
         f"{config['encoder_attention_heads']} heads, {config['max_position_embeddings']} positions, "
         f"activation `{config['activation_function']}`"
     )

@@ -1,7 +1,22 @@
 """Greedy generation by transformers' own `generate`, in batches: what anybody who loads the model would get."""
 
+from pathlib import Path
+from typing import TypeVar
+
 import torch
 from transformers import BartForConditionalGeneration, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from stages.errors import UserError
+
+Model = TypeVar("Model", GPT2LMHeadModel, BartForConditionalGeneration)
+
+
+def opened(kind: type[Model], directory: Path) -> tuple[Model, PreTrainedTokenizerFast]:
+    """A pretrained model in fp32, and its tokenizer. Raises UserError where there is none."""
+    if not (directory / "model.safetensors").exists():
+        raise UserError(f"{directory} holds no model: dvc repro stages/pretrain/dvc.yaml first")
+    model = kind.from_pretrained(directory, dtype=torch.float32).eval()
+    return model, PreTrainedTokenizerFast.from_pretrained(directory)
 
 
 def _batches(sources: list[list[int]], size: int) -> list[list[int]]:

@@ -11,10 +11,10 @@ _CLOSING = "<|endoftext|>"  # between the documents of a row
 
 
 class Noise:
-    """A whole line behind one mask, sentences in another order, spans behind one mask each."""
+    """Whole lines behind one mask each, sentences in another order, spans behind one mask each."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, share: float, lines: float):
-        """`share` of the tokens are masked in spans; in `lines` of the texts a whole line is, where there are two."""
+        """`share` of the tokens are masked in spans; in `lines` of the texts whole lines are, where there are two."""
         self.mask, self.share, self.lines = tokenizer.mask_token_id, share, lines
         pieces = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
         self.newline = np.array([_NEWLINE in piece for piece in pieces])  # [vocabulary], as the other two
@@ -24,13 +24,13 @@ class Noise:
     def damage(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Another text of the same or a smaller length; both are [length]."""
         if rng.random() < self.lines:
-            ids = self.without_line(ids, rng)
+            ids = self.without_lines(ids, rng)
         if rng.random() < 0.5:
             ids = self.shuffled(ids, rng)
         return self.masked(ids, rng)
 
-    def without_line(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One line, of the documents with two or more, replaced by one mask."""
+    def without_lines(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Some of the lines, at most half, of the documents with two or more: each replaced by one mask."""
         breaks = np.flatnonzero(self.line_end[ids])
         begins, ends = np.concatenate([[0], breaks + 1]), np.concatenate([breaks, [len(ids)]])
         # Only a line with a newline before or behind it belongs to a document that has others.
@@ -38,8 +38,11 @@ class Noise:
         lines = np.flatnonzero((parts[:-1] | parts[1:]) & (ends > begins))
         if len(lines) < 2:
             return ids
-        line = rng.choice(lines)
-        return np.concatenate([ids[: begins[line]], [self.mask], ids[ends[line] :]])
+        damaged, kept = ids.copy(), np.ones(len(ids), dtype=bool)
+        for line in rng.choice(lines, rng.integers(1, len(lines) // 2 + 1), replace=False):
+            damaged[begins[line]] = self.mask
+            kept[begins[line] + 1 : ends[line]] = False
+        return damaged[kept]
 
     def shuffled(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         cuts = [0, *(np.flatnonzero(self.sentence_end[ids]) + 1).tolist(), len(ids)]

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import torch
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from stages import params
 from stages.engine.determinism import settle
-from stages.errors import UserError, entry_point
+from stages.errors import entry_point
 from stages.files import sha256, write_json
-from stages.pretrain.generation import lines_after
+from stages.pretrain.generation import lines_after, opened
 from stages.pretrain.judges import judge, measures, share
 from stages.pretrain.prompts import Case, Listed, draw_case, draw_list, drawn
 from stages.world.styles import SIGNED, STYLES, follows
@@ -87,10 +86,7 @@ def probe(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, chosen: pa
 def main() -> None:
     chosen = params.load().probes
     settle(chosen.threads)
-    if not (MODEL / "model.safetensors").exists():
-        raise UserError(f"{MODEL} holds no model: dvc repro stages/pretrain/dvc.yaml first")
-    model = GPT2LMHeadModel.from_pretrained(MODEL, dtype=torch.float32).eval()
-    found = probe(model, PreTrainedTokenizerFast.from_pretrained(MODEL), chosen)
+    found = probe(*opened(GPT2LMHeadModel, MODEL), chosen)
     write_json(METRICS, {**found, "weights": sha256(MODEL / "model.safetensors")})
 
 

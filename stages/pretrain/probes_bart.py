@@ -10,14 +10,13 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-import torch
 from transformers import BartForConditionalGeneration, PreTrainedTokenizerFast
 
 from stages import params
 from stages.engine.determinism import settle
-from stages.errors import UserError, entry_point
+from stages.errors import entry_point
 from stages.files import sha256, write_json
-from stages.pretrain.generation import line_breaks, restored
+from stages.pretrain.generation import line_breaks, opened, restored
 from stages.pretrain.judges import judge, measures, mentions, share
 from stages.pretrain.prompts import Case, draw_case, drawn
 from stages.world.articles import Article, draw_article
@@ -139,10 +138,7 @@ def probe(
 def main() -> None:
     chosen = params.load().probes
     settle(chosen.threads)
-    if not (MODEL / "model.safetensors").exists():
-        raise UserError(f"{MODEL} holds no model: dvc repro stages/pretrain/dvc.yaml first")
-    model = BartForConditionalGeneration.from_pretrained(MODEL, dtype=torch.float32).eval()
-    found = probe(model, PreTrainedTokenizerFast.from_pretrained(MODEL), chosen)
+    found = probe(*opened(BartForConditionalGeneration, MODEL), chosen)
     write_json(METRICS, {**found, "weights": sha256(MODEL / "model.safetensors")})
 
 

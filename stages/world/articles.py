@@ -10,10 +10,10 @@ from random import Random
 
 from stages.world.composed import draw_domain
 from stages.world.domains import COUNTRIES, Record, draw_record
-from stages.world.grammar import Manner, realise, with_article
+from stages.world.grammar import Manner, with_article
 from stages.world.names import FIRST_NAMES
 from stages.world.notations import NEWLINE
-from stages.world.told import says_kind
+from stages.world.told import tell
 
 REMARKS = (
     "{a} spoke with {b} about {n}.", "\"I have known {n} for {k} years,\" said {a}.", "{b} had never heard of {n}.",
@@ -40,20 +40,13 @@ def remarks(rng: Random, names: list[str], count: int) -> str:
     return " ".join(said.format(a=a, b=b, **slot) for said, slot in zip(rng.sample(REMARKS, count), slots, strict=True))
 
 
-def told(rng: Random, record: Record, manner: Manner | None = None) -> str:
-    while True:
-        text = realise(rng, record.name, record.noun, record.facts, record.domain.pronoun, manner or Manner())
-        if says_kind(text, record):
-            return text
-
-
 def _headline(rng: Random, record: Record) -> str:
     """One sentence, or a title without a verb."""
     if record.facts and rng.random() < 0.25 and all(fact.can("pp") for fact in record.facts):
         said = " ".join([with_article(record.noun), *(fact.say(rng, "pp") for fact in record.facts)])
         return rng.choice((f"{record.name}, {said}", f"{record.name}: {said}"))
     while True:
-        text = told(rng, record, _ONE_SENTENCE)
+        text = tell(rng, record, _ONE_SENTENCE)
         if ". " not in text:
             return text
 
@@ -69,9 +62,9 @@ def draw_article(rng: Random, who: str) -> Article:
     parts = _cut(rng, main.facts, min(len(main.facts), rng.choices((1, 2, 3), (30, 50, 20))[0]))
     others = [draw_record(rng, draw_domain(rng), who) for _ in range(rng.choices((0, 1, 2), (25, 55, 20))[0])]
     held = [part[0] for part in parts] if rng.random() < 0.5 else rng.sample(main.facts, rng.randint(0, 3))
-    paragraphs = [told(rng, replace(main, facts=part)) for part in parts]
+    paragraphs = [tell(rng, replace(main, facts=part)) for part in parts]
     # The first part leads in most articles; the rest stands among what else is told.
-    rest = [*paragraphs[1:], *(told(rng, other) for other in others)]
+    rest = [*paragraphs[1:], *(tell(rng, other) for other in others)]
     names = [main.name, *(other.name for other in others)]
     rest += [remarks(rng, names, rng.randint(1, 3)) for _ in range(rng.randint(0, 2))]
     rng.shuffle(rest)

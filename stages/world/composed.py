@@ -16,7 +16,7 @@ _COMPOSED = 0.75  # of the domains drawn
 
 _VISITED = (facets.price, facets.rating, facets.area, facets.nearby, facets.friendly, facets.offered)
 _BUILT = (facets.related, facets.dated, facets.material, facets.amount, facets.country, facets.trait)
-_CLASSES: tuple[tuple[str, tuple[Facet, ...], dict], ...] = (
+_LISTED: tuple[tuple[str, tuple[Facet, ...], dict], ...] = (  # kinds, facets to draw from, traits
     ("""bakery, brewery, farm, vineyard, nightclub, campsite, arcade, aquarium, observatory, stadium, ice rink, golf course,
      bowling alley, laundry, post office, bank, hospital, studio, workshop, nursery, playground, climbing hall, riding school,
      language school, music school, auction house, science centre, conference centre, youth club, community hall, tea garden,
@@ -49,6 +49,7 @@ _CLASSES: tuple[tuple[str, tuple[Facet, ...], dict], ...] = (
      (facets.trait, facets.country, facets.related, facets.related, facets.amount, facets.dated, facets.area),
      {"person": True}),
 )  # fmt: skip
+_CLASSES = [([kind.strip() for kind in kinds.split(",")], pool, traits) for kinds, pool, traits in _LISTED]
 _KIND_KEYS = ("type", "kind", "category", "class", "sort", "what")
 
 
@@ -57,10 +58,9 @@ def compose(rng: Random) -> Domain:
     kinds, pool, traits = rng.choices(_CLASSES, (6, 2, 2, 1, 2, 1, 1, 2, 1, 1))[0]
     drawn = rng.sample(pool, min(len(pool), rng.randint(3, 7)))
     found = {attribute.key: attribute for attribute in (facet(rng) for facet in drawn)}
-    named = [kind.strip() for kind in kinds.split(",")]
     key = "job" if "person" in traits else rng.choice(_KIND_KEYS)
     attributes = tuple(attribute for attribute in found.values() if attribute.key != key)
-    return Domain(tuple(rng.sample(named, rng.randint(1, 4))), attributes, kind_key=key, **traits)
+    return Domain(tuple(rng.sample(kinds, rng.randint(1, 4))), attributes, kind_key=key, **traits)
 
 
 def draw_domain(rng: Random) -> Domain:

@@ -15,7 +15,7 @@ from stages.world.attributes import AREAS, NATIONS
 from stages.world.composed import draw_domain
 from stages.world.domains import COLOURS, COUNTRIES, Record, draw_record
 from stages.world.names import CORPUS, coined, person_name, place_name
-from stages.world.notations import NEWLINE, draw_notation, draw_separator
+from stages.world.notations import NEWLINE, draw_notation, draw_separator, symbols
 from stages.world.stories import story
 from stages.world.styles import draw_style, plain
 
@@ -30,7 +30,7 @@ def _verbalised(rng: Random) -> list[str]:
     separator = draw_separator(rng)
     text_first, shuffled = rng.random() < 0.08, rng.random() < 0.2
     blocks, name_key = [], None
-    for _ in range(rng.choices((1, 2, 3, 5), (45, 30, 20, 5))[0]):
+    for _ in range(rng.choices((1, 2, 3, 5), (35, 30, 25, 10))[0]):
         record = draw_record(rng, domain)
         name_key = name_key or _name_key(rng, record)
         pairs = record.pairs(name_key)
@@ -51,9 +51,16 @@ _TRIPLES = (
 )
 
 
+def _triple_form(rng: Random) -> str:
+    while True:
+        first, second = (f" {symbols(rng, 1, 2)} " for _ in range(2))
+        if (first, second) != (" : ", " : "):  # that of `mini_webnlg`
+            return rng.choice((*_TRIPLES, *[f"{{n}}{first}{{k}}{second}{{v}}"] * len(_TRIPLES)))
+
+
 def _tripled(rng: Random) -> list[str]:
     """Facts of one or two things as subject, key and value, then told."""
-    form = rng.choice(_TRIPLES)
+    form = _triple_form(rng)
     joint, separator, tell = rng.choice((NEWLINE, " ", ", ", " & ")), draw_separator(rng), draw_style(rng)
     blocks, domains = [], [draw_domain(rng) for _ in range(rng.randint(1, 2))]
     for _ in range(rng.choices((1, 2, 3), (50, 35, 15))[0]):

@@ -16,8 +16,11 @@ NEWLINE = "\n "
 Pairs = list[tuple[str, str]]
 Notation = Callable[[Pairs], str]
 
+# Half of the notations are of these, others of symbols drawn at random: what holds a record together must be read off it.
 _KEY_SEPARATORS = (" : ", " = ", ": ", " - ", " is ", " -> ", "=", " ", " := ", "; ", " @ ")
 _ITEM_SEPARATORS = (" | ", " ; ", ", ", " / ", NEWLINE, " & ", " . ", NEWLINE + "- ", " * ", " + ", " || ", "; ")
+_SYMBOLS = "#=>-*+:@&;/<|,."
+_BRACKETS = ("()", "[]", "<>", ("<<", ">>"), ("* ", " *"), ("- ", ""), ("# ", ""))
 _TASKS = (" : ", " | ")
 _PUNCTUATION = re.compile(r"\s*([£\-&,.()'])\s*")
 
@@ -59,19 +62,46 @@ def joined_by(inner: str, outer: str) -> Notation:
     return lambda pairs: outer.join(f"{key}{inner}{value}" for key, value in pairs)
 
 
+def symbols(rng: Random, least: int, most: int) -> str:
+    return "".join(rng.choices(_SYMBOLS, k=rng.randint(least, most)))
+
+
+def _drawn_form(rng: Random) -> Notation:
+    """Symbols between keys and values and between the items, brackets around either, in any order."""
+    inner, outer = (rng.choice((" {} ", " {} ", "{} ", "{}")).format(symbols(rng, 1, 2)) for _ in range(2))
+    if rng.random() < 0.25:
+        outer = NEWLINE + rng.choice(("", symbols(rng, 1, 2) + " "))
+    around = (rng.choice(_BRACKETS) if rng.random() < 0.3 else ("", "") for _ in range(2))
+    (key_left, key_right), (value_left, value_right) = around
+    turned = rng.random() < 0.15
+
+    def note(pairs: Pairs) -> str:
+        items = [(f"{key_left}{key}{key_right}", f"{value_left}{value}{value_right}") for key, value in pairs]
+        return outer.join(inner.join(item[::-1] if turned else item) for item in items)
+
+    return note
+
+
+def _usual_form(rng: Random) -> Notation:
+    joined = joined_by(rng.choice(_KEY_SEPARATORS), rng.choice(_ITEM_SEPARATORS))
+    return rng.choices((joined, _bracketed, _tagged, _called, _backwards), (70, 10, 8, 6, 6))[0]
+
+
+_SAMPLE: Pairs = [("k", "v"), ("l", "w"), ("m", "x")]
+
+
 def draw_notation(rng: Random) -> Notation:
     """A way to note records: the form, how keys are spelled, whether the words of values stand apart."""
+    held = {note(_SAMPLE) for note in (joined_by(*_TASKS), *(note for note, _ in RESERVED))}
     while True:
-        inner, outer = rng.choice(_KEY_SEPARATORS), rng.choice(_ITEM_SEPARATORS)
-        if (inner, outer) != _TASKS:
+        form = _usual_form(rng) if rng.random() < 0.5 else _drawn_form(rng)
+        if form(_SAMPLE) not in held:
             break
-    form = rng.choices((joined_by(inner, outer), _bracketed, _tagged, _called, _backwards), (70, 10, 8, 6, 6))[0]
     spell, apart = rng.choice(_KEYS), rng.random() < 0.2
     return lambda pairs: form([(spell(key), set_apart(value) if apart else value) for key, value in pairs])
 
 
 _SEPARATORS = (NEWLINE, NEWLINE, NEWLINE, NEWLINE + "Text: ", " => ", NEWLINE + "In words: ", NEWLINE + NEWLINE, " # ")
-_SYMBOLS = "#=>-*+:@&;/<"
 
 
 def draw_separator(rng: Random) -> str:
@@ -81,7 +111,7 @@ def draw_separator(rng: Random) -> str:
         return rng.choice(_SEPARATORS)
     before, after = rng.choice((" ", NEWLINE)), rng.choice((" ", NEWLINE))
     if drawn < 0.85:
-        return before + "".join(rng.choices(_SYMBOLS, k=rng.randint(1, 3))) + after
+        return before + symbols(rng, 1, 3) + after
     return before + coined(rng) + rng.choice(("", ":", ".")) + after
 
 

@@ -66,7 +66,7 @@ def test_half_of_the_texts_are_shuffled():
 def losses_of_a_line(ids):
     """Every text that comes of `ids` by the loss of a line."""
     rng = np.random.default_rng(0)
-    return {tuple(NOISE.without_line(np.array(ids), rng).tolist()) for _ in range(60)}
+    return {tuple(NOISE.without_lines(np.array(ids), rng).tolist()) for _ in range(60)}
 
 
 def test_one_line_is_masked_whole():
