@@ -115,8 +115,8 @@ def test_both_models_are_released_with_cards(pretrained, capsys):
     release.main()
     assert capsys.readouterr().out == "released data/base/mini-gpt2\nreleased data/base/mini-bart\n"
     for name, kind in (
-        ("mini-gpt2", "`GPT2LMHeadModel` of 6 layers"),
-        ("mini-bart", "`BartForConditionalGeneration` of 3 + 3 layers"),
+        ("mini-gpt2", "`GPT2LMHeadModel`: 6 layers"),
+        ("mini-bart", "`BartForConditionalGeneration`: 3 + 3 layers"),
     ):
         source, released = pretrained / "data/pretrain" / name, pretrained / "data/base" / name
         for file in source.iterdir():
