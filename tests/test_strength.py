@@ -6,6 +6,7 @@ from random import Random
 import pytest
 import yaml
 
+from bench.strength import __main__ as strength
 from bench.strength.__main__ import SETTINGS, Grid, arguments, settings_of, spread
 from bench.strength.restaurants import record_of, restaurant_measures
 from bench.strength.unit import Unit, sample
@@ -84,7 +85,11 @@ def test_spread():
     assert spread([None, None])["mean"] is None
 
 
-def test_the_best_setting_is_that_of_the_lowest_mean_loss(monkeypatch):
+def test_the_best_setting_is_that_of_the_lowest_mean_loss(monkeypatch, tmp_path):
+    settings = tmp_path / "settings.yaml"
+    choices = {"train.lr": [0.001, 0.003, 0.01], "prefix_len": [5, 10]}
+    settings.write_text(yaml.safe_dump({"mini_e2e": {"few": {"prefix": choices}}}, sort_keys=False))
+    monkeypatch.setattr(strength, "SETTINGS", settings)
     monkeypatch.setattr("sys.argv", ["strength", "mini_e2e", "--sizes", "50", "--seeds", "3"])
 
     class Now:
