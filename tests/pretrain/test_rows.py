@@ -52,9 +52,8 @@ def test_steps_hold_every_row_once_within_the_budget(lengths, seed):
     steps = rows.grouped(made, 300, 2, np.random.default_rng(seed))
     assert sorted(row for step in steps for row in step.tolist()) == made.tolist()
     ranges = [(np.diff(step).min(), np.diff(step).max(), len(step)) for step in steps]
-    ranges.sort(
-        key=lambda one: (one[0], one[1], -one[2])
-    )  # of steps of one length, the one that is not full comes last
+    # Of steps of one length, the one that is not full comes last.
+    ranges.sort(key=lambda one: (one[0], one[1], -one[2]))
     for (low, high, count), (_, above, _) in zip(ranges, [*ranges[1:], (0, 90, 0)], strict=True):
         assert (high + 2) * count <= 300
         assert high <= above and low > 0
