@@ -18,12 +18,11 @@ from stages.world.grammar import realise
 
 
 def test_every_method_may_choose_from_as_many_settings():
-    for task, kinds in yaml.safe_load(SETTINGS.read_text()).items():
-        for kind, methods in kinds.items():
+    for task, sizes in yaml.safe_load(SETTINGS.read_text()).items():
+        for size, methods in sizes.items():
             counts = {method: math.prod(map(len, listed.values())) for method, listed in methods.items()}
-            assert len(set(counts.values())) == 1 and min(counts.values()) > 1, (task, kind, counts)
+            assert len(set(counts.values())) == 1 and min(counts.values()) > 1, (task, size, counts)
             for method in methods:
-                size = "full" if kind == "full" else 50
                 for setting in settings_of(task, method, size):
                     model = "mini-bart" if "xsum" in task else "mini-gpt2"
                     chosen = Unit(task, model, method, size, 3, tuple(setting.items())).chosen
@@ -32,7 +31,7 @@ def test_every_method_may_choose_from_as_many_settings():
 
 
 def test_unknown_settings_are_refused():
-    with pytest.raises(UserError, match="no settings for mini_e2e, few, infix"):
+    with pytest.raises(UserError, match="no settings for mini_e2e, 50, infix"):
         settings_of("mini_e2e", "infix", 50)
 
 
@@ -88,7 +87,7 @@ def test_spread():
 def test_the_best_setting_is_that_of_the_lowest_mean_loss(monkeypatch, tmp_path):
     settings = tmp_path / "settings.yaml"
     choices = {"train.lr": [0.001, 0.003, 0.01], "prefix_len": [5, 10]}
-    settings.write_text(yaml.safe_dump({"mini_e2e": {"few": {"prefix": choices}}}, sort_keys=False))
+    settings.write_text(yaml.safe_dump({"mini_e2e": {50: {"prefix": choices}}}, sort_keys=False))
     monkeypatch.setattr(strength, "SETTINGS", settings)
     monkeypatch.setattr("sys.argv", ["strength", "mini_e2e", "--sizes", "50", "--seeds", "3"])
 

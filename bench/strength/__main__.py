@@ -54,13 +54,12 @@ def arguments() -> argparse.Namespace:
 
 
 def settings_of(task: str, method: str, size: int | str) -> list[dict[str, object]]:
-    """All combinations of the values that settings.yaml lists for the task, the method and the size's kind."""
+    """All combinations of the values that settings.yaml lists for the task, the size and the method."""
     known = yaml.safe_load(read_text(SETTINGS))
-    kind = "full" if size == "full" else "few"
     try:
-        listed = known[task][kind][method]
+        listed = known[task][size][method]
     except (KeyError, TypeError):
-        raise UserError(f"{SETTINGS}: no settings for {task}, {kind}, {method}") from None
+        raise UserError(f"{SETTINGS}: no settings for {task}, {size}, {method}") from None
     return [dict(zip(listed, values, strict=True)) for values in itertools.product(*listed.values())]
 
 
