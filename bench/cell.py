@@ -1,4 +1,4 @@
-"""A low-data cell (section 6.3): 5 subsets x 2 seeds, as `stages.engine.cell` trains it, and run by run."""
+"""The runs of a low-data cell (section 6.3), 5 subsets x 2 seeds: in one batch, and one after another."""
 
 from itertools import product
 from pathlib import Path
@@ -10,9 +10,9 @@ import torch
 from bench import peer
 from bench.inputs import Ids, clock
 from bench.training import BATCH, HIDDEN, LR, opened, options, training_of
-from stages.engine.cell import train_cell
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.encode import Examples
+from stages.engine.train import train
 from stages.methods.prefix import Prefix
 
 SUBSETS, SEEDS, SIZE, LENGTH = 5, 2, 50, 10
@@ -25,21 +25,25 @@ def runs_of(ids: Ids) -> tuple[list[int], list[Examples]]:
     return list(seeds), list(parts)
 
 
-def ours(home: str, name: str, steps: int) -> dict:
+def ours(home: str, name: str, steps: int, together: bool) -> dict:
     lm, ids = opened(home, name), Ids(home, name)
     seeds, parts = runs_of(ids)
+    size = len(seeds) if together else 1
 
-    def cell(steps: int):
+    def cell(steps: int) -> list[list[float]]:
+        return [gang(seeds[i : i + size], parts[i : i + size], steps) for i in range(0, len(seeds), size)]
+
+    def gang(seeds: list[int], parts: list[Examples], steps: int) -> list[float]:
+        method = Prefix(lm, LENGTH, HIDDEN, seeds)
         with TemporaryDirectory() as directory:
-            return train_cell(
-                lm, lambda seeds: Prefix(lm, LENGTH, HIDDEN, seeds), seeds, parts, parts[0],
-                training_of(LENGTH, steps), options(), lambda seeds: Checkpoint(Path(directory, "run", str(seeds[0]))),
-            )  # fmt: skip
+            checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")
+            _, points = train(lm, method, parts, parts, training_of(LENGTH, steps), options(), checkpoint)
+        return [point.loss for point in points]
 
     cell(1)  # warm-up
     began = clock()
-    _, points = cell(steps)
-    return {"seconds": clock() - began, "losses": [point.loss for point in points]}
+    losses = cell(steps)
+    return {"seconds": clock() - began, "losses": [fmean(step) for step in zip(*losses, strict=True)]}
 
 
 def theirs(home: str, name: str, steps: int) -> dict:

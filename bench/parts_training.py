@@ -96,8 +96,15 @@ def prefix_200(bench: Bench) -> Iterator[Row]:
 
 def cell(bench: Bench) -> Iterator[Row]:
     arguments = {"name": "gpt2", "steps": bench.steps(4)}
-    best = in_turns(bench, 1, {"ours": ("bench.cell.ours", arguments), "PEFT": ("bench.cell.theirs", arguments)})
-    mine, peer = best["ours"], best["PEFT"]
+    best = in_turns(bench, 1, {
+        "ours together": ("bench.cell.ours", arguments | {"together": True}),
+        "ours alone": ("bench.cell.ours", arguments | {"together": False}),
+        "PEFT": ("bench.cell.theirs", arguments),
+    })  # fmt: skip
+    together, alone, peer = best["ours together"], best["ours alone"], best["PEFT"]
+    mine = together if bench.gpu else alone  # as the studies train them
     said = f"mean losses differ by at most {apart(mine['losses'], peer['losses']):.1e}"
     what = f"10 runs of gpt2, 5 subsets x 2 seeds, {arguments['steps']} steps each"
     yield timed("cell_fp32", what, mine, peer, said)
+    said = f"mean losses differ by at most {apart(together['losses'], alone['losses']):.1e}"
+    yield timed("gang_fp32", "the same runs in one batch; peer: ours, one after another", together, alone, said)

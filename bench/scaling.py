@@ -38,7 +38,7 @@ def training(home: str, count: int) -> dict:
     assert len(examples) == count, "more than the data has"
     with TemporaryDirectory() as directory:
         checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")
-        train(lm, method, [examples], examples, epoch, options(), checkpoint)
+        train(lm, method, [examples], [examples], epoch, options(), checkpoint)
     return {"seconds": clock() - began}
 
 

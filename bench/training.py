@@ -64,7 +64,7 @@ def ours(home: str, name: str, length: int, steps: int, warm_up: int, bf16: bool
     examples = ids.examples(0, len(ids.train))
     with TemporaryDirectory() as directory:
         checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")
-        _, points = train(lm, method, [examples], examples, training_of(length, steps), options(), checkpoint)
+        _, points = train(lm, method, [examples], [examples], training_of(length, steps), options(), checkpoint)
     losses = [point.loss for point in points]
     assert len(losses) == steps, "a curve has a point for each step of so short a training"
     return {"losses": losses, "seconds": method.ended - method.began, "tokens": tokens(examples, steps, warm_up)}

@@ -202,17 +202,26 @@ def _one_line(error: ValidationError) -> str:
     return f"{FILE}: {key}: {message}{shown}"
 
 
-def load(path: Path = FILE) -> Params:
-    """Read and check params.yaml. Raises UserError that names the first wrong key."""
+def read(path: Path = FILE) -> dict[str, Any]:
+    """params.yaml as it stands, unchecked. Raises UserError if it is not YAML."""
     try:
-        raw = yaml.safe_load(read_text(path))
+        return yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{where}: not YAML ({getattr(error, 'problem', None) or error})") from error
+
+
+def check(raw: dict[str, Any]) -> Params:
+    """The typed view of what `read` gives. Raises UserError that names the first wrong key."""
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
         raise UserError(_one_line(error)) from error
     _check_positions(params)
     return params
+
+
+def load(path: Path = FILE) -> Params:
+    """Read and check params.yaml. Raises UserError that names the first wrong key."""
+    return check(read(path))

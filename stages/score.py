@@ -14,7 +14,9 @@ from stages import params
 from stages.errors import entry_point
 from stages.files import read_jsonl, write_json
 from stages.scoring.scores import Metrics, Scores
+from stages.scoring.task import Measure
 from stages.tasks import TASKS
+from stages.tasks.record import Record
 
 PREDICTIONS = Path("data/run/predictions.jsonl")
 
@@ -30,20 +32,24 @@ def by_group(metrics: Metrics, groups: list[str | None]) -> Scores:
     return Scores(numbers, reasons)
 
 
+def scores_of(measure: Measure, hypotheses: list[str], records: list[Record]) -> Scores:
+    """All numbers of a run: its hypotheses, one of each record."""
+    scores = by_group(measure(hypotheses, [r.targets for r in records]), [r.group for r in records])
+    named = [r.name in text for text, r in zip(hypotheses, records, strict=True) if r.name]
+    exact = {"name_exact": round(sum(named) / len(named), 4)} if named else {}
+    return Scores(scores.metrics | exact, scores.reasons)
+
+
 @entry_point
 def main() -> None:
     chosen = params.load()
     rows = read_jsonl(PREDICTIONS)
+    records = [Record(row["id"], row["source"], row["references"], row["group"], row["name"]) for row in rows]
     with TASKS[chosen.task].SCORING.opened() as measure:
-        metrics = measure([row["hypothesis"] for row in rows], [row["references"] for row in rows])
-    scores = by_group(metrics, [row["group"] for row in rows])
+        scores = scores_of(measure, [row["hypothesis"] for row in rows], records)
     for metric, reason in scores.reasons.items():
         print(f"{metric} is null: {reason}", file=sys.stderr)
-    numbers = dict(scores.metrics)
-    named = [row for row in rows if row["name"]]
-    if named:
-        numbers["name_exact"] = round(sum(row["name"] in row["hypothesis"] for row in named) / len(named), 4)
-    write_json(Path("metrics/scores.json"), numbers | ({"reasons": scores.reasons} if scores.reasons else {}))
+    write_json(Path("metrics/scores.json"), scores.metrics | ({"reasons": scores.reasons} if scores.reasons else {}))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ An example is a source with one target. `train_size: full` keeps all of them; a 
 at random, and 30% as many dev examples, which select the model (footnote 9).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -16,19 +16,33 @@ from stages.tasks.record import Record, read_records, write_records
 DEV_SHARE = 0.3
 
 
-def draw(records: Iterable[Record], total: int, size: int, seed: str) -> list[Record]:
+def draw(records: Iterable[Record], total: int, size: int, subset: int) -> list[Record]:
     """`size` of the `total` examples, each a record of one target, drawn without replacement.
 
-    A smaller size with the same seed is a subset of a larger one.
+    A smaller size of the same subset is part of a larger one. Raises UserError if there are not so many.
     """
     if size > total:
         raise UserError(f"params.yaml: train_size asks for {size:,} examples where the task has {total:,}")
     order = list(range(total))
-    Random(seed).shuffle(order)
+    Random(f"subset {subset}").shuffle(order)
     chosen = set(order[:size])
     examples = (Record(r.id, r.source, [target], r.group, r.name) for r in records for target in r.targets)
     drawn = {number: example for number, example in enumerate(examples) if number in chosen}
     return [drawn[number] for number in order[:size]]
+
+
+def sample(
+    linearized: Path, split: str, size: int | str, subset: int, groups: Collection[str] | None = None
+) -> Iterable[Record]:
+    """The examples of a split for `size` training examples (`full`: all there are), of the `groups` alone if given."""
+
+    def records() -> Iterator[Record]:
+        return (r for r in read_records(linearized / f"{split}.jsonl") if groups is None or r.group in groups)
+
+    if size == "full":
+        return records()
+    total = sum(len(record.targets) for record in records())
+    return draw(records(), total, size if split == "train" else min(max(1, round(DEV_SHARE * size)), total), subset)
 
 
 @entry_point
@@ -38,13 +52,7 @@ def main() -> None:
     with replacing(Path("data/run/train")) as out:
         out.mkdir()
         for split in ("train", "dev"):
-            file, size = linearized / f"{split}.jsonl", chosen.train_size
-            records = read_records(file)
-            if size != "full":
-                total = sum(len(record.targets) for record in read_records(file))
-                size = size if split == "train" else min(max(1, round(DEV_SHARE * size)), total)
-                records = draw(records, total, size, f"subset {chosen.subset}")
-            write_records(out / f"{split}.jsonl", records)
+            write_records(out / f"{split}.jsonl", sample(linearized, split, chosen.train_size, chosen.subset))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def train_run(
     settings = chosen.model_dump(include={"method", "seed", "threads", "train", "prefix", "adapter", "ft_top2", "cut"})
     files = (DATA / "train.jsonl", DATA / "dev.jsonl", *code())
     checkpoint = Checkpoint.of([settings, asdict(training), asdict(decoding), belongs, str(lm.computes_in)], *files)
-    return train(lm, method, [splits["train"]], splits["dev"], training, chosen.train, checkpoint)
+    return train(lm, method, [splits["train"]], [splits["dev"]], training, chosen.train, checkpoint)
 
 
 @entry_point

@@ -3,8 +3,8 @@
 import pytest
 
 from stages.errors import UserError
-from stages.subsample import draw
-from stages.tasks.record import Record
+from stages.subsample import draw, sample
+from stages.tasks.record import Record, write_records
 
 RECORDS = [
     Record(f"r{i}", f"source {i}", [f"target {i}.{k}" for k in range(1 + i % 3)], name=f"n{i}") for i in range(100)
@@ -16,15 +16,28 @@ def pairs(records):
 
 
 def test_draws_examples():
-    drawn = draw(iter(RECORDS), 199, 50, "subset 0")
+    drawn = draw(iter(RECORDS), 199, 50, 0)
     assert len(drawn) == 50 == len(set(pairs(drawn))) and all(len(r.targets) == 1 for r in drawn)
     everything = {(r.id, target) for r in RECORDS for target in r.targets}
     assert set(pairs(drawn)) <= everything
-    assert pairs(drawn) == pairs(draw(RECORDS, 199, 50, "subset 0")) != pairs(draw(RECORDS, 199, 50, "subset 1"))
-    assert pairs(draw(RECORDS, 199, 100, "subset 0"))[:50] == pairs(drawn)
+    assert pairs(drawn) == pairs(draw(RECORDS, 199, 50, 0)) != pairs(draw(RECORDS, 199, 50, 1))
+    assert pairs(draw(RECORDS, 199, 100, 0))[:50] == pairs(drawn)
     assert [r.targets[0][7:] for r in drawn[:6]] == ["0.0", "71.1", "82.0", "20.0", "40.1", "19.1"], "another subset 0"
 
 
 def test_cannot_draw_more_than_there_is():
     with pytest.raises(UserError, match="train_size asks for 1,000 examples where the task has 199"):
-        draw(RECORDS, 199, 1000, "subset 0")
+        draw(RECORDS, 199, 1000, 0)
+
+
+def test_samples_of_groups(tmp_path):
+    records = [Record(f"r{i}", "s", ["t", "u"], group="old" if i % 2 else "new") for i in range(40)]
+    write_records(tmp_path / "train.jsonl", records)
+    write_records(tmp_path / "dev.jsonl", records[:4])
+    old = list(sample(tmp_path, "train", 10, 0, {"old"}))
+    assert len(old) == 10 and {r.group for r in old} == {"old"}
+    assert len(list(sample(tmp_path, "dev", 10, 0, {"old"}))) == 3, "30%, of the four that there are"
+    assert len(list(sample(tmp_path, "train", "full", 0, ["old"]))) == 20
+    assert list(sample(tmp_path, "train", "full", 0)) == records
+    with pytest.raises(UserError, match="asks for 41 examples where the task has 40"):
+        sample(tmp_path, "train", 41, 0, {"old"})

@@ -2,16 +2,14 @@
 
 import hashlib
 import json
-import tempfile
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
-import yaml
 
 from bench.strength.restaurants import restaurant_measures
-from stages import params
+from stages import params, subsample
 from stages.decode import decode
 from stages.engine.checkpoint import Checkpoint, code
 from stages.engine.encode import Examples, encode
@@ -23,7 +21,7 @@ from stages.engine.train import dev_loss, train
 from stages.files import read_text, replacing, sha256, write_json
 from stages.methods import module_of, saved
 from stages.score import by_group
-from stages.subsample import DEV_SHARE, draw
+from stages.subsample import DEV_SHARE
 from stages.tasks import TASKS
 from stages.tasks.record import Record, read_records, write_records
 
@@ -46,7 +44,7 @@ class Unit:
     @cached_property
     def chosen(self) -> params.Params:
         """The parameters of this training: the subset goes with the seed, the CPU is not shared."""
-        raw = yaml.safe_load(read_text(params.FILE))
+        raw = params.read()
         own = {"task": self.task, "model": self.model, "method": self.method, "train_size": self.size,
                "subset": self.seed, "seed": 101 + self.seed, "threads": 1, **dict(self.given)}  # fmt: skip
         for key, value in own.items():
@@ -55,10 +53,7 @@ class Unit:
             for section in sections:
                 part = part[section]
             part[last] = value
-        with tempfile.TemporaryDirectory() as directory:
-            file = Path(directory) / params.FILE.name
-            file.write_text(yaml.safe_dump(raw), encoding="utf-8")
-            return params.load(file)
+        return params.check(raw)
 
     @cached_property
     def directory(self) -> Path:
@@ -93,12 +88,8 @@ def linearized(chosen: params.Params) -> Path:
 
 def sample(unit: Unit, split: str) -> list[Record]:
     """The unit's training or dev examples, as the stage `subsample` draws them; of all, `DEV_OF_FULL` dev examples."""
-    records = list(read_records(linearized(unit.chosen) / f"{split}.jsonl"))
-    total = sum(len(record.targets) for record in records)
-    if split == "train":
-        return records if unit.size == "full" else draw(records, total, unit.size, f"subset {unit.seed}")
-    size = DEV_OF_FULL if unit.size == "full" else max(1, round(DEV_SHARE * unit.size))
-    return draw(records, total, min(size, total), f"subset {unit.seed}")
+    size = round(DEV_OF_FULL / DEV_SHARE) if split == "dev" and unit.size == "full" else unit.size
+    return list(subsample.sample(linearized(unit.chosen), split, size, unit.seed))
 
 
 def opened(unit: Unit) -> tuple[LM, dict]:
@@ -118,7 +109,7 @@ def train_unit(unit: Unit) -> float:
         examples, dev = (encode(lm, sample(unit, split), *cut) for split in ("train", "dev"))
         checkpoint = Checkpoint(unit.directory / "checkpoint" / "checkpoint.safetensors")
         method = module.build(lm, chosen, [chosen.seed])
-        stored, _ = train(lm, method, [examples], dev, chosen.training, chosen.train, checkpoint)
+        stored, _ = train(lm, method, [examples], [dev], chosen.training, chosen.train, checkpoint)
         loss = _loss(lm, module.apply(lm, stored), dev)
         saved.save(unit.directory / "model", unit.method, stored, belongs, asdict(chosen.training))
         write_json(result, {"unit": asdict(unit), "loss": round(loss, 4)})
@@ -127,7 +118,7 @@ def train_unit(unit: Unit) -> float:
 
 def _loss(lm: LM, steering, dev: Examples) -> float:
     with torch.no_grad():
-        return dev_loss(lm, steering, 1, dev, EVAL_BATCH).item()
+        return dev_loss(lm, steering, [dev], EVAL_BATCH).item()
 
 
 def test_unit(unit: Unit) -> dict[str, float]:

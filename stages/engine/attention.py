@@ -14,11 +14,10 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from stages.engine.held import PREFIX, holding
 from stages.engine.steering import Steering, rows_of
 
 NAME = "sdpa_with_prefix"
-# Of a module: its keys and values [batch, 2, kv_heads, len, head_dim], and which of them are seen [batch, len] or None.
-_ATTRIBUTE = "prefix_rows"
 
 
 def attend(
@@ -31,7 +30,7 @@ def attend(
     **options,
 ) -> tuple[torch.Tensor, None]:
     """transformers' interface; `key` and `value` are [batch, kv_heads, length, head_dim]."""
-    held = getattr(module, _ATTRIBUTE, None)
+    held = getattr(module, PREFIX, None)
     if held is not None:
         rows, visible = held
         before = rows.to(key.dtype).expand(len(key), *rows.shape[1:])
@@ -66,29 +65,13 @@ AttentionMaskInterface.register(NAME, _whole_mask)
 @contextlib.contextmanager
 def prefixed(places: Mapping[str, Sequence[nn.Module]], steering: Steering, runs: torch.Tensor) -> Iterator[None]:
     """Within the block, row `i` of a batch attends to the prefixes of run `runs[i]`; `places` names the modules by layer."""
-    visible, held = steering.visible(runs), {}
+    visible, held = steering.visible(runs), dict[tuple[nn.Module, str], object]()
     for place, prefix in steering.prefixes.items():
         rows = prefix if len(prefix) == 1 else rows_of(prefix, runs)  # [batch or 1, layers, 2, kv_heads, len, head_dim]
-        held |= {module: (layer, visible) for module, layer in zip(places[place], rows.unbind(1), strict=True)}
+        layers = zip(places[place], rows.unbind(1), strict=True)
+        held |= {(module, PREFIX): (layer, visible) for module, layer in layers}
     with holding(held):
         yield
-
-
-@contextlib.contextmanager
-def holding(held: Mapping[nn.Module, object]) -> Iterator[None]:
-    """Within the block, these modules have these prefixes."""
-    for module, value in held.items():
-        setattr(module, _ATTRIBUTE, value)
-    try:
-        yield
-    finally:
-        for module in held:
-            delattr(module, _ATTRIBUTE)
-
-
-def held_in(block: nn.Module) -> dict[nn.Module, object]:
-    """The prefixes that the modules of a block have at present."""
-    return {module: module.__dict__[_ATTRIBUTE] for module in block.modules() if _ATTRIBUTE in module.__dict__}
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from transformers import Cache
 from stages.engine.attention import observed
 from stages.engine.batches import Batch, Example, onto
 from stages.engine.caches import Beams, Behind, Past, Read, past_of
+from stages.engine.held import adapted
 from stages.engine.model import LM, Memory, Shape, outermost_lists, padded, targets_of
 from stages.engine.steering import DECODER, Infix, Steering, rows_of
 from stages.errors import UserError
@@ -92,6 +93,10 @@ class DecoderOnly(LM):
         return {DECODER: self.cache_of(torch.tensor([ids], device=self.device))[0]}
 
     def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
+        with adapted(steering, batch.runs):
+            return self._target_hidden(batch, steering)
+
+    def _target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
         before, past = self.past([example.source for example in batch.examples], steering, batch.runs)
         rows = zip(before, batch.examples, strict=True)
         ids, _ = padded([[*source, self.separator, *example.target[:-1]] for source, example in rows], self.device)
@@ -136,30 +141,35 @@ class _Memory(Memory):
     def __init__(self, lm: DecoderOnly, steering: Steering, beam: int):
         self.lm, self.steering = lm, steering
         self.beams = Beams(lm.shapes[DECODER], beam, lm.dtype, lm.device)
-        self.following = torch.zeros(0, dtype=torch.long, device=lm.device)  # the next token's position, [places]
+        self.following, self.runs = torch.zeros(
+            2, 0, dtype=torch.long, device=lm.device
+        )  # next position, run: [places]
 
     def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
         before, past = self.lm.past(sources, self.steering, runs)
         ids, text = padded([[*source, self.lm.separator] for source in before], self.lm.device)
         positions = past.following[:, None] + torch.arange(ids.shape[1], device=self.lm.device)
         cache = past.opened(len(ids))
-        hidden = self.lm.hidden(ids, past.mask(ids.shape[1]), positions, cache)
+        with adapted(self.steering, runs):
+            hidden = self.lm.hidden(ids, past.mask(ids.shape[1]), positions, cache)
         lengths = [len(source) + 1 for source in before]
         read = [(layer.keys, layer.values) for layer in cache.layers]
         self.beams.enter(read, past.seen_with(text), [past.columns + length for length in lengths])
         last = onto(self.lm.device, torch.tensor(lengths)) - 1
         self.following = torch.cat([self.following, past.following + last + 1])
+        self.runs = torch.cat([self.runs, runs])
         return hidden[torch.arange(len(ids), device=self.lm.device), last]
 
     def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
         self.beams.advance(parents)
         positions = self.following[:, None].expand_as(tokens)
         self.following = self.following + 1
-        return self.lm.hidden(tokens, self.beams.mask(), positions, self.beams)
+        with adapted(self.steering, self.runs):
+            return self.lm.hidden(tokens, self.beams.mask(), positions, self.beams)
 
     def keep(self, order: list[int]) -> None:
         self.beams.keep(order)
-        self.following = self.following[order]
+        self.following, self.runs = self.following[order], self.runs[order]
 
 
 def shape_of(config) -> Shape:

@@ -10,6 +10,7 @@ from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel, Pre
 from stages.engine.attention import observed, prefixed
 from stages.engine.batches import Batch, Example
 from stages.engine.caches import Beams, Sources, past_of
+from stages.engine.held import adapted
 from stages.engine.model import LM, Memory, Shape, outermost_lists, padded, targets_of
 from stages.engine.positions import at
 from stages.engine.steering import CROSS, DECODER, ENCODER, Steering
@@ -114,7 +115,7 @@ class EncoderDecoder(LM):
     def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
         ids, mask = padded([e.source for e in batch.examples], self.device, self.positions)
         before, own = padded([[self.start, *e.target[:-1]] for e in batch.examples], self.device, self.positions)
-        with prefixed(self.places, steering, batch.runs):
+        with prefixed(self.places, steering, batch.runs), adapted(steering, batch.runs):
             encoded = self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
             hidden = self.read_target(before, own, encoded, mask)
         return targets_of(hidden, batch, [0] * len(batch.examples))
@@ -147,7 +148,8 @@ class _Memory(Memory):
         self.own = Beams(lm.shapes[DECODER], beam, lm.dtype, lm.device)
         self.sources = Sources(lm.shapes[CROSS], lm.dtype, lm.device)
         self.read: list[int] = []  # tokens read of each target, by place
-        self.following = torch.zeros(0, dtype=torch.long, device=lm.device)  # the same on the device
+        # the same on the device, and the run of each place
+        self.following, self.runs = torch.zeros(2, 0, dtype=torch.long, device=lm.device)
         self.prefix_len = steering.prefixes[DECODER].shape[4] if DECODER in steering.prefixes else 0
         self.no_states = torch.zeros(1, 1, lm.width, dtype=lm.dtype, device=lm.device)  # the sources have been read
 
@@ -155,7 +157,7 @@ class _Memory(Memory):
         ids, mask = padded(sources, self.lm.device, self.lm.positions)
         start = torch.full_like(ids[:, :1], self.lm.start)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        with prefixed(self.lm.places, self.steering, runs):
+        with prefixed(self.lm.places, self.steering, runs), adapted(self.steering, runs):
             encoded = self.lm.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
             hidden = self.lm.read_target(start, None, encoded, mask, cache)
         first = torch.ones_like(mask[:, :1])
@@ -163,6 +165,7 @@ class _Memory(Memory):
         self._store(self.sources, CROSS, cache.cross_attention_cache, mask, runs)
         self.read += [1] * len(ids)
         self.following = torch.cat([self.following, torch.ones_like(runs)])
+        self.runs = torch.cat([self.runs, runs])
         return hidden[:, -1]
 
     def _store(self, beams: Beams, place: str, read: DynamicCache, text: torch.Tensor, runs: torch.Tensor) -> None:
@@ -183,7 +186,8 @@ class _Memory(Memory):
         columns = torch.arange(width, device=self.lm.device) - self.prefix_len
         columns = torch.where(columns > 0, (columns - 1) // self.beam + 1, columns)
         decoder = self.lm.model.get_decoder()
-        with at(decoder, self.following, columns, self.beam, max(self.read) + 1):
+        positions = at(decoder, self.following, columns, self.beam, max(self.read) + 1)
+        with positions, adapted(self.steering, self.runs):
             hidden = self.lm.read_target(tokens, self.own.mask(), self.no_states, self.sources.mask(), cache)
         self.read = [count + 1 for count in self.read]
         self.following = self.following + 1
@@ -193,4 +197,4 @@ class _Memory(Memory):
         self.own.keep(order)
         self.sources.keep(order)
         self.read = [self.read[other] for other in order]
-        self.following = self.following[order]
+        self.following, self.runs = self.following[order], self.runs[order]

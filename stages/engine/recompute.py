@@ -1,7 +1,7 @@
 """Activation checkpointing that works with a prefix: a block's activations are computed again in the backward pass.
 
 transformers' own drops the cache, and with it the prefix. Here the caches of training keep nothing (`Behind`), and
-what the attentions of a block hold is put back for the second computation.
+what the modules of a block hold is put back for the second computation.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from functools import partial
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from stages.engine.attention import held_in, holding
+from stages.engine.held import held_in, holding
 
 
 def recompute(blocks: list[nn.Module]) -> None:

@@ -1,4 +1,4 @@
-"""What a method adds to a model's attention: prefixes by place, or an infix. Nothing of it: the model as it is.
+"""What a method adds to a model: prefixes by place, an infix, or adapters. Nothing of it: the model as it is.
 
 A prefix is a cache: keys and values that no token produced, `[runs, layers, 2, kv_heads, len, head_dim]`.
 K runs (subsets, seeds, users) stand in one tensor; each row of a batch attends to its own run's (paper,
@@ -7,8 +7,10 @@ section 8.2). Masks, positions and decoding know nothing of a method but this.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, Self
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 # The attentions that a prefix can stand in front of; a decoder-only model has the decoder's alone.
@@ -24,9 +26,19 @@ class Infix:
     offsets: torch.Tensor
 
 
+class Adapter(Protocol):
+    """What stands behind a module, of one or more runs."""
+
+    def __call__(self, hidden: torch.Tensor, runs: torch.Tensor) -> torch.Tensor:
+        """Hidden states [batch, length, width], row `i` by the adapter of run `runs[i]`."""
+
+    def of(self, run: int) -> Self:
+        """That of one run alone."""
+
+
 @dataclass(frozen=True)
 class Steering:
-    """`prefixes` are `[runs, layers, 2, kv_heads, len, head_dim]` by place.
+    """`prefixes` are `[runs, layers, 2, kv_heads, len, head_dim]` by place, `adapters` stand behind modules.
 
     `lengths` [runs]: how many of the `len` positions are a run's own, the first ones; None: all of them.
     """
@@ -34,6 +46,7 @@ class Steering:
     prefixes: Mapping[str, torch.Tensor] = field(default_factory=dict)
     infix: Infix | None = None
     lengths: torch.Tensor | None = None
+    adapters: Mapping[nn.Module, Adapter] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -53,7 +66,7 @@ class Steering:
         infix = self.infix and Infix(self.infix.embeddings[run : run + 1], self.infix.offsets[run : run + 1])
         length = self.length if self.lengths is None else int(self.lengths[run])
         prefixes = {place: prefix[run : run + 1, ..., :length, :] for place, prefix in self.prefixes.items()}
-        return Steering(prefixes, infix)
+        return Steering(prefixes, infix, adapters={module: one.of(run) for module, one in self.adapters.items()})
 
     @classmethod
     def joined(cls, one_each: Sequence["Steering"]) -> "Steering":

@@ -81,14 +81,14 @@ def lr_factor(step: int, warmup: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def dev_loss(lm: LM, steering: Steering, runs: int, examples: Examples, batch_size: int) -> torch.Tensor:
-    """Loss per target token of each run on the same examples, [runs]."""
-    sums, counts = torch.zeros(2, runs, device=lm.device)
-    for chosen in examples.lengths.sum(1).argsort(stable=True).split(batch_size):
-        part = [examples[i] for i in chosen.tolist()]
-        batch = Batch.of(part, [0] * len(part), lm.device)
-        for run in range(runs):
-            total, count = target_losses(lm, steering.of(run), batch)
+def dev_loss(lm: LM, steering: Steering, dev: list[Examples], batch_size: int) -> torch.Tensor:
+    """Loss per target token of run `i` on `dev[i]`, [runs]; each in batches of its own, lest neighbours round it."""
+    sums, counts = torch.zeros(2, len(dev), device=lm.device)
+    for run, examples in enumerate(dev):
+        own = steering.of(run)
+        for chosen in examples.lengths.sum(1).argsort(stable=True).split(batch_size):
+            part = [examples[i] for i in chosen.tolist()]
+            total, count = target_losses(lm, own, Batch.of(part, [0] * len(part), lm.device))
             sums[run] += total.sum()
             counts[run] += count.sum()
     return sums / counts
@@ -134,14 +134,15 @@ def train(
     lm: LM,
     method: Method,
     examples: list[Examples],
-    dev: Examples,
+    dev: list[Examples],
     training: Training,
     options: Train,
     checkpoint: Checkpoint,
 ) -> tuple[dict[str, torch.Tensor], list[Point]]:
     """Train the runs of `method`, run `i` on `examples[i]`; return what they store, [runs, ...], and the curve.
 
-    Resumes from `checkpoint` if it exists and removes it at the end. Raises UserError if the loss diverges.
+    With `eval_every`, each run keeps what it was at its lowest loss on its own `dev[i]`. Resumes from `checkpoint` if
+    it exists and removes it at the end. Raises UserError if the loss diverges.
     """
     parameters, runs = method.trained(), len(method.seeds)
     orders = [
@@ -173,7 +174,7 @@ def train(
             history.add_point(done, lr)
         if options.eval_every and (done % options.eval_every == 0 or last):
             with torch.no_grad():
-                history.compare(method.stored(), dev_loss(lm, method(), runs, dev, training.batch_size))
+                history.compare(method.stored(), dev_loss(lm, method(), dev, training.batch_size))
         if time.monotonic() > due:
             begun = time.monotonic()
             checkpoint.save(method, [optimizer], done, history.tensors())

@@ -4,11 +4,15 @@
 `houlsby` (Houlsby et al. 2019): two a block, behind attention and behind the feed-forward part, without the norm.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from stages.engine.model import LM
-from stages.engine.steering import Steering
+from stages.engine.steering import Steering, rows_of
 from stages.errors import UserError
 from stages.methods.method import Method, generators
 from stages.params import Params
@@ -19,52 +23,86 @@ _STD = 0.02  # of the weights, as GPT-2's own
 _PARTS = (("attn", "mlp"), ("self_attn", "mlp"), ("self_attn", "fc2"))
 
 
-class Bottleneck(nn.Module):
-    def __init__(self, width: int, bottleneck: int, norm: bool, generator: torch.Generator):
-        super().__init__()
-        self.norm = nn.LayerNorm(width) if norm else nn.Identity()
-        self.down, self.up = nn.Linear(width, bottleneck), nn.Linear(bottleneck, width)
-        for linear in (self.down, self.up):
-            nn.init.normal_(linear.weight, 0.0, _STD, generator=generator)
-            nn.init.zeros_(linear.bias)
+@dataclass(frozen=True)
+class Bottleneck:
+    """One adapter, of one or more runs. Weights by name, as nn.LayerNorm and nn.Linear have them, [runs, ...]."""
 
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return hidden + self.up(self.down(self.norm(hidden)).relu())
+    weights: Mapping[str, torch.Tensor]
+
+    def __call__(self, hidden: torch.Tensor, runs: torch.Tensor) -> torch.Tensor:
+        """Hidden states [batch, length, width], row `i` by the adapter of run `runs[i]`."""
+        inside = hidden
+        if "norm.weight" in self.weights:
+            scale, shift = (rows_of(self.weights[f"norm.{part}"], runs)[:, None] for part in ("weight", "bias"))
+            inside = F.layer_norm(hidden, hidden.shape[-1:]) * scale + shift
+        return hidden + self._linear("up", self._linear("down", inside, runs).relu(), runs)
+
+    def _linear(self, name: str, x: torch.Tensor, runs: torch.Tensor) -> torch.Tensor:
+        """[batch, length, in] -> [batch, length, out]"""
+        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+        if len(weight) == 1:
+            return F.linear(x, weight[0], bias[0])
+        return torch.baddbmm(rows_of(bias, runs)[:, None], x, rows_of(weight, runs).mT)
+
+    def of(self, run: int) -> "Bottleneck":
+        return Bottleneck({name: weight[run : run + 1] for name, weight in self.weights.items()})
 
 
 class Adapters(Method):
-    """One run; the adapters stand in the model from the moment they are made until `remove`."""
+    """One behind each of `places`; parameters are [runs, ...]."""
 
     def __init__(self, lm: LM, bottleneck: int, layout: str, seeds: list[int]):
-        if len(seeds) != 1:
-            raise ValueError("the adapters in a model can be those of one run only")
         super().__init__(seeds)
-        [generator] = generators(seeds, 0)
-        places = lm.blocks() if layout == "lin" else [part for block in lm.blocks() for part in parts(lm, block)]
-        self.adapters = nn.ModuleList(Bottleneck(lm.width, bottleneck, layout == "lin", generator) for _ in places)
+        self.places = places_of(lm, layout)
+        drawn = generators(seeds, 0)
+        self.weights = nn.ParameterDict()
+        for number in range(len(self.places)):
+            made = [_start(lm.width, bottleneck, layout == "lin", generator) for generator in drawn]
+            self.weights |= {
+                _key(f"{number}.{name}"): nn.Parameter(torch.stack([one[name] for one in made])) for name in made[0]
+            }
         self.to(lm.device)
-        self.hooks = [
-            place.register_forward_hook(lambda _module, _inputs, output, adapter=adapter: behind(output, adapter))
-            for place, adapter in zip(places, self.adapters, strict=True)
-        ]
 
     def forward(self, step: int | None = None) -> Steering:
-        return Steering()
+        return steering_of(self.places, {_name(key): weight for key, weight in self.weights.items()})
 
     def stored(self) -> dict[str, torch.Tensor]:
-        """Weights by name, [1, ...]."""
-        return {name: weight.detach()[None] for name, weight in self.adapters.named_parameters()}
-
-    def remove(self) -> None:
-        for hook in self.hooks:
-            hook.remove()
+        """Weights by name, [runs, ...]."""
+        return {_name(key): weight.detach() for key, weight in self.weights.items()}
 
 
-def behind(output: torch.Tensor | tuple, adapter: Bottleneck) -> torch.Tensor | tuple:
-    """A module gives hidden states, or a tuple that begins with them; an adapter computes in fp32."""
-    if isinstance(output, tuple):
-        return (behind(output[0], adapter), *output[1:])
-    return adapter(output.float()).to(output.dtype)
+def _key(name: str) -> str:
+    """A name as nn.ParameterDict admits it: without points."""
+    return name.replace(".", "/")
+
+
+def _name(key: str) -> str:
+    return key.replace("/", ".")
+
+
+def _start(width: int, bottleneck: int, norm: bool, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """What one adapter starts from."""
+
+    def normal(*size: int) -> torch.Tensor:
+        return torch.empty(size).normal_(0.0, _STD, generator=generator)
+
+    start = {"norm.weight": torch.ones(width), "norm.bias": torch.zeros(width)} if norm else {}
+    start |= {"down.weight": normal(bottleneck, width), "down.bias": torch.zeros(bottleneck)}
+    return start | {"up.weight": normal(width, bottleneck), "up.bias": torch.zeros(width)}
+
+
+def steering_of(places: list[nn.Module], weights: Mapping[str, torch.Tensor]) -> Steering:
+    """Weights by the number of their place and their name, such as `0.down.weight`."""
+    parts: list[dict[str, torch.Tensor]] = [{} for _ in places]
+    for name, weight in weights.items():
+        number, _, rest = name.partition(".")
+        parts[int(number)][rest] = weight
+    return Steering(adapters={place: Bottleneck(part) for place, part in zip(places, parts, strict=True)})
+
+
+def places_of(lm: LM, layout: str) -> list[nn.Module]:
+    """The modules behind which adapters stand. Raises UserError for a model whose parts have other names."""
+    return lm.blocks() if layout == "lin" else [part for block in lm.blocks() for part in parts(lm, block)]
 
 
 def parts(lm: LM, block: nn.Module) -> list[nn.Module]:
@@ -82,10 +120,6 @@ def build(lm: LM, chosen: Params, seeds: list[int]) -> Adapters:
     return Adapters(lm, chosen.training.bottleneck, chosen.adapter.layout, seeds)
 
 
-@torch.no_grad()
 def apply(lm: LM, stored: dict[str, torch.Tensor]) -> Steering:
-    """Put trained adapters into the model."""
-    bottleneck, layout = len(stored["0.down.bias"][0]), "lin" if "0.norm.weight" in stored else "houlsby"
-    adapters = Adapters(lm, bottleneck, layout, [0]).adapters.requires_grad_(False)
-    adapters.load_state_dict({name: weight[0] for name, weight in stored.items()})
-    return Steering()
+    """The steering by trained adapters."""
+    return steering_of(places_of(lm, "lin" if "0.norm.weight" in stored else "houlsby"), stored)

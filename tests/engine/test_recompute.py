@@ -50,12 +50,13 @@ def test_equal_gradients(any_lm, dropout):
     assert after < 0.8 * before
 
 
-@pytest.mark.parametrize("kind", ["infix", "embedding_only", "adapter"])
+@pytest.mark.parametrize("kind", ["infix", "embedding_only", "adapter", "houlsby"])
 def test_the_other_methods(lm, kind):
     method = {
         "infix": lambda: InfixTuning(lm, 4, 8, [1]),
         "embedding_only": lambda: EmbeddingOnly(lm, 4, 8, [1]),
-        "adapter": lambda: Adapters(lm, 3, "lin", [1]),
+        "adapter": lambda: Adapters(lm, 3, "lin", [1, 2]),
+        "houlsby": lambda: Adapters(lm, 3, "houlsby", [1, 2]),
     }[kind]()
     plain, _ = gradients(lm, method)
     recompute(lm.blocks())

@@ -19,7 +19,9 @@ from stages.engine.steering import Steering
 from stages.engine.train import lr_factor, run_losses, steps_of, target_losses, train
 from stages.errors import UserError
 from stages.methods.adapter import Adapters
+from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.finetune import OwnWeights
+from stages.methods.infix import InfixTuning
 from stages.methods.prefix import Prefix
 from stages.params import Training
 from stages.sections import Train
@@ -46,10 +48,11 @@ def method_of(lm, *seeds, mlp_width=8, dropout=0.0):
     return Prefix(lm, 4, mlp_width, list(seeds), dropout)
 
 
-def run(lm, project, method, data, name, training=TRAINING, **changes):
+def run(lm, project, method, data, name, training=TRAINING, dev=None, **changes):
     """What the trained runs store, and the curve."""
     checkpoint = Checkpoint(project / name / "checkpoint.safetensors")
-    return train(lm, method, data, examples(99, 4), training, options(project, **changes), checkpoint)
+    dev = dev or [examples(99, 4)] * len(data)
+    return train(lm, method, data, dev, training, options(project, **changes), checkpoint)
 
 
 def close(one, two, rtol=1e-4, atol=1e-5):
@@ -151,36 +154,65 @@ def test_finetuning_equals_transformers_own_loss(tokenizer, project):
     assert set(trained) == set(expected)
 
 
-@pytest.mark.parametrize("eval_every", [None, 5])
-def test_runs_together_equal_runs_alone(any_lm, project, eval_every):
-    data = {seed: examples(seed) for seed in (1, 2, 3)}
-    together, _ = run(any_lm, project, method_of(any_lm, 1, 2, 3), list(data.values()), "all", eval_every=eval_every)
-    for index, seed in enumerate(data):
-        alone, _ = run(any_lm, project, method_of(any_lm, seed), [data[seed]], str(seed), eval_every=eval_every)
+def gangs(lm):
+    """Methods whose runs train in one batch, by name, from their seeds."""
+    kinds = {
+        "prefix": lambda seeds: Prefix(lm, 4, 8, seeds),
+        "adapter": lambda seeds: Adapters(lm, 3, "lin", seeds),
+    }
+    if lm.family == "decoder-only":
+        kinds["infix"] = lambda seeds: InfixTuning(lm, 4, 8, seeds)
+        kinds["embedding_only"] = lambda seeds: EmbeddingOnly(lm, 4, 8, seeds)
+    return kinds
+
+
+@pytest.mark.parametrize("kind", ["prefix", "adapter", "infix", "embedding_only"])
+@pytest.mark.parametrize("eval_every", [None, 3])
+def test_runs_together_equal_runs_alone(any_lm, project, eval_every, kind):
+    """Each with its own examples and its own dev examples, on which each stops where it stops alone."""
+    if kind not in gangs(any_lm):
+        pytest.skip(f"{kind} is for decoder-only models")
+    build, seeds = gangs(any_lm)[kind], [1, 2, 3]
+    data, dev = {seed: examples(seed) for seed in seeds}, {seed: examples(90 + seed, 4) for seed in seeds}
+    together, _ = run(
+        any_lm, project, build(seeds), list(data.values()), "all", dev=list(dev.values()), eval_every=eval_every
+    )
+    for index, seed in enumerate(seeds):
+        alone, _ = run(
+            any_lm, project, build([seed]), [data[seed]], str(seed), dev=[dev[seed]], eval_every=eval_every
+        )  # fmt: skip
         close({name: tensor[index : index + 1] for name, tensor in together.items()}, alone, rtol=1e-3, atol=1e-4)
+    assert len(next(iter(together.values()))) == 3
 
 
-def loss_of(lm, stored):
-    return engine.dev_loss(lm, Steering(stored), 1, examples(0), 3)
+def test_each_run_is_judged_by_its_own_dev_examples(any_lm):
+    steering, dev = method_of(any_lm, 1, 2)(), [examples(99, 4), examples(98, 5)]
+    found = engine.dev_loss(any_lm, steering, dev, 3)
+    assert found.tolist() == [engine.dev_loss(any_lm, steering.of(run), dev[run : run + 1], 3).item() for run in (0, 1)]
+    assert (found - engine.dev_loss(any_lm, steering, dev[::-1], 3)).abs().min() > 1e-3
+
+
+def loss_of(lm, steering):
+    return engine.dev_loss(lm, steering, [examples(0)], 3)
 
 
 def test_the_frozen_model_is_bit_identical_and_the_prefix_learns(any_lm, project):
     before = {name: weight.clone() for name, weight in any_lm.model.state_dict().items()}
     method = method_of(any_lm, 1)
-    untrained = loss_of(any_lm, method.stored())
+    untrained = loss_of(any_lm, method())
     trained, points = run(any_lm, project, method, [examples(0)], "a")
     assert all(torch.equal(weight, before[name]) for name, weight in any_lm.model.state_dict().items())
     assert all(p.grad is None for p in any_lm.model.parameters())
-    assert loss_of(any_lm, trained) < untrained
+    assert loss_of(any_lm, Steering(trained)) < untrained
     assert [p.step for p in points] == list(range(1, 13))
 
 
 def test_adapters_learn_and_the_model_does_not(any_lm, project):
     before = {name: weight.clone() for name, weight in any_lm.model.state_dict().items()}
     method = Adapters(any_lm, 3, "lin", [1])
-    untrained = loss_of(any_lm, {})
+    untrained = loss_of(any_lm, method())
     run(any_lm, project, method, [examples(0)], "a")
-    assert loss_of(any_lm, {}) < untrained
+    assert loss_of(any_lm, method()) < untrained
     assert all(torch.equal(weight, before[name]) for name, weight in any_lm.model.state_dict().items())
 
 
@@ -234,7 +266,7 @@ def test_an_interrupted_training_goes_on_where_it_was(any_lm, project, monkeypat
 
 def test_best_dev_loss_is_kept(lm, project):
     def on_dev(stored):
-        return engine.dev_loss(lm, Steering(stored), 1, examples(99, 4), 3)
+        return engine.dev_loss(lm, Steering(stored), [examples(99, 4)], 3)
 
     best = on_dev(run(lm, project, method_of(lm, 1), [examples(0)], "best", eval_every=1)[0])
     last = on_dev(run(lm, project, method_of(lm, 1), [examples(0)], "last")[0])

@@ -6,10 +6,12 @@ from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from stages import params
+from stages.engine.beam import Search, search_sources
 from stages.engine.decoder_only import DecoderOnly
+from stages.engine.held import adapted
 from stages.engine.steering import Steering
 from stages.errors import UserError
-from stages.methods import METHODS, adapter, finetune, ft_top2, module_of, saved, untuned
+from stages.methods import METHODS, finetune, ft_top2, module_of, saved, untuned
 from stages.methods.adapter import Adapters
 from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.infix import InfixTuning
@@ -29,11 +31,41 @@ def test_an_adapter_that_adds_nothing_is_the_base_model(any_lm, hidden_of, layou
         return
     plain = hidden_of(any_lm)
     method = Adapters(any_lm, 3, layout, [1])
-    assert (hidden_of(any_lm) - plain).abs().max() > 1e-4, "it stands in the model"
-    for one in method.adapters:
-        torch.nn.init.zeros_(one.up.weight)
-    torch.testing.assert_close(hidden_of(any_lm), plain, atol=0, rtol=0)
-    method.remove()
+    assert (hidden_of(any_lm, method()) - plain).abs().max() > 1e-4
+    torch.testing.assert_close(hidden_of(any_lm), plain, atol=0, rtol=0)  # nothing of it is left in the model
+    for name, weight in method.weights.items():
+        if name.endswith("up/weight"):
+            torch.nn.init.zeros_(weight)
+    torch.testing.assert_close(hidden_of(any_lm, method()), plain, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("layout", ["lin", "houlsby"])
+def test_rows_pass_the_adapters_of_their_runs(any_lm, hidden_of, alone, layout, same):
+    """One batch with three runs' adapters equals each row alone with its own."""
+    if layout == "houlsby" and any_lm.name == "tiny-t5":
+        pytest.skip("tiny-t5's blocks have other parts")
+    method, runs = Adapters(any_lm, 3, layout, [1, 2, 3]), (2, 0, 1)
+    with torch.no_grad():
+        for number, weight in enumerate(method.trained()):
+            weight += 0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
+    steering = method()
+    together = hidden_of(any_lm, steering, runs)
+    one_by_one = [alone(any_lm, row, steering.of(run)) for row, run in enumerate(runs)]
+    same(together, torch.cat(one_by_one))
+    assert (alone(any_lm, 0, steering.of(0)) - one_by_one[0]).abs().max() > 1e-3, "the runs differ"
+
+
+def test_a_beam_search_with_adapters_of_several_runs(any_lm):
+    """Sentences of three runs under way at a time, in places that others leave."""
+    method, search = Adapters(any_lm, 3, "lin", [1, 2, 3]), Search(3, 1.0, 8, any_lm.end)
+    with torch.no_grad():
+        for number, weight in enumerate(method.trained()):
+            weight += 0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
+    steering, sources, runs = method(), [[5, 300, 700], [42, 7], [9, 11, 13, 900], [7], [8, 8]], [2, 0, 1, 1, 0]
+    together = dict(search_sources(any_lm, steering, runs, sources, search, 2))
+    for number, (source, run) in enumerate(zip(sources, runs, strict=True)):
+        [(_, expected)] = search_sources(any_lm, steering.of(run), [0], [source], search, 1)
+        assert together[number] == expected
 
 
 def test_an_adapter_equals_the_block_and_its_formula(tokenizer):
@@ -44,14 +76,17 @@ def test_an_adapter_equals_the_block_and_its_formula(tokenizer):
     ids = torch.tensor([[5, 6, 7, 8]])
     states = lm.model.transformer.wte(ids) + lm.model.transformer.wpe(torch.arange(4))
     method = Adapters(lm, 3, "lin", [1])
-    torch.nn.init.normal_(method.adapters[1].norm.weight)
-    ours = lm.model.base_model(ids).last_hidden_state
-    method.remove()
-    for block, one in zip(lm.model.transformer.h, method.adapters, strict=True):
+    torch.nn.init.normal_(method.weights["1/norm/weight"])
+    with adapted(method(), torch.tensor([0])):
+        ours = lm.model.base_model(ids).last_hidden_state
+    for number, block in enumerate(lm.model.transformer.h):
+        one = {name: method.weights[f"{number}/{name}"][0]
+               for name in ("norm/weight", "norm/bias", "down/weight", "down/bias", "up/weight", "up/bias")}  # fmt: skip
         out = block(states)
         out = out[0] if isinstance(out, tuple) else out
-        normed = F.layer_norm(out, (32,), one.norm.weight, one.norm.bias)
-        states = out + F.relu(normed @ one.down.weight.T + one.down.bias) @ one.up.weight.T + one.up.bias
+        normed = F.layer_norm(out, (32,), one["norm/weight"], one["norm/bias"])
+        inner = F.relu(normed @ one["down/weight"].T + one["down/bias"])
+        states = out + inner @ one["up/weight"].T + one["up/bias"]
     torch.testing.assert_close(ours, lm.model.transformer.ln_f(states), atol=1e-5, rtol=1e-4)
 
 
@@ -86,20 +121,18 @@ def test_a_saved_run_has_the_effect_of_the_trained_one(any_lm, chosen, hidden_of
     with torch.no_grad():
         for p in run.trained():
             p += 0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(len(p)))
-    tuned = hidden_of(any_lm).detach()
+    tuned = hidden_of(any_lm, run()).detach()
     assert (tuned - plain).abs().max() > 1e-2
     saved.save(tmp_path / "model", method, run.stored(), belongs, {})
     with torch.no_grad():
         for name, p in any_lm.model.named_parameters():
             p.copy_(before[name])
-    if "adapter" in method:
-        run.remove()
     same(hidden_of(any_lm), plain)
     same(hidden_of(any_lm, saved.load(tmp_path / "model", any_lm)), tuned)
 
 
 def test_one_run_at_a_time(any_lm, chosen):
-    for module in (finetune, ft_top2, adapter):
+    for module in (finetune, ft_top2):
         with pytest.raises(ValueError, match="one run only"):
             module.build(any_lm, chosen, [1, 2])
 
@@ -140,7 +173,6 @@ def test_published_parameter_counts(medium, chosen):
     for bottleneck, expected in ((6, 368_784), (224, 11_089_152)):
         method = Adapters(medium, bottleneck, "lin", [0])
         assert counts(method) == (expected, expected)
-        method.remove()
     assert counts(ft_top2.build(medium, chosen, [0])) == (25_194_496, 25_194_496)
     assert counts(InfixTuning(medium, 5, 512, [0])) == (25_750_016, 250_880)
     assert counts(EmbeddingOnly(medium, 5, 512, [0])) == (1_055_232, 5_120)
