@@ -36,6 +36,7 @@ from stages.sections import (
     Whole,
     or_word,
 )
+from stages.studies.section import Cells, Name, Study
 
 FILE = Path("params.yaml")
 BASE = Path("data/base")  # the embedded models
@@ -93,6 +94,8 @@ class Params(Section):
     pretrain: Pretrain
     denoise: Denoise
     probes: Probes
+    cells: Cells
+    studies: Annotated[dict[Name, Study], Field(min_length=1)]
 
     @property
     def embedded(self) -> bool:

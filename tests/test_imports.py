@@ -16,7 +16,9 @@ for name in sys.argv[1:]:
     importlib.import_module(f"stages.{name}").main()
     print(name, "imported", {"torch", "transformers", "datasets"} & set(sys.modules))
 """
-PREDICTED = '{"source": "a", "group": null, "name": null, "hypothesis": "An oak.", "references": ["An oak."]}'
+PREDICTED = (
+    '{"id": "1", "source": "a", "group": null, "name": null, "hypothesis": "An oak.", "references": ["An oak."]}'
+)
 
 
 def imported(project, stages):

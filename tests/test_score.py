@@ -12,9 +12,9 @@ from stages.files import write_jsonl
 
 ROOT = Path(__file__).parents[1]
 ROWS = [
-    {"source": "name : Ada", "group": None, "name": "Ada", "hypothesis": "Ada is a pub.", 
+    {"id": "1", "source": "name : Ada", "group": None, "name": "Ada", "hypothesis": "Ada is a pub.", 
      "references": ["Ada is a cosy pub.", "Ada, pub."]},
-    {"source": "name : Bo", "group": None, "name": "Bo", "hypothesis": "A pub it is.", "references": ["Bo is a pub."]},
+    {"id": "1", "source": "name : Bo", "group": None, "name": "Bo", "hypothesis": "A pub it is.", "references": ["Bo is a pub."]},
 ]  # fmt: skip
 
 

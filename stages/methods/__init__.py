@@ -1,7 +1,8 @@
 """Methods: one module each, which says which parameters move and how the model comes to see them.
 
-Each has `FAMILIES`, the model families it fits; `build(lm, chosen, seeds)`, its trainable runs; and
-`apply(lm, stored)`, which puts a trained run into effect and returns its steering. To add a method, write its
+Each has `FAMILIES`, the model families it fits; `TOGETHER`, whether several runs can train in one batch;
+`build(lm, chosen, seeds)`, its trainable runs; and `apply(lm, stored)`, which puts trained runs into effect and
+returns their steering. To add a method, write its
 module, name it here and in `Method` of `stages/sections.py`, and give it recipes in params.yaml.
 """
 

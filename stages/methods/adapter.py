@@ -18,6 +18,7 @@ from stages.methods.method import Method, generators
 from stages.params import Params
 
 FAMILIES = ("decoder-only", "encoder-decoder")
+TOGETHER = True
 _STD = 0.02  # of the weights, as GPT-2's own
 # What transformers' models call the two parts of a block: attention, and the end of the feed-forward part.
 _PARTS = (("attn", "mlp"), ("self_attn", "mlp"), ("self_attn", "fc2"))

@@ -13,6 +13,7 @@ from stages.methods.table import table
 from stages.params import Params
 
 FAMILIES = ("decoder-only",)
+TOGETHER = True
 
 
 class EmbeddingOnly(Method):

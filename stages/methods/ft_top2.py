@@ -7,10 +7,10 @@ is published for GPT-2 medium, 25.19M, is without.
 import torch
 
 from stages.engine.model import LM
-from stages.methods.finetune import FAMILIES, OwnWeights, apply
+from stages.methods.finetune import FAMILIES, TOGETHER, OwnWeights, apply
 from stages.params import Params
 
-__all__ = ["FAMILIES", "apply", "build"]
+__all__ = ["FAMILIES", "TOGETHER", "apply", "build"]
 
 LAYERS = 2
 

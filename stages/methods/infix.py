@@ -14,6 +14,7 @@ from stages.methods.table import Free, table
 from stages.params import Params
 
 FAMILIES = ("decoder-only",)
+TOGETHER = True
 
 
 class InfixTuning(Method):

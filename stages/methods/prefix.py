@@ -14,6 +14,7 @@ from stages.methods.table import table
 from stages.params import Params
 
 FAMILIES = ("decoder-only", "encoder-decoder")
+TOGETHER = True
 
 
 class Prefix(Method):

@@ -8,6 +8,7 @@ from stages.methods.method import Method
 from stages.params import Params
 
 FAMILIES = ("decoder-only", "encoder-decoder")
+TOGETHER = False
 
 
 class Untuned(Method):

@@ -1,67 +1,28 @@
 """The pipeline as a user runs it: dvc in a temporary clone, on a world that takes a minute."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
-import yaml
+
+from tests.pipeline.clone import call, commit, copy, restore, stages_run
 
 pytestmark = pytest.mark.pipeline
 
 
-def call(clone, *command, status=0):
-    environment = os.environ | {"PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]}
-    environment |= {
-        "GIT_AUTHOR_NAME": "t",
-        "GIT_AUTHOR_EMAIL": "t@t",
-        "GIT_COMMITTER_NAME": "t",
-        "GIT_COMMITTER_EMAIL": "t@t",
-    }
-    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def restore(clone):
-    """What is committed, in the workspace again."""
-    call(clone, "git", "reset", "-q", "--hard")
-    call(clone, "dvc", "checkout", "-q", "dvc.yaml")
-
-
-def stages_run(output):
-    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
-
-
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory, request):
-    """A committed copy of the tracked files in a path with a space, with a world and a training made small."""
-    root = request.config.rootpath
-    if not (root / ".git").exists():
-        pytest.skip("copies what git tracks, and this is no git checkout")
+    """In a path with a space, with a world and a training made small."""
     directory = tmp_path_factory.mktemp("a clone") / "of the project"
-    directory.mkdir()
-    files = (
-        subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True).stdout.decode().split("\0")
-    )
-    for file in filter(None, files):
-        if (root / file).exists() and not file.endswith("dvc.lock"):
-            target = directory / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((root / file).read_bytes())
-    raw = yaml.safe_load((directory / "params.yaml").read_text())
-    raw["sources"]["mini_e2e"] |= {"train": 60, "dev": 10, "test": 8}
-    raw["train"] |= {"steps": 4, "batch_size": 2, "warmup_steps": 0}
-    raw["decode"] |= {"beam": 2, "max_new_tokens": 12}
-    raw["threads"] = 1
-    (directory / "params.yaml").write_text(yaml.safe_dump(raw))
-    call(directory, "git", "init", "-q")
-    call(directory, "git", "add", "-A")
-    call(directory, "git", "commit", "-qm", "all")
+
+    def small(raw):
+        raw["sources"]["mini_e2e"] |= {"train": 60, "dev": 10, "test": 8}
+        raw["train"] |= {"steps": 4, "batch_size": 2, "warmup_steps": 0}
+        raw["decode"] |= {"beam": 2, "max_new_tokens": 12}
+        raw["threads"] = 1
+
+    copy(request.config.rootpath, directory, small)
     call(directory, "dvc", "repro")
-    call(directory, "git", "add", "-A")
-    call(directory, "git", "commit", "-qm", "run")
+    commit(directory, "run")
     return directory
 
 

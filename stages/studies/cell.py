@@ -1,0 +1,128 @@
+"""Stage: all runs of one cell of a study, into data/studies/<study>/<variant>-<size>.
+
+`runs.jsonl` has the scores of each run, `hypotheses.jsonl` what each run makes of each test record.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from stages import params
+from stages.engine.checkpoint import code, scratch
+from stages.errors import UserError, entry_point
+from stages.files import replacing, sha256, write_jsonl
+from stages.methods import METHODS
+from stages.studies import gang
+from stages.studies.data import directory_of
+from stages.studies.grid import Cell, Run, cell_of
+from stages.tasks.record import read_records
+
+_STAGES = Path(__file__).parents[1]
+
+
+def gangs(cell: Cell, on_gpu: bool) -> list[list[Run]]:
+    """The runs that are trained in one batch. On a CPU several in one gain nothing: their texts differ in length."""
+    together = cell.first.cells.together
+    size = together if together != "auto" else len(cell.runs) if on_gpu else 1
+    size = size if METHODS[cell.first.method].TOGETHER else 1
+    return [cell.runs[start : start + size] for start in range(0, len(cell.runs), size)]
+
+
+def work_off(cell: Cell, directory: Path) -> None:
+    """All runs of the cell, of which some may be done."""
+    on_gpu = torch.cuda.is_available()
+    left = [
+        runs for runs in gangs(cell, on_gpu) if not all((directory / run.name / gang.RESULT).exists() for run in runs)
+    ]
+    processes = 1 if on_gpu else min(cell.first.cells.processes, len(left))
+    done = len(cell.runs) - sum(map(len, left))
+    with tqdm(total=len(cell.runs), initial=done, desc=f"{cell.study} {cell.name}", unit="run", disable=None) as bar:
+        for runs in _in_turn(cell, left, directory) if processes < 2 else _at_once(cell, left, directory, processes):
+            bar.update(len(runs))
+
+
+def _in_turn(cell: Cell, left: list[list[Run]], directory: Path) -> Iterator[list[Run]]:
+    for runs in left:
+        gang.work(cell, runs, directory)
+        yield runs
+
+
+def _at_once(cell: Cell, left: list[list[Run]], directory: Path, processes: int) -> Iterator[list[Run]]:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin) as pool:
+        under_way = {pool.submit(gang.work, cell, runs, directory): runs for runs in left}
+        try:
+            for future in as_completed(under_way):
+                future.result()
+                yield under_way[future]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """Of a process: no bars of its own beside the one of all runs, and no going on without who began it."""
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
+    parent = parent_process()
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def check_sizes(cell: Cell) -> None:
+    """Raises UserError, before any training, if a size of the study is more than there is."""
+    groups = cell.grid.groups
+    records = read_records(directory_of(cell.first.task) / "train.jsonl")
+    total = sum(len(record.targets) for record in records if groups is None or record.group in groups.train)
+    where = f"{params.FILE}: studies.{cell.study}"
+    for size in cell.grid.sizes:
+        if size != "full" and size > total:
+            raise UserError(
+                f"{where}.sizes: {size:,} is more than the {total:,} training examples of {cell.first.task}"
+            )
+    if not total or not gang.test_records(cell):
+        split = "test" if total else "train"
+        raise UserError(f"{where}.groups.{split}: {cell.first.task} has no {split} record of {', '.join(groups.train)}")
+
+
+def what_decides(cell: Cell) -> list:
+    """Everything but files that the runs depend on."""
+    own = [cell.chosen(run).model_dump(exclude={"studies", "pretrain", "denoise", "probes"}) for run in cell.runs]
+    weights = Path(cell.first.model_directory) / "model.safetensors"
+    return [cell.study, cell.grid.test, cell.grid.groups and cell.grid.groups.model_dump(), own,
+            sha256(weights) if weights.is_file() else cell.first.model_directory]  # fmt: skip
+
+
+@entry_point
+def main() -> None:
+    study, variant, size = sys.argv[1:]
+    cell = cell_of(params.read(), study, variant, size)
+    check_sizes(cell)
+    data = directory_of(cell.first.task)
+    files = [*(data / f"{split}.jsonl" for split in ("train", "dev", "test")), *code()]
+    files += sorted((_STAGES / "scoring").glob("*.py"))
+    with scratch(what_decides(cell), *files) as directory:
+        work_off(cell, directory)
+        results = [(run, gang.result_of(run, directory)) for run in cell.runs]
+        with replacing(cell.out) as out:
+            out.mkdir()
+            write_jsonl(out / "runs.jsonl", (
+                {"subset": run.subset, "seed": run.seed, **result["scores"], "reasons": result["reasons"]}
+                for run, result in results
+            ))  # fmt: skip
+            write_jsonl(out / "hypotheses.jsonl", (
+                {"subset": run.subset, "seed": run.seed, "id": name, "hypothesis": text}
+                for run, result in results for name, text in result["hypotheses"].items()
+            ))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

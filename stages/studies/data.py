@@ -1,0 +1,32 @@
+"""Stage: download and linearize the data of a task for all studies, into data/studies/data/<task>."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from stages import params
+from stages.errors import entry_point
+from stages.files import replacing
+from stages.studies.grid import DATA
+from stages.tasks import TASKS
+from stages.tasks.record import write_records
+
+
+def directory_of(task: str) -> Path:
+    return DATA / "data" / task
+
+
+@entry_point
+def main() -> None:
+    [task] = sys.argv[1:]
+    chosen = params.load()
+    with replacing(directory_of(task)) as out, tempfile.TemporaryDirectory(dir=out.parent) as temporary:
+        raw = Path(temporary) / "raw"
+        TASKS[task].fetch(getattr(chosen.sources, task), raw)
+        out.mkdir()
+        for split, records in TASKS[task].linearize(raw, chosen.linearize).items():
+            write_records(out / f"{split}.jsonl", records)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What becomes of some runs of a cell in one process: trained together, then each decoded and scored.
+
+Everything that is done stays in the cell's scratch directory, `<run>/` for each, so that a process that is killed
+goes on where it was: training from its last checkpoint, decoding behind its last batches.
+"""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from stages import subsample
+from stages.decode import decode
+from stages.engine.checkpoint import Checkpoint
+from stages.engine.encode import Examples, check_length, encode
+from stages.engine.linear import pack
+from stages.engine.model import LM
+from stages.engine.precision import dtype_of
+from stages.engine.start import open_model
+from stages.engine.train import train
+from stages.files import read_text, write_json
+from stages.methods import module_of, saved
+from stages.params import Params
+from stages.score import scores_of
+from stages.studies.data import directory_of
+from stages.studies.grid import Cell, Run
+from stages.tasks import TASKS
+from stages.tasks.record import Record, read_records
+
+RESULT = "result.json"
+
+
+def work(cell: Cell, runs: list[Run], directory: Path) -> None:
+    """Leave `<run>/result.json` of each: its scores and its hypotheses. Raises UserError as the stages do."""
+    if not all((directory / run.name).exists() for run in runs):
+        _train(cell, runs, directory)
+    for run in runs:
+        if not (directory / run.name / RESULT).exists():
+            _describe(cell, run, directory / run.name)
+
+
+def result_of(run: Run, directory: Path) -> dict:
+    return json.loads(read_text(directory / run.name / RESULT))
+
+
+def test_records(cell: Cell) -> list[Record]:
+    """Those that are described: of the groups, the first so many."""
+    groups, most = cell.grid.groups, cell.grid.test
+    records = read_records(directory_of(cell.first.task) / "test.jsonl")
+    records = [record for record in records if groups is None or record.group in groups.test]
+    return records if most == "full" else records[:most]
+
+
+def _opened(chosen: Params) -> tuple[LM, dict]:
+    lm = open_model(chosen)
+    return lm, saved.belonging(lm)
+
+
+def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
+    """Leave `<run>/model` of each."""
+    lm, belongs = _opened(cell.first)
+    module, training = module_of(cell.first.method, lm), cell.first.training
+    method = module.build(lm, cell.chosen(runs[0]), [run.seed for run in runs])
+    lm.compute_in(dtype_of(cell.first.precision, lm.device, lm.width))
+    stored = method.stored()
+    if training is not None:
+        examples, dev = ([_examples(lm, cell, run, split) for run in runs] for split in ("train", "dev"))
+        checkpoint = Checkpoint(directory / f"training-{runs[0].name}" / "checkpoint.safetensors")
+        stored, _ = train(lm, method, examples, dev, training, cell.first.train, checkpoint)
+    for index, run in enumerate(runs):
+        own = {name: tensor[index : index + 1] for name, tensor in stored.items()}
+        saved.save(
+            directory / run.name / "model", cell.first.method, own, belongs, asdict(training) if training else {}
+        )
+
+
+def _examples(lm: LM, cell: Cell, run: Run, split: str) -> Examples:
+    chosen, groups = cell.chosen(run), cell.grid.groups
+    records = subsample.sample(
+        directory_of(chosen.task), split, cell.size, run.subset, None if groups is None else groups.train
+    )
+    examples = encode(lm, records, chosen.decoding.source_tokens, chosen.decoding.target_tokens)
+    check_length(lm, examples, chosen.training.prefix_len or 0)
+    return examples
+
+
+def _describe(cell: Cell, run: Run, directory: Path) -> None:
+    chosen = cell.chosen(run)
+    lm, _ = _opened(chosen)
+    steering = saved.load(directory / "model", lm)
+    lm.compute_in(dtype_of(chosen.precision, lm.device, lm.width))
+    pack(lm.model)
+    records = test_records(cell)
+    sources = [record.source for record in records]
+    found = decode(lm, steering, sources, chosen.decoding, chosen.decode, directory / "decoded.jsonl")
+    hypotheses = [found[source] for source in sources]
+    with TASKS[chosen.task].SCORING.opened() as measure:
+        scores = scores_of(measure, hypotheses, records)
+    texts = {record.id: text for record, text in zip(records, hypotheses, strict=True)}
+    write_json(directory / RESULT, {"scores": scores.metrics, "reasons": scores.reasons, "hypotheses": texts})
+    shutil.rmtree(directory / "model")

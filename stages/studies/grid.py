@@ -1,0 +1,121 @@
+"""The cells of a study: variants x sizes, and in each the runs, subsets x seeds (paper, section 6.3).
+
+A run is what the single run of dvc.yaml would be with some keys of params.yaml changed: those of the study, then
+those of the variant, then size, subset and seed.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from stages import params
+from stages.errors import UserError
+from stages.studies.section import Study
+
+DATA = Path("data/studies")
+# A study says these itself, so that its cells do not move with the single run's.
+OWN = ("task", "model", "method", "prefix_len")
+# The grid says these.
+TAKEN = ("train_size", "subset", "seed", "threads")
+
+
+@dataclass(frozen=True)
+class Run:
+    subset: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.subset}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    study: str
+    variant: str
+    size: int | str
+    grid: Study
+    raw: dict[str, Any]  # params.yaml with the changes of study and variant
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant}-{self.size}"
+
+    @property
+    def out(self) -> Path:
+        return DATA / self.study / self.name
+
+    @property
+    def runs(self) -> list[Run]:
+        return [Run(subset, seed) for subset, seed in product(range(self.grid.subsets), self.grid.seeds)]
+
+    def chosen(self, run: Run) -> params.Params:
+        """The parameters of one run, a thread to itself. Raises UserError that names study, variant and key."""
+        own = {"train_size": self.size, "subset": run.subset, "seed": run.seed, "threads": 1}
+        try:
+            return params.check(merged(self.raw, own))
+        except UserError as error:
+            what = str(error).removeprefix(f"{params.FILE}: ")
+            raise UserError(f"{params.FILE}: studies.{self.study}.variants.{self.variant}: {what}") from error
+
+    @cached_property
+    def first(self) -> params.Params:
+        return self.chosen(self.runs[0])
+
+
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `changes`, section by section."""
+    both = dict(base)
+    for key, value in changes.items():
+        deeper = isinstance(value, dict) and isinstance(both.get(key), dict)
+        both[key] = merged(both[key], value) if deeper else value
+    return both
+
+
+def size_name(size: int | str) -> str:
+    """A key that sorts as the number does: DVC sorts keys as text."""
+    return size if isinstance(size, str) else f"n{size:05d}"
+
+
+def cells_of(raw: dict[str, Any], study: str) -> list[Cell]:
+    """All cells of a study, in the order of params.yaml, each checked. Raises UserError for the first wrong key."""
+    chosen = params.check(raw)
+    if study not in chosen.studies:
+        raise UserError(f"{params.FILE}: studies has {', '.join(chosen.studies)}, no {study}")
+    grid, where = chosen.studies[study], f"{params.FILE}: studies.{study}"
+    cells = []
+    for name, variant in grid.variants.items():
+        if variant.steps is not None and len(variant.steps) != len(grid.sizes):
+            raise UserError(
+                f"{where}.variants.{name}.steps has {len(variant.steps)} values for {len(grid.sizes)} sizes: give one each"
+            )
+        changes = merged(grid.run, variant.run)
+        _check_keys(changes, where, name)
+        for index, size in enumerate(grid.sizes):
+            steps = {} if variant.steps is None else {"train": {"steps": variant.steps[index]}}
+            cells.append(Cell(study, name, size, grid, merged(merged(raw, changes), steps)))
+    for cell in cells:
+        task = cell.first.task
+        if task not in chosen.cells.tasks:
+            raise UserError(f"{where} has task {task}, which cells.tasks lacks: it has {', '.join(chosen.cells.tasks)}")
+    return cells
+
+
+def _check_keys(changes: dict[str, Any], where: str, name: str) -> None:
+    for key in OWN:
+        if key not in changes:
+            raise UserError(f"{where}: run or variants.{name}.run must give {key}")
+    for key in TAKEN:
+        if key in changes:
+            raise UserError(f"{where}: {key} is not for run or variants.{name}.run: the grid gives it")
+
+
+def cell_of(raw: dict[str, Any], study: str, variant: str, size: str) -> Cell:
+    """One of them, by the words of the command line. The whole study is checked."""
+    cells = cells_of(raw, study)
+    for cell in cells:
+        if (cell.variant, str(cell.size)) == (variant, size):
+            return cell
+    raise UserError(f"{params.FILE}: studies.{study} has {', '.join(cell.name for cell in cells)}, no {variant}-{size}")

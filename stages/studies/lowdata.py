@@ -1,0 +1,22 @@
+"""Low data (section 6.3, Figure 3) and data levels (section 7.5): variants over the number of training examples."""
+
+from stages.studies.figures import by_size
+from stages.studies.shown import Shown
+
+LOWDATA = Shown(
+    title="Low data (section 6.3, Figure 3)",
+    how=by_size,
+    published="""\
+GPT-2 medium on E2E, read off Figure 3: prefix-tuning is above fine-tuning by 2.9 BLEU on average over 50 to 500 examples;
+the gap shrinks as the size grows.""",
+)
+REVIEW = Shown(
+    title="A small low-data grid for reviews (section 6.3)",
+    how=by_size,
+    published="As above.",
+)
+LEVELS = Shown(
+    title="Data levels (section 7.5)",
+    how=by_size,
+    published="GPT-2 medium on 10 to 80% of E2E: prefix-tuning is above fine-tuning from 20% on.",
+)

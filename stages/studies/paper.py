@@ -1,0 +1,19 @@
+"""The figures and tables of the paper that are studies, by their name in params.yaml, and how each is shown."""
+
+from stages.studies.ablations import LENGTHS, MLP, PLACEMENT, WORDS
+from stages.studies.extrapolation import NEWS_TO_SPORTS, UNSEEN, WITHIN_NEWS
+from stages.studies.lowdata import LEVELS, LOWDATA, REVIEW
+from stages.studies.shown import Shown
+
+STUDIES: dict[str, Shown] = {
+    "lowdata": LOWDATA,
+    "review": REVIEW,
+    "unseen": UNSEEN,
+    "news_to_sports": NEWS_TO_SPORTS,
+    "within_news": WITHIN_NEWS,
+    "lengths": LENGTHS,
+    "placement": PLACEMENT,
+    "words": WORDS,
+    "mlp": MLP,
+    "levels": LEVELS,
+}

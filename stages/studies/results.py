@@ -1,0 +1,47 @@
+"""What the runs of a study came to: means and standard deviations by variant, size and metric."""
+
+import math
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from stages.errors import UserError
+from stages.files import read_jsonl
+from stages.studies.grid import Cell
+
+_NO_METRICS = ("subset", "seed", "reasons")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of a metric over the runs of a cell. `deviation` is the sample's, None of one run."""
+
+    mean: float
+    deviation: float | None
+    runs: int
+
+    @classmethod
+    def of(cls, values: list[float]) -> "Spread":
+        return cls(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+    def text(self, decimals: int) -> str:
+        """`mean ± deviation`"""
+        spread = "" if self.deviation is None else f" ± {self.deviation:.{decimals}f}"
+        return f"{self.mean:.{decimals}f}{spread}"
+
+
+# Of a cell, by metric; a metric that could not be computed is not there.
+Scores = dict[str, Spread]
+
+
+def scores_of(cell: Cell) -> Scores:
+    """Raises UserError if the cell's file is of other runs."""
+    file = cell.out / "runs.jsonl"
+    rows = read_jsonl(file)
+    if [(row["subset"], row["seed"]) for row in rows] != [(run.subset, run.seed) for run in cell.runs]:
+        raise UserError(f"{file} is of other runs than params.yaml: dvc repro stages/studies/dvc.yaml:{cell.study}")
+    found = {}
+    for metric in rows[0]:
+        values = [row[metric] for row in rows]
+        if metric not in _NO_METRICS and all(value is not None and math.isfinite(value) for value in values):
+            found[metric] = Spread.of(values)
+    return found

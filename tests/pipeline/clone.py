@@ -1,0 +1,55 @@
+"""A committed copy of what git tracks, and commands in it as a user gives them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+
+def call(clone, *command, status=0):
+    environment = os.environ | {"PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]}
+    environment |= {
+        "GIT_AUTHOR_NAME": "t",
+        "GIT_AUTHOR_EMAIL": "t@t",
+        "GIT_COMMITTER_NAME": "t",
+        "GIT_COMMITTER_EMAIL": "t@t",
+    }
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def restore(clone, pipeline="dvc.yaml"):
+    """What is committed, in the workspace again."""
+    call(clone, "git", "reset", "-q", "--hard")
+    call(clone, "dvc", "checkout", "-q", pipeline)
+
+
+def stages_run(output):
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+
+def copy(root: Path, directory: Path, change) -> Path:
+    """The tracked files without locks, committed; `change` is given params.yaml to make it small."""
+    if not (root / ".git").exists():
+        pytest.skip("copies what git tracks, and this is no git checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True).stdout
+    for file in filter(None, listed.decode().split("\0")):
+        if (root / file).exists() and not file.endswith("dvc.lock"):
+            target = directory / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((root / file).read_bytes())
+    raw = yaml.safe_load((directory / "params.yaml").read_text())
+    change(raw)
+    (directory / "params.yaml").write_text(yaml.safe_dump(raw))
+    call(directory, "git", "init", "-q")
+    commit(directory, "all")
+    return directory
+
+
+def commit(clone, message):
+    call(clone, "git", "add", "-A")
+    call(clone, "git", "commit", "-qm", message)

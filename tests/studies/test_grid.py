@@ -1,0 +1,106 @@
+"""Which runs a study has, and what is refused."""
+
+import pytest
+import yaml
+
+from stages import params
+from stages.errors import UserError
+from stages.studies.grid import cell_of, cells_of, merged, size_name
+from stages.studies.paper import STUDIES
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def raw():
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+@pytest.fixture(autouse=True)
+def there(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_the_papers_low_data_protocol(raw):
+    """Section 6.3: 5 subsets x 2 seeds of 50 to 500 examples; steps as published (appendix A.2)."""
+    cells = cells_of(raw, "lowdata")
+    assert [(cell.variant, cell.size) for cell in cells] == [
+        (variant, size) for variant in ("prefix", "finetune") for size in (50, 100, 200, 500)
+    ]
+    assert [cell.first.training.steps for cell in cells] == [200, 200, 200, 400, 100, 100, 200, 400]
+    cell = cells[1]
+    assert len(cell.runs) == 10 == len({run.name for run in cell.runs})
+    chosen = cell.chosen(cell.runs[3])
+    assert (chosen.method, chosen.train_size, chosen.subset, chosen.seed) == ("prefix", 100, 1, 102)
+    assert (chosen.threads, chosen.train.eval_every, chosen.prefix.init_words) == (1, 50, "In words:")
+
+
+def test_every_study_has_a_place_in_the_report_and_in_the_pipeline(raw):
+    assert list(raw["studies"]) == list(STUDIES)
+    pipeline = yaml.safe_load((ROOT / "stages/studies/dvc.yaml").read_text())["stages"]
+    assert set(pipeline) == {"check", "data", *STUDIES, *(f"{study}-cell" for study in STUDIES)}
+    for study in STUDIES:
+        cells, stage = cells_of(raw, study), pipeline[f"{study}-cell"]
+        assert stage["cmd"] == f"python -m stages.studies.cell {study} ${{item.variant}} ${{item.size}}"
+        assert cells[0].out.parent.as_posix() in pipeline[study]["deps"]
+        # Whatever a run of a cell depends on, DVC watches.
+        watched = {name.split(".")[0] for name in stage["params"]}
+        own = {"task", "model", "method", "prefix_len", "train_size", "subset", "seed", "threads"}
+        elsewhere = {"linearize", "sources", "cells", "pretrain", "denoise", "probes"}
+        assert watched == set(params.Params.model_fields) - own - elsewhere
+
+
+def test_what_a_variant_says_stands_over_what_the_study_says(raw):
+    study = raw["studies"]["lowdata"]
+    study["run"]["train"]["lr"] = 0.5
+    cells = {cell.variant: cell for cell in cells_of(raw, "lowdata")}
+    assert cells["prefix"].first.train.lr == 0.002
+    del study["variants"]["prefix"]["run"]["train"]
+    assert {cell.variant: cell for cell in cells_of(raw, "lowdata")}["prefix"].first.train.lr == 0.5
+    raw["prefix_len"], raw["seed"], raw["train_size"] = 77, 5, 9  # the single run's, which move no study
+    assert {cell.variant: cell for cell in cells_of(raw, "lowdata")}["prefix"].first.training.prefix_len == 20
+
+
+def test_merged():
+    base = {"a": {"b": 1, "c": 2}, "d": [1]}
+    assert merged(base, {"a": {"b": 5}, "d": {"e": 1}}) == {"a": {"b": 5, "c": 2}, "d": {"e": 1}}
+    assert base == {"a": {"b": 1, "c": 2}, "d": [1]}
+
+
+def test_size_names_sort_as_the_sizes():
+    sizes = [50, 100, 200, 1000, 32143]
+    assert sorted(map(size_name, sizes)) == [size_name(size) for size in sizes] and size_name("full") == "full"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sizes": []}, "studies.lowdata.sizes: List should have at least 1 item"),
+        ({"sizes": [50, 50]}, "studies.lowdata.sizes: holds 50 twice"),
+        ({"sizes": [0]}, "studies.lowdata.sizes.0: must be a whole number of at least 1, or full"),
+        ({"seeds": []}, "studies.lowdata.seeds: List should have at least 1 item"),
+        ({"seeds": [1, 1]}, "studies.lowdata.seeds: holds 1 twice"),
+        ({"subsets": 0}, "studies.lowdata.subsets: "),
+        ({"variants": {}}, "studies.lowdata.variants: "),
+        ({"groups": {"train": ["uk"], "test": []}}, "studies.lowdata.groups.test: "),
+        ({"sizes": [50]}, "studies.lowdata.variants.prefix.steps has 4 values for 1 sizes: give one each"),
+        ({"variants": {"prefix": {"run": {"method": "prefx"}}}}, "studies.lowdata.variants.prefix: method: Input should"),
+        ({"variants": {"prefix": {"run": {"method": "prefix", "train": {"lrr": 1}}}}},
+         "studies.lowdata.variants.prefix: unknown key train.lrr"),
+        ({"variants": {"prefix": {"run": {}}}}, "studies.lowdata: run or variants.prefix.run must give method"),
+        ({"variants": {"prefix": {"run": {"method": "prefix", "seed": 3}}}},
+         "studies.lowdata: seed is not for run or variants.prefix.run: the grid gives it"),
+        ({"run": {"task": "e2e", "model": "mini-gpt2", "prefix_len": 5}}, "studies.lowdata has task e2e, which cells.tasks lacks"),
+    ],
+)  # fmt: skip
+def test_a_wrong_study_is_one_line_that_names_the_key(raw, change, said):
+    raw["studies"]["lowdata"] |= change
+    with pytest.raises(UserError) as error:
+        cells_of(raw, "lowdata")
+    assert str(error.value).startswith(f"params.yaml: {said}") and "\n" not in str(error.value)
+
+
+def test_an_unknown_study_or_cell_is_named(raw):
+    with pytest.raises(UserError, match=r"studies has lowdata, review, .*, no lowdta"):
+        cells_of(raw, "lowdta")
+    with pytest.raises(UserError, match=r"studies.lowdata has prefix-50, .*, no prefix-51"):
+        cell_of(raw, "lowdata", "prefix", "51")
