@@ -23,11 +23,6 @@ class Spread:
     def of(cls, values: list[float]) -> "Spread":
         return cls(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
 
-    def text(self, decimals: int) -> str:
-        """`mean ± deviation`"""
-        spread = "" if self.deviation is None else f" ± {self.deviation:.{decimals}f}"
-        return f"{self.mean:.{decimals}f}{spread}"
-
 
 # Of a cell, by metric; a metric that could not be computed is not there.
 Scores = dict[str, Spread]

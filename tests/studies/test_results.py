@@ -1,0 +1,104 @@
+"""Means and deviations of hand-made runs, in metrics, tables, pictures and the report."""
+
+import json
+from statistics import stdev
+
+import pytest
+import yaml
+from matplotlib.figure import Figure
+
+from stages.errors import UserError
+from stages.files import write_jsonl
+from stages.studies import figures, report
+from stages.studies.grid import cells_of
+from stages.studies.results import Spread, scores_of
+from stages.studies.summary import numbers, table
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def cells(project):
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    raw["studies"]["lowdata"] |= {"sizes": [50, 200], "subsets": 2}
+    for variant in raw["studies"]["lowdata"]["variants"].values():
+        variant["steps"] = [2, 3]
+    (project / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    cells = cells_of(raw, "lowdata")
+    for number, cell in enumerate(cells):
+        write_jsonl(cell.out / "runs.jsonl", (
+            {"subset": run.subset, "seed": run.seed, "BLEU": 0.5 + number / 10 + index / 100, "ROUGE_L": 0.25, "METEOR": None,
+             "reasons": {"METEOR": "needs Java"}}
+            for index, run in enumerate(cell.runs)
+        ))  # fmt: skip
+    return cells
+
+
+@pytest.fixture
+def results(cells):
+    return [(cell, scores_of(cell)) for cell in cells]
+
+
+def test_spread_is_the_samples():
+    values = [0.5, 0.51, 0.52, 0.53]
+    assert Spread.of(values) == Spread(pytest.approx(0.515), pytest.approx(stdev(values)), 4)
+    assert Spread.of([0.5]) == Spread(0.5, None, 1)
+
+
+def test_metrics(results):
+    found = numbers(results)
+    assert found["prefix"]["n00050"] == {
+        "runs": 4, "BLEU": 0.515, "BLEU_sd": 0.0129, "ROUGE_L": 0.25, "ROUGE_L_sd": 0.0,
+    }  # fmt: skip
+    assert found["finetune"]["n00200"]["BLEU"] == 0.815 and list(found) == ["prefix", "finetune"]
+    assert table(results, "BLEU") == "size,prefix,finetune\n50,0.5150,0.7150\n200,0.6150,0.8150\n"
+
+
+def test_runs_of_other_parameters_are_refused(cells):
+    rows = [json.loads(line) for line in (cells[0].out / "runs.jsonl").read_text().splitlines()]
+    write_jsonl(cells[0].out / "runs.jsonl", rows[:3])
+    with pytest.raises(UserError, match=r"runs.jsonl is of other runs than params.yaml: dvc repro .*dvc.yaml:lowdata"):
+        scores_of(cells[0])
+
+
+def test_lines_in_bands(results):
+    axes = Figure().add_subplot()
+    figures.by_size(axes, results, "BLEU")
+    assert [line.get_label() for line in axes.lines] == ["prefix", "finetune"]
+    assert axes.lines[0].get_xydata().tolist() == [[50, pytest.approx(0.515)], [200, pytest.approx(0.615)]]
+    band = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == (
+        pytest.approx(0.515 - 0.0129, abs=1e-4),
+        pytest.approx(0.615 + 0.0129, abs=1e-4),
+    )
+
+
+def test_bars_in_groups(results):
+    axes = Figure().add_subplot()
+    figures.bars(axes, results, "BLEU")
+    assert [round(bar.get_height(), 4) for bar in axes.patches] == [0.515, 0.615, 0.715, 0.815]
+    places = [bar.get_x() for bar in axes.patches]
+    assert places[0] < places[2] < places[1] < places[3], "side by side at each size"
+
+
+def test_over_the_length(results):
+    axes = Figure().add_subplot()
+    figures.by_length(axes, results[:1], "BLEU")
+    assert axes.lines[0].get_xydata().tolist() == [[20, pytest.approx(0.515)]]
+
+
+def test_a_picture_is_the_same_file_again(results, project):
+    for name in ("one.png", "two.png"):
+        figures.draw(project / name, figures.by_size, results, ("BLEU", "ROUGE_L"), "Low data")
+    assert (project / "one.png").read_bytes() == (project / "two.png").read_bytes()
+
+
+def test_the_report_names_what_was_not_run_and_the_papers_numbers(results, project, capsys):
+    (project / "metrics").mkdir()
+    (project / "metrics/lowdata.json").write_text(json.dumps(numbers(results)))
+    report.main()
+    text = (project / report.OUT).read_text()
+    assert capsys.readouterr().out == "metrics/report.md\n"
+    assert "mini-gpt2 on mini_e2e, 4 runs a cell" in text
+    assert "| prefix | 50 | 4 | 0.5150 ± 0.0129 | 0.2500 ± 0.0000 |" in text
+    assert "Not run: `dvc repro stages/studies/dvc.yaml:unseen`" in text
+    assert "prefix-tuning is above fine-tuning by 2.9 BLEU" in text and (ROOT / "docs/studies.md").exists()
