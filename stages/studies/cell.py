@@ -25,13 +25,18 @@ from stages.studies.grid import Cell, Run, cell_of
 from stages.tasks.record import read_records
 
 _STAGES = Path(__file__).parents[1]
+_ELSEWHERE = {"studies", "cells", "pretrain", "denoise", "probes"}
 
 
 def gangs(cell: Cell, on_gpu: bool) -> list[list[Run]]:
-    """The runs that are trained in one batch. On a CPU several in one gain nothing: their texts differ in length."""
-    together = cell.first.cells.together
+    """The runs that are trained in one batch. On a CPU several in one gain nothing: their texts differ in length.
+
+    The model's own dropout is drawn for a whole batch: where it is at work, a run trains alone, lest it depend on others.
+    """
+    together, training = cell.first.cells.together, cell.first.training
     size = together if together != "auto" else len(cell.runs) if on_gpu else 1
-    size = size if METHODS[cell.first.method].TOGETHER else 1
+    if not METHODS[cell.first.method].TOGETHER or (training is not None and training.lm_dropout):
+        size = 1
     return [cell.runs[start : start + size] for start in range(0, len(cell.runs), size)]
 
 
@@ -77,27 +82,31 @@ def _begin() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def check_sizes(cell: Cell) -> None:
-    """Raises UserError, before any training, if a size of the study is more than there is."""
-    groups = cell.grid.groups
-    records = read_records(directory_of(cell.first.task) / "train.jsonl")
+def check_data(cell: Cell) -> None:
+    """Raises UserError, before any training, if the data has fewer examples than a size of the study, or lacks a group."""
+    groups, task, where = cell.grid.groups, cell.first.task, f"{params.FILE}: studies.{cell.study}"
+    if groups is not None:
+        for split, wanted in (("train", groups.train), ("dev", groups.train), ("test", groups.test)):
+            found = {record.group for record in read_records(directory_of(task) / f"{split}.jsonl")}
+            for group in wanted:
+                if group not in found:
+                    raise UserError(f"{where}.groups: {task} has no {split} record of {group}: it has {_listed(found)}")
+    records = read_records(directory_of(task) / "train.jsonl")
     total = sum(len(record.targets) for record in records if groups is None or record.group in groups.train)
-    where = f"{params.FILE}: studies.{cell.study}"
     for size in cell.grid.sizes:
         if size != "full" and size > total:
-            raise UserError(
-                f"{where}.sizes: {size:,} is more than the {total:,} training examples of {cell.first.task}"
-            )
-    if not total or not gang.test_records(cell):
-        split = "test" if total else "train"
-        raise UserError(f"{where}.groups.{split}: {cell.first.task} has no {split} record of {', '.join(groups.train)}")
+            raise UserError(f"{where}.sizes: {size:,} is more than the {total:,} training examples of {task}")
+
+
+def _listed(groups: set[str | None]) -> str:
+    return ", ".join(sorted(filter(None, groups))) or "no groups"
 
 
 def what_decides(cell: Cell) -> list:
     """Everything but files that the runs depend on."""
-    own = [cell.chosen(run).model_dump(exclude={"studies", "pretrain", "denoise", "probes"}) for run in cell.runs]
+    own = [cell.chosen(run).model_dump(exclude=_ELSEWHERE) for run in cell.runs]
     weights = Path(cell.first.model_directory) / "model.safetensors"
-    return [cell.study, cell.grid.test, cell.grid.groups and cell.grid.groups.model_dump(), own,
+    return [cell.study, cell.grid.test, cell.first.cells.together, cell.grid.groups and cell.grid.groups.model_dump(), own,
             sha256(weights) if weights.is_file() else cell.first.model_directory]  # fmt: skip
 
 
@@ -105,7 +114,7 @@ def what_decides(cell: Cell) -> list:
 def main() -> None:
     study, variant, size = sys.argv[1:]
     cell = cell_of(params.read(), study, variant, size)
-    check_sizes(cell)
+    check_data(cell)
     data = directory_of(cell.first.task)
     files = [*(data / f"{split}.jsonl" for split in ("train", "dev", "test")), *code()]
     files += sorted((_STAGES / "scoring").glob("*.py"))

@@ -1,0 +1,69 @@
+"""Which runs train together, and what is refused of the data; the rest as a user runs it: tests/pipeline/test_studies.py."""
+
+import pytest
+import yaml
+
+from stages.errors import UserError
+from stages.files import write_jsonl
+from stages.studies.cell import check_data, gangs
+from stages.studies.data import directory_of
+from stages.studies.gang import test_records as records_to_describe
+from stages.studies.grid import cells_of
+
+
+@pytest.fixture
+def raw(project):
+    return yaml.safe_load((project / "params.yaml").read_text())
+
+
+def first(raw, study, **changes):
+    raw["studies"][study] |= changes
+    return cells_of(raw, study)[0]
+
+
+def sizes(cell, on_gpu):
+    return [len(runs) for runs in gangs(cell, on_gpu)]
+
+
+def test_runs_train_together_on_a_gpu(raw):
+    cell = first(raw, "lowdata")
+    assert sizes(cell, on_gpu=True) == [10] and sizes(cell, on_gpu=False) == [1] * 10
+    raw["cells"]["together"] = 4
+    assert [sizes(first(raw, "lowdata"), on_gpu) for on_gpu in (True, False)] == [[4, 4, 2]] * 2
+    assert [run for runs in gangs(first(raw, "lowdata"), True) for run in runs] == cell.runs
+
+
+def test_runs_that_would_disturb_each_other_train_alone(raw):
+    """Of one model's weights there is one set, and the model's own dropout is drawn for a batch."""
+    raw["cells"]["together"] = 4
+    finetune = next(cell for cell in cells_of(raw, "lowdata") if cell.variant == "finetune")
+    assert sizes(finetune, on_gpu=True) == [1] * 10
+    raw["studies"]["lowdata"]["run"]["train"]["lm_dropout"] = True
+    assert sizes(first(raw, "lowdata"), on_gpu=True) == [1] * 10
+
+
+@pytest.fixture
+def news(raw, project):
+    """Five articles of sport and of the world in each split."""
+    for split in ("train", "dev", "test"):
+        write_jsonl(directory_of("mini_xsum") / f"{split}.jsonl", (
+            {"id": f"{i}", "source": f"article {i}", "targets": ["a", "b"], "group": "sport" if i % 2 else "world", "name": None}
+            for i in range(10)
+        ))  # fmt: skip
+    return raw
+
+
+def test_records_of_groups_are_described(news):
+    cell = first(news, "news_to_sports", groups={"train": ["world"], "test": ["sport"]})
+    assert [record.id for record in records_to_describe(cell)] == ["1", "3", "5", "7", "9"]
+    assert [record.id for record in records_to_describe(first(news, "news_to_sports", test=2))] == ["1", "3"]
+    assert len(records_to_describe(first(news, "news_to_sports", groups=None, test="full"))) == 10
+
+
+def test_what_the_data_lacks_is_named(news):
+    groups = {"train": ["world"], "test": ["sport"]}
+    check_data(first(news, "news_to_sports", groups=groups, sizes=[10, "full"]))
+    with pytest.raises(UserError, match=r"news_to_sports.sizes: 11 is more than the 10 training examples of mini_xsum"):
+        check_data(first(news, "news_to_sports", groups=groups, sizes=[10, 11]))
+    with pytest.raises(UserError, match="groups: mini_xsum has no test record of spots: it has sport, world"):
+        check_data(first(news, "news_to_sports", groups=groups | {"test": ["spots"]}))
