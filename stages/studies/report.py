@@ -54,13 +54,14 @@ def section(study: str, cells: list[Cell], file: Path) -> list[str]:
 @entry_point
 def main() -> None:
     raw = params.read()
+    params.check(raw)
     lines = [
         "# The paper's studies",
         "",
         "Made by `python -m stages.studies.report`; how to read it: docs/studies.md.",
         "",
     ]
-    for study in STUDIES:
+    for study in (name for name in STUDIES if name in raw["studies"]):
         lines += section(study, cells_of(raw, study), METRICS_DIRECTORY / f"{study}.json")
     write_text(OUT, "\n".join(lines).rstrip() + "\n")
     print(OUT)

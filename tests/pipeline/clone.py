@@ -44,7 +44,7 @@ def copy(root: Path, directory: Path, change) -> Path:
             target.write_bytes((root / file).read_bytes())
     raw = yaml.safe_load((directory / "params.yaml").read_text())
     change(raw)
-    (directory / "params.yaml").write_text(yaml.safe_dump(raw))
+    (directory / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     call(directory, "git", "init", "-q")
     commit(directory, "all")
     return directory

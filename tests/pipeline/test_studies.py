@@ -92,7 +92,7 @@ def test_a_changed_hyperparameter_of_a_method_runs_its_cells_alone(clone):
                   "studies.lowdata.variants.finetune.run.train.lr=0.001")  # fmt: skip
     assert sorted(stages_run(output)) == sorted([f"{FILE}:check", *CELLS[2:], f"{FILE}:lowdata"])
     shown = json.loads(call(clone, "dvc", "metrics", "diff", "--json"))["metrics/lowdata.json"]
-    assert set(shown) == {"finetune"}
+    assert {key.split(".")[0] for key in shown} == {"finetune"}
     review = [call(clone, "bash", ".ci/review", "HEAD", "lowdata") for _ in range(2)]
     assert review[0] == review[1] and "| studies.lowdata.variants.finetune.run.train.lr | 0.0002" in review[0]
     assert "finetune.n00010.rougeL" in review[0] and "prefix.n00010" not in review[0]
