@@ -10,7 +10,7 @@ repro: .venv/.repro
 	@$(BIN)/python -m stages.summary
 
 test: .venv/.test
-	@$(RUN) $(BIN)/python -m pytest
+	@$(RUN) $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
