@@ -16,6 +16,7 @@ from stages.engine.encode import Examples, check_length, encode
 from stages.engine.linear import pack
 from stages.engine.model import LM
 from stages.engine.precision import dtype_of
+from stages.engine.recompute import recompute
 from stages.engine.start import open_model
 from stages.engine.train import train
 from stages.files import read_text, write_json
@@ -62,6 +63,8 @@ def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
     module, training = module_of(cell.first.method, lm), cell.first.training
     method = module.build(lm, cell.chosen(runs[0]), [run.seed for run in runs])
     lm.compute_in(dtype_of(cell.first.precision, lm.device, lm.width))
+    if cell.first.train.activation_checkpointing:
+        recompute(lm.blocks())
     stored = method.stored()
     if training is not None:
         examples, dev = ([_examples(lm, cell, run, split) for run in runs] for split in ("train", "dev"))
