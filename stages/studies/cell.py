@@ -129,7 +129,7 @@ def main() -> None:
             ))  # fmt: skip
             write_jsonl(out / "hypotheses.jsonl", (
                 {"subset": run.subset, "seed": run.seed, "id": name, "hypothesis": text}
-                for run, result in results for name, text in result["hypotheses"].items()
+                for run, result in results for name, text in result["hypotheses"]
             ))  # fmt: skip
 
 

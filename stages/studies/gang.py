@@ -4,8 +4,10 @@ Everything that is done stays in the cell's scratch directory, `<run>/` for each
 goes on where it was: training from its last checkpoint, decoding behind its last batches.
 """
 
+import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from stages.engine.precision import dtype_of
 from stages.engine.recompute import recompute
 from stages.engine.start import open_model
 from stages.engine.train import train
+from stages.errors import UserError
 from stages.files import read_text, write_json
 from stages.methods import module_of, saved
 from stages.params import Params
@@ -32,12 +35,23 @@ RESULT = "result.json"
 
 
 def work(cell: Cell, runs: list[Run], directory: Path) -> None:
-    """Leave `<run>/result.json` of each: its scores and its hypotheses. Raises UserError as the stages do."""
-    if not all((directory / run.name).exists() for run in runs):
-        _train(cell, runs, directory)
+    """Leave `<run>/result.json` of each: its scores and its hypotheses. Raises UserError that names study, cell and run."""
+    with _named(cell, runs):
+        if not all((directory / run.name).exists() for run in runs):
+            _train(cell, runs, directory)
     for run in runs:
         if not (directory / run.name / RESULT).exists():
-            _describe(cell, run, directory / run.name)
+            with _named(cell, [run]):
+                _describe(cell, run, directory / run.name)
+
+
+@contextlib.contextmanager
+def _named(cell: Cell, runs: list[Run]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        which = ", ".join(f"subset {run.subset} seed {run.seed}" for run in runs)
+        raise UserError(f"study {cell.study}, cell {cell.name}, {which}: {error}") from error
 
 
 def result_of(run: Run, directory: Path) -> dict:
@@ -99,6 +113,6 @@ def _describe(cell: Cell, run: Run, directory: Path) -> None:
     hypotheses = [found[source] for source in sources]
     with TASKS[chosen.task].SCORING.opened() as measure:
         scores = scores_of(measure, hypotheses, records)
-    texts = {record.id: text for record, text in zip(records, hypotheses, strict=True)}
+    texts = [[record.id, text] for record, text in zip(records, hypotheses, strict=True)]
     write_json(directory / RESULT, {"scores": scores.metrics, "reasons": scores.reasons, "hypotheses": texts})
     shutil.rmtree(directory / "model")

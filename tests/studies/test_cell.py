@@ -5,6 +5,7 @@ import yaml
 
 from stages.errors import UserError
 from stages.files import write_jsonl
+from stages.studies import gang
 from stages.studies.cell import check_data, gangs
 from stages.studies.data import directory_of
 from stages.studies.gang import test_records as records_to_describe
@@ -40,6 +41,17 @@ def test_runs_that_would_disturb_each_other_train_alone(raw):
     assert sizes(finetune, on_gpu=True) == [1] * 10
     raw["studies"]["lowdata"]["run"]["train"]["lm_dropout"] = True
     assert sizes(first(raw, "lowdata"), on_gpu=True) == [1] * 10
+
+
+def test_an_error_names_the_run(raw, project):
+    """A target that no model can hold is met in the middle of the grid."""
+    for split in ("train", "dev", "test"):
+        write_jsonl(directory_of("mini_e2e") / f"{split}.jsonl", [
+            {"id": "0", "source": "name : A", "targets": ["A" + " word" * 600], "group": None, "name": None}
+        ])  # fmt: skip
+    cell = first(raw, "lowdata", sizes=[1], subsets=2, variants={"prefix": {"run": {"method": "prefix"}}})
+    with pytest.raises(UserError, match=r"^study lowdata, cell prefix-1, subset 1 seed 102: .* tokens"):
+        gang.work(cell, cell.runs[3:], project / "scratch")
 
 
 @pytest.fixture
