@@ -86,7 +86,7 @@ class MLP(Table):
 
     def start_from(self, target: torch.Tensor) -> None:
         """Fit the MLP, and not what it reads, by mean squared error."""
-        optimizer = torch.optim.Adam([self.down, self.down_bias, self.up, self.up_bias], lr=FIT_LR)
+        optimizer = torch.optim.Adam([self.down, self.down_bias, self.up, self.up_bias], lr=FIT_LR, fused=True)
         for _ in range(FIT_STEPS):
             loss = F.mse_loss(self.rows(), target.expand(len(self.seeds), *target.shape), reduction="none")
             loss.mean(dim=(1, 2)).sum().backward()  # a mean of each run's own

@@ -22,6 +22,7 @@ from stages.methods import METHODS
 from stages.studies import gang
 from stages.studies.data import directory_of
 from stages.studies.grid import Cell, Run, cell_of
+from stages.tasks import TASKS
 from stages.tasks.record import read_records
 
 _STAGES = Path(__file__).parents[1]
@@ -41,19 +42,25 @@ def gangs(cell: Cell, on_gpu: bool) -> list[list[Run]]:
 
 
 def work_off(cell: Cell, directory: Path) -> None:
-    """All runs of the cell, of which some may be done."""
+    """All runs of the cell, of which some may be done. They are scored here, by programs that serve them all."""
     on_gpu = torch.cuda.is_available()
-    left = [
-        runs for runs in gangs(cell, on_gpu) if not all((directory / run.name / gang.RESULT).exists() for run in runs)
-    ]
+    left = [runs for runs in gangs(cell, on_gpu) if not all(gang.done(run, directory) for run in runs)]
+    if not left:
+        return
     processes = 1 if on_gpu else min(cell.first.cells.processes, len(left))
-    done = len(cell.runs) - sum(map(len, left))
-    with tqdm(total=len(cell.runs), initial=done, desc=f"{cell.study} {cell.name}", unit="run", disable=None) as bar:
-        for runs in _in_turn(cell, left, directory) if processes < 2 else _at_once(cell, left, directory, processes):
-            bar.update(len(runs))
+    worked_off = (_in_turn if processes < 2 else _at_once)(cell, left, directory, processes)
+    bar = tqdm(
+        total=len(cell.runs), initial=len(cell.runs) - sum(map(len, left)), desc=f"{cell.study} {cell.name}",
+        unit="run", disable=None,
+    )  # fmt: skip
+    with bar, TASKS[cell.first.task].SCORING.opened() as measure:
+        for runs in worked_off:
+            for run in runs:
+                gang.score(cell, run, directory, measure)
+                bar.update()
 
 
-def _in_turn(cell: Cell, left: list[list[Run]], directory: Path) -> Iterator[list[Run]]:
+def _in_turn(cell: Cell, left: list[list[Run]], directory: Path, _processes: int) -> Iterator[list[Run]]:
     for runs in left:
         gang.work(cell, runs, directory)
         yield runs

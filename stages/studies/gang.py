@@ -1,4 +1,4 @@
-"""What becomes of some runs of a cell in one process: trained together, then each decoded and scored.
+"""What becomes of some runs of a cell in one process: trained together, then each decoded; and how a run is scored.
 
 Everything that is done stays in the cell's scratch directory, `<run>/` for each, so that a process that is killed
 goes on where it was: training from its last checkpoint, decoding behind its last batches.
@@ -26,23 +26,37 @@ from stages.files import read_text, write_json
 from stages.methods import module_of, saved
 from stages.params import Params
 from stages.score import scores_of
+from stages.scoring.task import Measure
 from stages.studies.data import directory_of
 from stages.studies.grid import Cell, Run
-from stages.tasks import TASKS
 from stages.tasks.record import Record, read_records
 
-RESULT = "result.json"
+_TEXTS = "hypotheses.json"
+_RESULT = "result.json"
 
 
 def work(cell: Cell, runs: list[Run], directory: Path) -> None:
-    """Leave `<run>/result.json` of each: its scores and its hypotheses. Raises UserError that names study, cell and run."""
+    """Leave what each run makes of the test records. Raises UserError that names study, cell and run."""
+    left = [run for run in runs if not (directory / run.name / _TEXTS).exists()]
     with _named(cell, runs):
-        if not all((directory / run.name).exists() for run in runs):
+        if not all((directory / run.name).exists() for run in left):
             _train(cell, runs, directory)
-    for run in runs:
-        if not (directory / run.name / RESULT).exists():
-            with _named(cell, [run]):
-                _describe(cell, run, directory / run.name)
+    for run in left:
+        with _named(cell, [run]):
+            _describe(cell, run, directory / run.name)
+
+
+def score(cell: Cell, run: Run, directory: Path, measure: Measure) -> None:
+    """Leave the result of a run that was worked off."""
+    with _named(cell, [run]):
+        texts = json.loads(read_text(directory / run.name / _TEXTS))
+        scores = scores_of(measure, [text for _, text in texts], test_records(cell))
+    result = {"scores": scores.metrics, "reasons": scores.reasons, "hypotheses": texts}
+    write_json(directory / run.name / _RESULT, result)
+
+
+def done(run: Run, directory: Path) -> bool:
+    return (directory / run.name / _RESULT).exists()
 
 
 @contextlib.contextmanager
@@ -55,7 +69,7 @@ def _named(cell: Cell, runs: list[Run]) -> Iterator[None]:
 
 
 def result_of(run: Run, directory: Path) -> dict:
-    return json.loads(read_text(directory / run.name / RESULT))
+    return json.loads(read_text(directory / run.name / _RESULT))
 
 
 def test_records(cell: Cell) -> list[Record]:
@@ -110,9 +124,5 @@ def _describe(cell: Cell, run: Run, directory: Path) -> None:
     records = test_records(cell)
     sources = [record.source for record in records]
     found = decode(lm, steering, sources, chosen.decoding, chosen.decode, directory / "decoded.jsonl")
-    hypotheses = [found[source] for source in sources]
-    with TASKS[chosen.task].SCORING.opened() as measure:
-        scores = scores_of(measure, hypotheses, records)
-    texts = [[record.id, text] for record, text in zip(records, hypotheses, strict=True)]
-    write_json(directory / RESULT, {"scores": scores.metrics, "reasons": scores.reasons, "hypotheses": texts})
+    write_json(directory / _TEXTS, [[record.id, found[record.source]] for record in records])
     shutil.rmtree(directory / "model")
