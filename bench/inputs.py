@@ -22,7 +22,8 @@ from stages.engine.decoder_only import DecoderOnly
 from stages.engine.encode import Examples, encode
 from stages.engine.load import load
 from stages.files import replacing, write_json
-from stages.sections import Described, Linearize
+from stages.sections import Linearize
+from stages.sources import Described
 from stages.tasks import e2e, mini_e2e
 from stages.tasks.record import read_records, write_records
 

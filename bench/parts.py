@@ -6,7 +6,7 @@ take turns, each in a process of its own; the best of the times counts.
 
 from collections.abc import Callable, Iterator
 
-from bench.parts_decoding import decode, decode_b1, decode_bart, scaling
+from bench.parts_decoding import decode, decode_b1, decode_bart, ensemble, scaling
 from bench.parts_scoring import scoring
 from bench.parts_training import cell, prefix_200, train, train_other
 from bench.turns import Bench, Row
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "decode": decode,
     "decode_b1": decode_b1,
     "decode_bart-base": decode_bart,
+    "ensemble": ensemble,
     "scaling": scaling,
     "scoring": scoring,
 }

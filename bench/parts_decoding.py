@@ -66,6 +66,18 @@ def decode_bart(bench: Bench) -> Iterator[Row]:
     yield timed("decode_fp32_b16_bart-base", what, mine, peer, same)
 
 
+def ensemble(bench: Bench) -> Iterator[Row]:
+    """Of an encoder-decoder model, whose encoder reads the prompts."""
+    arguments = {"name": "bart-base", "count": 40, "batch_size": BATCH}
+    one, five = in_turns(bench, 2, {
+        "one pass": ("bench.ensemble.ours", arguments | {"together": True}),
+        "five passes": ("bench.ensemble.ours", arguments | {"together": False}),
+    }).values()  # fmt: skip
+    same = sum(mine == other for mine, other in zip(one["found"], five["found"], strict=True))
+    what = f"5 prompts of 20, 40 sources, bart-base, 10 tokens, batch {BATCH}, in one pass; peer: ours, five passes"
+    yield timed("ensemble_fp32", what, one, five, f"{same} of {len(one['found'])} answers the same token for token")
+
+
 def scaling(bench: Bench) -> Iterator[Row]:
     for name, what, counts in (
         ("training", "an epoch of mini-gpt2 over {} examples", (500, 2000, 8000)),

@@ -31,7 +31,7 @@ def training(home: str, count: int) -> dict:
     method = Prefix(lm, LENGTH, 256, [SEED])
     epoch = Training(
         prefix_len=LENGTH, mlp_width=256, bottleneck=None, lr=1e-3, epochs=1.0, steps=None, batch_size=BATCH,
-        warmup_steps=0, loss="token_mean", lm_dropout=False,
+        warmup_steps=0, loss="token_mean", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
     )  # fmt: skip
     began = clock()
     examples = encode(lm, islice(one_each(Path(home) / "train.jsonl"), count), None, None)

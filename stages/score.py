@@ -32,9 +32,9 @@ def by_group(metrics: Metrics, groups: list[str | None]) -> Scores:
     return Scores(numbers, reasons)
 
 
-def scores_of(measure: Measure, hypotheses: list[str], records: list[Record]) -> Scores:
-    """All numbers of a run: its hypotheses, one of each record."""
-    scores = by_group(measure(hypotheses, [r.targets for r in records]), [r.group for r in records])
+def scores_of(task: str, measure: Measure, hypotheses: list[str], records: list[Record]) -> Scores:
+    """All numbers of a run by the task's metric set, `measure`: of its hypotheses, one of each record."""
+    scores = by_group(measure(*TASKS[task].compared(hypotheses, records)), [r.group for r in records])
     named = [r.name in text for text, r in zip(hypotheses, records, strict=True) if r.name]
     exact = {"name_exact": round(sum(named) / len(named), 4)} if named else {}
     return Scores(scores.metrics | exact, scores.reasons)
@@ -46,7 +46,7 @@ def main() -> None:
     rows = read_jsonl(PREDICTIONS)
     records = [Record(row["id"], row["source"], row["references"], row["group"], row["name"]) for row in rows]
     with TASKS[chosen.task].SCORING.opened() as measure:
-        scores = scores_of(measure, [row["hypothesis"] for row in rows], records)
+        scores = scores_of(chosen.task, measure, [row["hypothesis"] for row in rows], records)
     for metric, reason in scores.reasons.items():
         print(f"{metric} is null: {reason}", file=sys.stderr)
     write_json(Path("metrics/scores.json"), scores.metrics | ({"reasons": scores.reasons} if scores.reasons else {}))

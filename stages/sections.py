@@ -7,8 +7,16 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 RECIPE = "recipe"
 
-Task = Literal["e2e", "webnlg", "dart", "xsum", "mini_e2e", "mini_webnlg", "mini_xsum"]
-Method = Literal["prefix", "finetune", "ft_top2", "adapter", "adapter_small", "embedding_only", "infix", "none"]
+Task = Literal[
+    "e2e", "webnlg", "dart", "xsum", "mini_e2e", "mini_webnlg", "mini_xsum",
+    "boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc", "wsc_referent", "mini_rte",
+    "conll2003", "conll04", "ontonotes", "mini_conll2003", "qqp", "mrpc", "qqp_to_mrpc", "mrpc_to_qqp", "squad_to_mrqa",
+]  # fmt: skip
+Kind = Literal["e2e", "webnlg", "dart", "xsum", "superglue", "ner", "qa"]  # whose texts are cut and decoded alike
+Method = Literal[
+    "prefix", "finetune", "ft_top2", "adapter", "adapter_small", "embedding_only", "infix", "prompt_tuning",
+    "prompt_projection", "apt", "none",
+]  # fmt: skip
 
 
 def to_number(value: Any) -> Any:
@@ -58,13 +66,12 @@ class Linearize(Section):
 class Train(Section):
     lr: PositiveOrRecipe
     epochs: PositiveOrRecipe
-    steps: CountOrRecipe
+    steps: WholeOrRecipe
     batch_size: CountOrRecipe
     warmup_steps: WholeOrRecipe
     loss: Literal["sequence_sum", "token_mean", "recipe"]
     lm_dropout: Literal[True, False, "recipe"]
-    clip_norm: Positive
-    weight_decay: Annotated[float, BeforeValidator(to_number), Field(ge=0)]
+    optimizer: Literal["adamw", "adafactor", "recipe"]
     eval_every: Count | None
     activation_checkpointing: bool
 
@@ -75,11 +82,47 @@ class Train(Section):
         return self
 
 
+class Optimizer(Section):
+    schedule: Literal["linear", "constant"]
+    weight_decay: Annotated[float, BeforeValidator(to_number), Field(ge=0)]
+    clip_norm: or_word(float, 0, "none", above=True)  # type: ignore[valid-type]
+
+
+class Optimizers(Section):
+    adamw: Optimizer
+    adafactor: Optimizer
+
+
 class Prefix(Section):
     mlp: bool
     mlp_width: CountOrRecipe
     dropout: Annotated[float, BeforeValidator(to_number), Field(ge=0, lt=1)]
     init_words: Annotated[str, Field(min_length=1)] | None
+
+
+class Prompt(Section):
+    init: Literal["uniform", "vocabulary", "labels", "words", "file"]
+    words: Annotated[str, Field(min_length=1)] | None
+    file: Annotated[str, Field(min_length=1)] | None
+
+    @model_validator(mode="after")
+    def _given(self) -> "Prompt":
+        for kind in ("words", "file"):
+            if self.init == kind and getattr(self, kind) is None:
+                raise ValueError(f"init is {kind}: give {kind}")
+        return self
+
+
+class Projector(Section):
+    hidden: Count
+    source: Annotated[str, Field(min_length=1)] | None
+    trained: Annotated[str, Field(min_length=1)] | None
+
+
+class Apt(Section):
+    token_gate: Literal["hidden", "free", False]
+    layer_gate: bool
+    pooling: Literal["mean", "first"]
 
 
 class Adapter(Section):
@@ -110,8 +153,9 @@ class Recipe(Section):
     """How a method is trained on a task; a key is missing where the method has no such thing."""
 
     prefix_len: Count | None = None
-    mlp_width: Count | None = None
+    mlp_width: or_word(int, 1, "none") | None = None  # type: ignore[valid-type]
     bottleneck: Count | None = None
+    optimizer: Literal["adamw", "adafactor"]
     lr: Positive
     epochs: Positive | None = None
     steps: Count | None = None
@@ -139,137 +183,6 @@ class TaskRecipe(Section):
 
 
 class Recipes(Section):
-    tasks: dict[Task, TaskRecipe]
+    tasks: dict[Kind, TaskRecipe]
     embedded: dict[str, dict[Method, Recipe]]
-    published: dict[Task, dict[Method, Recipe]]
-
-
-HTTPS = Annotated[str, Field(pattern="^https://")]
-
-
-class File(Section):
-    """One public file: where it is, and the checksums of the versions of it that are right.
-
-    `sha256:<hex>`, or `git:<hex>`, the object name that git (and GitHub) gives its content.
-    """
-
-    url: HTTPS
-    checksums: Annotated[
-        list[Annotated[str, Field(pattern="^(sha256:[0-9a-f]{64}|git:[0-9a-f]{40})$")]], Field(min_length=1)
-    ]
-
-
-class Files(Section):
-    """Public files by name: from a directory `root` that holds those names, or downloaded; checked either way."""
-
-    root: str | None
-    files: dict[str, File]
-
-
-class DartFiles(Files):
-    """Which of the files is which split (the train set may be read from the dev file, say)."""
-
-    train: str
-    dev: str
-    test: str
-
-    @model_validator(mode="after")
-    def _known(self) -> "DartFiles":
-        for split in ("train", "dev", "test"):
-            if getattr(self, split) not in self.files:
-                raise ValueError(f"{split} must be one of {', '.join(self.files)}, not {getattr(self, split)}")
-        return self
-
-
-class Tree(Section):
-    """A folder of public files: the directory `root`, or `folder` of the archive at `url`; `sha256` is of the whole."""
-
-    root: str | None
-    url: HTTPS
-    folder: str
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-
-class Hub(Section):
-    """A dataset of the Hugging Face hub at a revision, or a local jsonl file or directory `root`.
-
-    `split_seed`: all rows are shuffled with it and divided into train, dev and test; null: the splits as published.
-    """
-
-    root: str | None
-    dataset: str
-    revision: str
-    split_seed: Whole | None
-
-
-class Generated(Section):
-    seed: Whole
-    train: Count
-    dev: Count
-    test: Count
-
-
-class Described(Generated):
-    references: Count
-
-
-class Sources(Section):
-    e2e: Files
-    webnlg: Tree
-    dart: DartFiles
-    xsum: Hub
-    mini_e2e: Described
-    mini_webnlg: Described
-    mini_xsum: Generated
-
-
-class Pretrain(Section):
-    seed: Whole
-    documents: Count
-    copies_first: Whole
-    vocabulary: Annotated[int, Field(ge=300)]
-    layers: Annotated[int, Field(ge=2)]
-    width: Count
-    heads: Count
-    positions: Count
-    length: Count
-    batch_size: Count
-    muon_lr: Positive
-    adamw_lr: Positive
-    threads: Count
-
-
-class Denoise(Section):
-    seed: Whole
-    documents: Count
-    layers: Annotated[int, Field(ge=2)]
-    width: Count
-    heads: Count
-    positions: Annotated[int, Field(ge=32)]
-    step_tokens: Count
-    masked: Annotated[float, Field(gt=0, lt=0.5)]
-    masked_lines: Annotated[float, Field(ge=0, le=1)]
-    muon_lr: Positive
-    adamw_lr: Positive
-    threads: Count
-
-    @model_validator(mode="after")
-    def _rows_fit(self) -> "Denoise":
-        if self.step_tokens < self.positions:
-            raise ValueError(f"step_tokens {self.step_tokens} must hold a row of {self.positions} positions")
-        return self
-
-
-class Bounds(Section):
-    """What a released model must reach: measures of a probe that may not be below `least`, or above `most`."""
-
-    least: dict[str, dict[str, Share]]
-    most: dict[str, dict[str, Annotated[float, BeforeValidator(to_number), Field(ge=0, allow_inf_nan=False)]]]
-
-
-class Probes(Section):
-    seed: Whole
-    prompts: Count
-    batch_size: Count
-    threads: Count
-    bounds: dict[Literal["mini-gpt2", "mini-bart"], Bounds]
+    published: dict[Task | Kind, dict[Method, Recipe]]

@@ -5,6 +5,7 @@ at random, and 30% as many dev examples, which select the model (footnote 9).
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -26,7 +27,7 @@ def draw(records: Iterable[Record], total: int, size: int, subset: int) -> list[
     order = list(range(total))
     Random(f"subset {subset}").shuffle(order)
     chosen = set(order[:size])
-    examples = (Record(r.id, r.source, [target], r.group, r.name) for r in records for target in r.targets)
+    examples = (replace(record, targets=[target]) for record in records for target in record.targets)
     drawn = {number: example for number, example in enumerate(examples) if number in chosen}
     return [drawn[number] for number in order[:size]]
 

@@ -16,7 +16,7 @@ from stages.engine.start import open_model
 from stages.engine.train import Point, train
 from stages.errors import entry_point
 from stages.files import write_json
-from stages.methods import module_of, saved
+from stages.methods import build, learn, saved
 from stages.methods.method import Method
 from stages.tasks.record import read_records
 
@@ -33,10 +33,13 @@ def train_run(
         split: encode(lm, read_records(DATA / f"{split}.jsonl"), decoding.source_tokens, decoding.target_tokens)
         for split in ("train", "dev")
     }
+    with torch.no_grad():
+        taken = lm.taken(method())
     for examples in splits.values():
-        check_length(lm, examples, training.prefix_len or 0)
-    settings = chosen.model_dump(include={"method", "seed", "threads", "train", "prefix", "adapter", "ft_top2", "cut"})
-    files = (DATA / "train.jsonl", DATA / "dev.jsonl", *code())
+        check_length(lm, examples, taken)
+    own = {"method", "seed", "threads", "train", "prefix", "prompt", "projector", "apt", "adapter", "ft_top2", "cut"}
+    settings = chosen.model_dump(include=own)
+    files = (DATA / "train.jsonl", DATA / "dev.jsonl", *chosen.given, *code())
     checkpoint = Checkpoint.of([settings, asdict(training), asdict(decoding), belongs, str(lm.computes_in)], *files)
     return train(lm, method, [splits["train"]], [splits["dev"]], training, chosen.train, checkpoint)
 
@@ -46,13 +49,14 @@ def main() -> None:
     chosen = params.load()
     lm = open_model(chosen)
     belongs = saved.belonging(lm)
-    method = module_of(chosen.method, lm).build(lm, chosen, [chosen.seed])
+    learn(lm, chosen, Path("data/linearized") / chosen.task)
+    method = build(lm, chosen, [chosen.seed])
     lm.compute_in(dtype_of(chosen.precision, lm.device, lm.width))
     if chosen.train.activation_checkpointing:
         recompute(lm.blocks())
     trained = sum(p.numel() for p in method.trained())
     stored, points = train_run(chosen, lm, method, belongs) if chosen.training else (method.stored(), [])
-    saved.save(OUT, chosen.method, stored, belongs, asdict(chosen.training) if chosen.training else {})
+    saved.save(OUT, chosen.method, stored, belongs, asdict(chosen.training) if chosen.training else {}, lm.labels)
     title = f"{chosen.method} on {chosen.task}, {chosen.model}"
     write_curve(Path("metrics/train.csv"), Path("metrics/train.png"), points, title)
     counts = {

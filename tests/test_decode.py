@@ -6,6 +6,7 @@ from stages import decode as stage
 from stages import params
 from stages.engine import beam
 from stages.engine.steering import Steering
+from stages.methods.prefix import Prefix
 from stages.params import Decoding
 
 SOURCES = [
@@ -29,14 +30,15 @@ def options(project):
 
 def test_an_interrupted_decoding_goes_on_where_it_was(lm, options, tmp_path, monkeypatch):
     def decode(sources, partial):
-        return stage.decode(lm, Steering(), sources, DECODING, options, partial)
+        [found] = stage.decode(lm, Steering(), sources, DECODING, options, partial)
+        return found
 
     monkeypatch.setattr(beam, "_PIECE", 1)
     expected = decode(SOURCES, tmp_path / "straight/p.jsonl")
     assert len(expected) == 5 and len(set(expected.values())) > 1
     assert decode(SOURCES[::-1], tmp_path / "reversed/p.jsonl") == expected
 
-    real, found = stage.search_sources, []
+    real, found = stage.search_runs, []
 
     def interrupted(*args):
         for pair in real(*args):
@@ -45,21 +47,31 @@ def test_an_interrupted_decoding_goes_on_where_it_was(lm, options, tmp_path, mon
             found.append(pair)
             yield pair
 
-    monkeypatch.setattr(stage, "search_sources", interrupted)
+    monkeypatch.setattr(stage, "search_runs", interrupted)
     partial = tmp_path / "stopped/p.jsonl"
     with pytest.raises(KeyboardInterrupt):
         decode(SOURCES, partial)
     assert len(partial.read_text().splitlines()) == 2, "one piece is done, the second was begun"
     again = []
-    monkeypatch.setattr(stage, "search_sources", lambda *args: again.append(len(args[2])) or real(*args))
+    monkeypatch.setattr(stage, "search_runs", lambda *args: again.append(len(args[3])) or real(*args))
     assert decode(SOURCES, partial) == expected
     assert again == [2, 1], "it must resume, not restart"
 
 
 def test_a_source_is_decoded_once(lm, options, tmp_path):
     partial = tmp_path / "p.jsonl"
-    found = stage.decode(lm, Steering(), SOURCES[:2] * 3, DECODING, options, partial)
+    [found] = stage.decode(lm, Steering(), SOURCES[:2] * 3, DECODING, options, partial)
     assert sorted(found) == sorted(SOURCES[:2]) and len(partial.read_text().splitlines()) == 2
+
+
+def test_runs_in_one_pass_make_what_each_makes_alone(lm, options, tmp_path):
+    steering = Prefix(lm, 3, None, [1, 2, 3])()
+    together = stage.decode(lm, steering, SOURCES, DECODING, options, tmp_path / "all/p.jsonl", 3)
+    for run in range(3):
+        assert [together[run]] == stage.decode(
+            lm, steering.of(run), SOURCES, DECODING, options, tmp_path / f"{run}/p.jsonl"
+        )
+    assert together[0] != together[1]
 
 
 def test_banned_pieces_are_those_of_one_token(lm):

@@ -23,8 +23,45 @@ def test_recipes_are_what_is_published(project):
     change(project, "model", "gpt2-medium")
     assert params.load().training == params.Training(
         prefix_len=5, mlp_width=512, bottleneck=None, lr=8e-5, epochs=5, steps=None, batch_size=10, warmup_steps=0,
-        loss="sequence_sum", lm_dropout=False,
+        loss="sequence_sum", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
     )  # fmt: skip
+
+
+P_TUNING_V2 = {  # its run scripts: learning rate, length, epochs, batch size
+    "boolq": (5e-3, 40, 100, 32), "copa": (1e-2, 16, 80, 16), "rte": (1e-2, 20, 60, 32), "wic": (1e-4, 20, 80, 16),
+    "wsc": (5e-3, 20, 80, 16), "conll2003": (3e-2, 11, 30, 16), "conll04": (2e-2, 128, 40, 32), "ontonotes": (1e-2, 16, 30, 16),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", P_TUNING_V2)
+def test_an_encoders_prefix_is_p_tuning_v2s_and_apt_takes_its_recipe(project, task):
+    change(project, "task", task)
+    change(project, "model", "bert-large-uncased")
+    training = params.load().training
+    assert (training.lr, training.prefix_len, training.epochs, training.batch_size) == P_TUNING_V2[task]
+    assert training.lm_dropout and (training.mlp_width is None) == (task != "wic")
+    change(project, "method", "apt")
+    assert params.load().training == training
+
+
+def test_a_prompt_is_trained_as_lester_et_al_train_it(project):
+    for key, value in (("task", "cb"), ("model", "google/t5-xl-lm-adapt"), ("method", "prompt_tuning")):
+        change(project, key, value)
+    training = params.load().training
+    assert (training.optimizer, training.lr, training.schedule, training.batch_size) == (
+        "adafactor",
+        0.3,
+        "constant",
+        32,
+    )
+    assert (training.weight_decay, training.clip_norm, training.steps, training.prefix_len) == (1e-5, None, 30_000, 100)
+    change(project, "method", "prompt_projection")
+    assert params.load().training.optimizer == "adafactor"
+    change(project, "train.optimizer", "adamw")
+    assert params.load().training.schedule == "linear"
+    change(project, "prompt.init", "file")
+    with pytest.raises(UserError, match=r"^params.yaml: prompt: init is file: give file$"):
+        params.load()
 
 
 def test_a_directory_of_the_users_gets_the_published_recipe(project):
@@ -58,8 +95,9 @@ def test_nothing_to_train(project):
     [
         ("prefix_len", 0), ("prefix_len", "long"), ("prefix_len", 2.5), ("prefix_len", True), ("prefix_len", None),
         ("train_size", -1), ("train_size", 0), ("train_size", "half"), ("decode.beam", 0), ("decode.beam", 2.0),
-        ("decode.max_new_tokens", 0), ("seed", -1), ("threads", 0), ("train.lr", 0), ("train.lr", "fast"), ("train.steps", 0),
-        ("train.batch_size", -5), ("train.loss", "mean"), ("train.clip_norm", 0), ("train.weight_decay", -1),
+        ("decode.max_new_tokens", 0), ("seed", -1), ("threads", 0), ("train.lr", 0), ("train.lr", "fast"), ("train.steps", -1),
+        ("train.batch_size", -5), ("train.loss", "mean"), ("optimizers.adamw.clip_norm", 0), ("optimizers.adamw.weight_decay", -1),
+        ("train.optimizer", "sgd"), ("prompt.init", "zero"), ("apt.token_gate", "always"), ("apt.pooling", "max"),
         ("train.eval_every", 0), ("prefix.dropout", 1.0), ("prefix.mlp", "yes"), ("prefix.init_words", ""), ("task", "e3e"),
         ("method", "magic"), ("model", ""), ("sources.webnlg.url", "http://x"), ("sources.mini_e2e.references", 0),
         ("recipes.embedded.mini-gpt2.prefix.lr", 0), ("pretrain.layers", 1), ("cut.source_tokens", 1), ("cut.target_tokens", "all"),

@@ -10,7 +10,7 @@ import torch
 
 from bench.strength.restaurants import restaurant_measures
 from stages import params, subsample
-from stages.decode import decode
+from stages.decode import hypotheses_of
 from stages.engine.checkpoint import Checkpoint, code
 from stages.engine.encode import Examples, encode
 from stages.engine.linear import pack
@@ -19,8 +19,8 @@ from stages.engine.precision import dtype_of
 from stages.engine.start import open_model
 from stages.engine.train import dev_loss, train
 from stages.files import read_text, replacing, sha256, write_json
-from stages.methods import module_of, saved
-from stages.score import by_group
+from stages.methods import apply, build, learn, saved
+from stages.score import scores_of
 from stages.subsample import DEV_SHARE
 from stages.tasks import TASKS
 from stages.tasks.record import Record, read_records, write_records
@@ -60,7 +60,8 @@ class Unit:
         """Where its results are kept: another place with other parameters, data, model or code."""
         chosen = self.chosen
         used = chosen.model_dump(include={"task", "method", "train_size", "subset", "seed", "precision", "linearize",
-                                          "train", "prefix", "adapter", "ft_top2", "cut", "decode"})  # fmt: skip
+                                          "train", "optimizers", "prefix", "prompt", "projector", "apt", "adapter", "ft_top2", "cut",
+                                          "decode"})  # fmt: skip
         source = getattr(chosen.sources, self.task).model_dump()
         weights = Path(chosen.model_directory) / "model.safetensors"
         settings = [used, source, asdict(chosen.training), asdict(chosen.decoding), sha256(weights)]
@@ -104,14 +105,15 @@ def train_unit(unit: Unit) -> float:
     result = unit.directory / "trained.json"
     if not result.exists():
         lm, belongs = opened(unit)
-        chosen, module = unit.chosen, module_of(unit.method, lm)
+        chosen = unit.chosen
+        learn(lm, chosen, linearized(chosen))
         cut = chosen.decoding.source_tokens, chosen.decoding.target_tokens
         examples, dev = (encode(lm, sample(unit, split), *cut) for split in ("train", "dev"))
         checkpoint = Checkpoint(unit.directory / "checkpoint" / "checkpoint.safetensors")
-        method = module.build(lm, chosen, [chosen.seed])
+        method = build(lm, chosen, [chosen.seed])
         stored, _ = train(lm, method, [examples], [dev], chosen.training, chosen.train, checkpoint)
-        loss = _loss(lm, module.apply(lm, stored), dev)
-        saved.save(unit.directory / "model", unit.method, stored, belongs, asdict(chosen.training))
+        loss = _loss(lm, apply(unit.method, lm, stored), dev)
+        saved.save(unit.directory / "model", unit.method, stored, belongs, asdict(chosen.training), lm.labels)
         write_json(result, {"unit": asdict(unit), "loss": round(loss, 4)})
     return json.loads(read_text(result))["loss"]
 
@@ -130,14 +132,10 @@ def test_unit(unit: Unit) -> dict[str, float]:
         steering = saved.load(unit.directory / "model", lm)
         pack(lm.model)
         records = list(read_records(linearized(unit.chosen) / "test.jsonl"))
-        sources = [record.source for record in records]
-        partial = unit.directory / "predictions.jsonl"
-        found = decode(lm, steering, sources, unit.chosen.decoding, unit.chosen.decode, partial)
-        hypotheses = [found[source] for source in sources]
+        hypotheses = hypotheses_of(lm, steering, records, unit.chosen, unit.directory / "predictions.jsonl")
         with TASKS[unit.task].SCORING.opened() as measure:
-            metrics = measure(hypotheses, [record.targets for record in records])
-        scores = dict(by_group(metrics, [record.group for record in records]).metrics)
+            scores = dict(scores_of(unit.task, measure, hypotheses, records).metrics)
         if unit.task == "mini_e2e":
-            scores |= restaurant_measures(sources, hypotheses)
+            scores |= restaurant_measures([record.source for record in records], hypotheses)
         write_json(result, scores)
     return json.loads(read_text(result))

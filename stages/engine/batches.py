@@ -10,11 +10,15 @@ import torch
 
 # Batches of similar length are formed among this many batches' worth of shuffled examples.
 POOL = 50
+NONE = -1
 
 
 @dataclass(frozen=True)
 class Example:
-    """Ids of a source as the model reads it, and of a target with its end."""
+    """Ids of a source as the model reads it, and of a target with its end.
+
+    An encoder's target is a class; or, where it tags words, one for each token of the source, `NONE` where there is none.
+    """
 
     source: list[int]
     target: list[int]
@@ -31,8 +35,9 @@ class Batch:
 
     @classmethod
     def of(cls, examples: list[Example], runs: list[int], device: torch.device) -> "Batch":
-        lengths = torch.tensor([len(example.target) for example in examples])
-        labels = torch.tensor([token for example in examples for token in example.target])
+        wanted = [[token for token in example.target if token != NONE] for example in examples]
+        lengths = torch.tensor([len(tokens) for tokens in wanted])
+        labels = torch.tensor([token for tokens in wanted for token in tokens], dtype=torch.long)
         rows = torch.arange(len(examples)).repeat_interleave(lengths)
         return cls(examples, *(onto(device, tensor) for tensor in (torch.tensor(runs), labels, rows)))
 

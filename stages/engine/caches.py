@@ -50,9 +50,9 @@ class Past:
         pairs = [layer.unbind(1) for layer in self.keys_values.unbind(1)]
         return [tuple(part.expand(rows, *part.shape[1:]) for part in pair) for pair in pairs]
 
-    def opened(self, rows: int) -> DynamicCache:
+    def opened(self, rows: int) -> "Growing":
         """A cache that holds the past and grows by what is read."""
-        cache = DynamicCache()
+        cache = Growing()
         for number, (keys, values) in enumerate(self.by_layer(rows)):
             cache.update(keys, values, number)
         return cache
@@ -69,6 +69,15 @@ def past_of(steering: Steering, place: str, shape: Shape, runs: torch.Tensor, dt
     return Past(rows.to(dtype), steering.visible(runs), torch.zeros_like(runs) + lengths)
 
 
+class Growing(DynamicCache):
+    """The past before a text, and the text as it is read."""
+
+    def multiply(self, layer: int, factors: torch.Tensor) -> None:
+        """What a layer holds by factors [rows, columns], those of a gate, as long as that is the past alone."""
+        held = self.layers[layer]
+        held.keys, held.values = (part * factors[:, None, :, None].to(part.dtype) for part in (held.keys, held.values))
+
+
 class Behind(Cache):
     """The past before a text that is read in one go. It keeps nothing, so that a layer may be computed twice."""
 
@@ -76,6 +85,10 @@ class Behind(Cache):
         super().__init__(layers=[])
         self.past = past.by_layer(rows) if past.columns else None
         self.columns = past.columns
+
+    def multiply(self, layer: int, factors: torch.Tensor) -> None:
+        """The past of a layer by factors [rows, columns], those of a gate."""
+        self.past[layer] = tuple(part * factors[:, None, :, None].to(part.dtype) for part in self.past[layer])
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_, **__) -> tuple[torch.Tensor, ...]:
         if self.past is None:

@@ -9,13 +9,14 @@ from transformers import Cache
 from stages.engine.attention import observed
 from stages.engine.batches import Batch, Example, onto
 from stages.engine.caches import Beams, Behind, Past, Read, past_of
+from stages.engine.gates import gated
 from stages.engine.held import adapted
-from stages.engine.model import LM, Memory, Shape, outermost_lists, padded, targets_of
+from stages.engine.model import Memory, Shape, Writer, outermost_lists, padded, targets_of
 from stages.engine.steering import DECODER, Infix, Steering, rows_of
 from stages.errors import UserError
 
 
-class DecoderOnly(LM):
+class DecoderOnly(Writer):
     family = "decoder-only"
 
     @property
@@ -101,7 +102,11 @@ class DecoderOnly(LM):
         rows = zip(before, batch.examples, strict=True)
         ids, _ = padded([[*source, self.separator, *example.target[:-1]] for source, example in rows], self.device)
         positions = past.following[:, None] + torch.arange(ids.shape[1], device=self.device)
-        hidden = self.hidden(ids, past.mask(ids.shape[1]), positions, Behind(past, len(ids)))
+        cache = Behind(past, len(ids))
+        lengths = onto(self.device, torch.tensor([len(source) for source in before]))
+        given = torch.arange(ids.shape[1], device=self.device) <= lengths[:, None]  # source and separator
+        with gated(self.blocks(), steering, given, batch.runs, cache.multiply):
+            hidden = self.hidden(ids, past.mask(ids.shape[1]), positions, cache)
         return targets_of(hidden, batch, [len(source) for source in before])  # predicted from the separator on
 
     def past(self, sources: list[list[int]], steering: Steering, runs: torch.Tensor) -> tuple[list[list[int]], Past]:
@@ -150,7 +155,7 @@ class _Memory(Memory):
         ids, text = padded([[*source, self.lm.separator] for source in before], self.lm.device)
         positions = past.following[:, None] + torch.arange(ids.shape[1], device=self.lm.device)
         cache = past.opened(len(ids))
-        with adapted(self.steering, runs):
+        with adapted(self.steering, runs), gated(self.lm.blocks(), self.steering, text, runs, cache.multiply):
             hidden = self.lm.hidden(ids, past.mask(ids.shape[1]), positions, cache)
         lengths = [len(source) + 1 for source in before]
         read = [(layer.keys, layer.values) for layer in cache.layers]

@@ -69,14 +69,8 @@ def parts(items: Iterable) -> Iterator[list]:
 def encode(lm: LM, records: Iterable[Record], most_source: int | None, most_target: int | None) -> Examples:
     """One example per target, cut at so many tokens (None: never)."""
 
-    def examples() -> Iterator[Example]:
-        for part in parts(record for record in records if record.targets):  # no tokenizer takes no texts
-            sources = lm.source_ids([record.source for record in part], most_source)
-            targets = iter(lm.target_ids([target for record in part for target in record.targets], most_target))
-            for record, source in zip(part, sources, strict=True):
-                yield from (Example(source, target) for target in islice(targets, len(record.targets)))
-
-    return Examples(examples())
+    found = (lm.examples(part, most_source, most_target) for part in parts(records))
+    return Examples(example for some in found for example in some)
 
 
 def check_length(lm: LM, examples: Examples, length: int) -> None:

@@ -11,13 +11,13 @@ from stages.engine.attention import observed, prefixed
 from stages.engine.batches import Batch, Example
 from stages.engine.caches import Beams, Sources, past_of
 from stages.engine.held import adapted
-from stages.engine.model import LM, Memory, Shape, outermost_lists, padded, targets_of
+from stages.engine.model import Memory, Shape, Writer, outermost_lists, padded, targets_of
 from stages.engine.positions import at
-from stages.engine.steering import CROSS, DECODER, ENCODER, Steering
+from stages.engine.steering import CROSS, DECODER, ENCODER, Steering, rows_of
 from stages.errors import UserError
 
 
-class EncoderDecoder(LM):
+class EncoderDecoder(Writer):
     family = "encoder-decoder"
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
@@ -97,11 +97,30 @@ class EncoderDecoder(LM):
         stripped = [text.strip() for text in texts]
         return self.tokenizer(stripped, truncation=most is not None, max_length=most)["input_ids"]
 
+    @torch.no_grad()
+    def check_vectors(self) -> None:
+        """Raises UserError for a model that reads tokens otherwise than their vectors, so that a prompt would stand among others."""
+        encoder, ids = self.model.get_encoder(), torch.tensor([[self.end, self.end]], device=self.device)
+        vectors = self.model.get_input_embeddings()(ids)
+        found = (encoder(**read).last_hidden_state for read in ({"input_ids": ids}, {"inputs_embeds": vectors}))
+        if not torch.allclose(*found, atol=1e-4, rtol=1e-4):
+            raise UserError(f"model {self.name} scales the vectors of its tokens: prompts are not supported")
+
+    def taken(self, steering: Steering) -> int:
+        """A prompt is read like tokens; a prefix takes none of the text's positions."""
+        return 0 if steering.prompt is None else steering.prompt.shape[1]
+
+    def room(self, steering: Steering) -> int | None:
+        """Positions for a source."""
+        return self.positions and self.positions - self.taken(steering)
+
     def check_room(self, source: int, target: int, length: int) -> None:
-        if self.positions is not None and max(source, target) > self.positions:
+        if self.positions is not None and max(length + source, target) > self.positions:
+            prompt = f"a prompt of {length} before " if length else ""
             raise UserError(
-                f"params.yaml: a source of {source} and a target of {target} tokens: one exceeds the {self.positions} "
-                f"positions of {self.name}; set cut.source_tokens or cut.target_tokens to {self.positions} at most"
+                f"params.yaml: {prompt}a source of {source} and a target of {target} tokens: one exceeds the "
+                f"{self.positions} positions of {self.name}; set cut.source_tokens to {self.positions - length} or "
+                f"cut.target_tokens to {self.positions} at most"
             )
 
     def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
@@ -113,12 +132,24 @@ class EncoderDecoder(LM):
         return {place: torch.stack(layers) for place, layers in found.items()}
 
     def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
-        ids, mask = padded([e.source for e in batch.examples], self.device, self.positions)
+        ids, mask = padded([e.source for e in batch.examples], self.device, self.room(steering))
         before, own = padded([[self.start, *e.target[:-1]] for e in batch.examples], self.device, self.positions)
         with prefixed(self.places, steering, batch.runs), adapted(steering, batch.runs):
-            encoded = self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+            encoded, mask = self.read_source(ids, mask, steering, batch.runs)
             hidden = self.read_target(before, own, encoded, mask)
         return targets_of(hidden, batch, [0] * len(batch.examples))
+
+    def read_source(
+        self, ids: torch.Tensor, mask: torch.Tensor, steering: Steering, runs: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The encoder's hidden states [batch, length, width] behind a prompt, theirs too, and which are of tokens."""
+        encoder = self.model.get_encoder()
+        if steering.prompt is None:
+            return encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask
+        prompt = rows_of(steering.prompt, runs).to(self.dtype)
+        inputs = torch.cat([prompt, self.model.get_input_embeddings()(ids)], 1)
+        mask = nn.functional.pad(mask, (prompt.shape[1], 0), value=True)
+        return encoder(inputs_embeds=inputs, attention_mask=mask).last_hidden_state, mask
 
     def read_target(
         self,
@@ -154,11 +185,11 @@ class _Memory(Memory):
         self.no_states = torch.zeros(1, 1, lm.width, dtype=lm.dtype, device=lm.device)  # the sources have been read
 
     def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
-        ids, mask = padded(sources, self.lm.device, self.lm.positions)
+        ids, mask = padded(sources, self.lm.device, self.lm.room(self.steering))
         start = torch.full_like(ids[:, :1], self.lm.start)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         with prefixed(self.lm.places, self.steering, runs), adapted(self.steering, runs):
-            encoded = self.lm.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+            encoded, mask = self.lm.read_source(ids, mask, self.steering, runs)
             hidden = self.lm.read_target(start, None, encoded, mask, cache)
         first = torch.ones_like(mask[:, :1])
         self._store(self.own, DECODER, cache.self_attention_cache, first, runs)

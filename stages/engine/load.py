@@ -1,4 +1,4 @@
-"""Opening a model: by directory or Hugging Face id, frozen, in fp32, of either family."""
+"""Opening a model: by directory or Hugging Face id, frozen, in fp32, of any family."""
 
 import os
 from pathlib import Path
@@ -6,14 +6,17 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import PreTrainedConfig as Config
 from transformers.activations import NewGELUActivation
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from stages.engine.batches import Batch, Example
 from stages.engine.decoder_only import DecoderOnly
+from stages.engine.encoder import Encoder
 from stages.engine.encoder_decoder import EncoderDecoder
 from stages.engine.linear import use_onednn
-from stages.engine.model import LM
+from stages.engine.model import LM, Writer
 from stages.engine.steering import Steering
 from stages.errors import UserError
 
@@ -29,10 +32,8 @@ def load(directory: str, name: str, revision: str) -> LM:
     try:
         config = AutoConfig.from_pretrained(directory, revision=revision)
         tokenizer = AutoTokenizer.from_pretrained(directory, revision=revision)
-        if config.is_encoder_decoder:
-            model = AutoModelForSeq2SeqLM.from_pretrained(directory, **options)
-        else:
-            model = AutoModelForCausalLM.from_pretrained(directory, **options)
+        family, opener = _family_of(config)
+        model, loaded = opener.from_pretrained(directory, **options, output_loading_info=True)
     except (OSError, ValueError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
         where = (
@@ -41,7 +42,9 @@ def load(directory: str, name: str, revision: str) -> LM:
             else f"model {name}: no such directory, and not to be had from the Hugging Face hub"
         )
         raise UserError(f"{where} ({first})") from error
-    if tokenizer.eos_token_id is None:
+    if family is Encoder:
+        _without_what_is_missing(model, set(loaded["missing_keys"]), name)
+    if family is not Encoder and tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer of model {name} has no end-of-text token, which ends every target")
     model.requires_grad_(False).eval()
     fuse_gelu(model)
@@ -50,12 +53,31 @@ def load(directory: str, name: str, revision: str) -> LM:
     else:
         use_onednn(model)
     try:
-        lm = (EncoderDecoder if config.is_encoder_decoder else DecoderOnly)(model, tokenizer, name)
-        check_logits(lm)
+        lm = family(model, tokenizer, name)
+        if isinstance(lm, Writer):
+            check_logits(lm)
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"model {name} ({config.model_type}) is of a kind that is not supported ({reason})") from error
     return lm
+
+
+def _family_of(config: Config) -> tuple[type[LM], type]:
+    """And the class of transformers that opens its models."""
+    if config.is_encoder_decoder:
+        return EncoderDecoder, AutoModelForSeq2SeqLM
+    if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False):
+        return Encoder, AutoModel
+    return DecoderOnly, AutoModelForCausalLM
+
+
+def _without_what_is_missing(model: nn.Module, missing: set[str], name: str) -> None:
+    """A checkpoint without a pooler (RoBERTa's) would have one of random numbers. Raises UserError if it lacks others."""
+    poolers = {key for key in missing if key.startswith("pooler.")}
+    if poolers:
+        model.pooler = None
+    if missing - poolers:
+        raise UserError(f"model {name} lacks weights, such as {min(missing - poolers)}")
 
 
 def fuse_gelu(model: nn.Module) -> None:
@@ -67,7 +89,7 @@ def fuse_gelu(model: nn.Module) -> None:
 
 
 @torch.inference_mode()
-def check_logits(lm: LM) -> None:
+def check_logits(lm: Writer) -> None:
     """Refuse a model whose own logits are not ours: one that scales them, or has other positions than we know of."""
     example = Example([lm.end] * 3, [lm.end] * 3)
     theirs = lm.own_logits(example)

@@ -1,13 +1,15 @@
-"""A language model as methods, training and decoding see it; what its two families share.
+"""A language model as methods, training and decoding see it; what its families share.
 
-The families are in `decoder_only.py` and `encoder_decoder.py`; `load.py` opens either.
+The families are in `decoder_only.py` and `encoder_decoder.py`, which write texts, and in `encoder.py`, which gives
+classes; `load.py` opens any.
 """
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
 
 import torch
@@ -17,6 +19,7 @@ from stages.engine.attention import NAME as ATTENTION
 from stages.engine.batches import Batch, Example, onto
 from stages.engine.steering import Steering
 from stages.errors import UserError
+from stages.tasks.record import Record
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,18 @@ class LM(ABC):
     family: ClassVar[str]
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
-        model.set_attn_implementation(ATTENTION)
+        self.take_attention(model)
         self.model, self.tokenizer, self.name = model, tokenizer, name
+        self.labels: list[str] = []  # classes of the task, where a method or the family needs them
         self.config = model.config.get_text_config(decoder=True)
         self.positions = positions_of(self.config)
         self.width: int = model.get_input_embeddings().embedding_dim
         self.shapes: Mapping[str, Shape] = self.find_shapes()
         self.computes_in = self.dtype
+
+    def take_attention(self, model: PreTrainedModel) -> None:
+        """Let its attentions be computed by ours."""
+        model.set_attn_implementation(ATTENTION)
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Hold frozen weights in `dtype`, once and for all; weights that move stay fp32 and are cast when used."""
@@ -109,7 +117,7 @@ class LM(ABC):
 
     def words(self, text: str, length: int) -> list[int]:
         """Ids of some words, repeated up to `length` tokens. Raises UserError if there are none, or too many."""
-        ids = self.tokenizer(" " + text.strip(), add_special_tokens=False)["input_ids"]
+        ids = self.pieces(text)
         if not 0 < len(ids) <= length:
             raise UserError(
                 f"params.yaml: prefix.init_words: {text!r} has {len(ids)} tokens in the vocabulary of {self.name}, "
@@ -118,6 +126,14 @@ class LM(ABC):
         if self.positions is not None and length > self.positions:
             raise UserError(f"params.yaml: prefix_len {length} exceeds the {self.positions} positions of {self.name}")
         return (ids * length)[:length]
+
+    def learn(self, records: Iterable[Record]) -> None:
+        """Take the labels from the records of a task."""
+        self.labels = sorted({label for record in records for label in labels_of(record)})
+
+    def pieces(self, text: str) -> list[int]:
+        """Ids of a text inside another, without special tokens."""
+        return self.tokenizer(" " + text.strip(), add_special_tokens=False)["input_ids"]
 
     def embed(self, ids: list[int]) -> torch.Tensor:
         """Input vectors [length, width] of tokens."""
@@ -132,16 +148,16 @@ class LM(ABC):
         """The transformer blocks, the encoder's first."""
 
     @abstractmethod
-    def source_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
-        """Sources as the model reads them, cut at `most` tokens."""
+    def examples(self, records: list[Record], most_source: int | None, most_target: int | None) -> Iterator[Example]:
+        """One example per target of some records, cut at so many tokens (None: never)."""
 
-    @abstractmethod
-    def target_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
-        """Targets as the model writes them, cut at `most` tokens, with the end token."""
+    def taken(self, steering: Steering) -> int:
+        """Positions that a steering takes of those for texts."""
+        return steering.length
 
     @abstractmethod
     def check_room(self, source: int, target: int, length: int) -> None:
-        """Raises UserError if a source and a target of so many tokens do not fit beside `length` of prefix or infix."""
+        """Raises UserError if a source and a target of so many tokens do not fit beside `length` that are taken."""
 
     @abstractmethod
     def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
@@ -152,16 +168,44 @@ class LM(ABC):
         """Hidden states [tokens, width] from which the tokens of all targets are predicted, row after row."""
 
     @abstractmethod
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Vocabulary logits [..., vocabulary] of hidden states [..., width]: pay for the positions that count only."""
+
+
+class Writer(LM):
+    """A model that writes texts: what training and beam search ask of it."""
+
+    @abstractmethod
+    def source_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
+        """Sources as the model reads them, cut at `most` tokens."""
+
+    @abstractmethod
+    def target_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
+        """Targets as the model writes them, cut at `most` tokens, with the end token."""
+
+    def examples(self, records: list[Record], most_source: int | None, most_target: int | None) -> Iterator[Example]:
+        wanted = [record for record in records if record.targets]  # no tokenizer takes no texts
+        if not wanted:
+            return
+        sources = self.source_ids([record.source for record in wanted], most_source)
+        targets = iter(self.target_ids([target for record in wanted for target in record.targets], most_target))
+        for record, source in zip(wanted, sources, strict=True):
+            yield from (Example(source, target) for target in islice(targets, len(record.targets)))
+
+    @abstractmethod
     def memory(self, steering: Steering, beam: int) -> Memory:
         """For a beam search, still without sentences."""
 
     @abstractmethod
-    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Vocabulary logits [..., vocabulary] of hidden states [..., width]: pay for the positions that count only."""
-
-    @abstractmethod
     def own_logits(self, example: Example) -> torch.Tensor:
         """What the model itself computes for the target of an example, [tokens, vocabulary]; to check `logits` by."""
+
+
+def labels_of(record: Record) -> set[str]:
+    """The classes that its targets name: themselves, or their tags."""
+    return {
+        label for target in record.targets for label in (target.split(" ") if record.words is not None else [target])
+    }  # fmt: skip
 
 
 def padded(rows: list[list[int]], device: torch.device, most: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""What a method adds to a model: prefixes by place, an infix, or adapters. Nothing of it: the model as it is.
+"""What a method adds to a model: prefixes by place, a prompt, an infix, adapters. Nothing of it: the model as it is.
 
 A prefix is a cache: keys and values that no token produced, `[runs, layers, 2, kv_heads, len, head_dim]`.
 K runs (subsets, seeds, users) stand in one tensor; each row of a batch attends to its own run's (paper,
@@ -36,23 +36,64 @@ class Adapter(Protocol):
         """That of one run alone."""
 
 
+class Gate(Protocol):
+    """What the prefix of a decoder or an encoder is multiplied by, layer by layer (APT; see `engine/gates.py`)."""
+
+    def at(self, layer: int, hidden: torch.Tensor, text: torch.Tensor, runs: torch.Tensor) -> torch.Tensor:
+        """Factors [batch, len] from what a block reads, [batch, length, width]; `text` [batch, length]: what counts."""
+
+    def of(self, run: int) -> Self:
+        """That of one run alone."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Scores of an encoder's classes: weight [runs, classes, width], bias [runs, classes]."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    def __call__(self, hidden: torch.Tensor, runs: torch.Tensor) -> torch.Tensor:
+        """[rows, width] -> [rows, classes] in fp32, row `i` by the head of run `runs[i]`."""
+        hidden = hidden.to(self.weight.dtype)
+        if len(self.weight) == 1:
+            return F.linear(hidden, self.weight[0], self.bias[0])
+        weight, bias = rows_of(self.weight, runs), rows_of(self.bias, runs)
+        return torch.baddbmm(bias[:, None], hidden[:, None], weight.mT)[:, 0]
+
+    def of(self, run: int) -> "Head":
+        return Head(self.weight[run : run + 1], self.bias[run : run + 1])
+
+
 @dataclass(frozen=True)
 class Steering:
     """`prefixes` are `[runs, layers, 2, kv_heads, len, head_dim]` by place, `adapters` stand behind modules.
 
     `lengths` [runs]: how many of the `len` positions are a run's own, the first ones; None: all of them.
+    `prompt` [runs, len, width]: vectors that an encoder-decoder model's encoder reads before the source.
+    `gate` multiplies the prefix; `head` is of an encoder, which has no other output.
     """
 
     prefixes: Mapping[str, torch.Tensor] = field(default_factory=dict)
     infix: Infix | None = None
     lengths: torch.Tensor | None = None
     adapters: Mapping[nn.Module, Adapter] = field(default_factory=dict)
+    prompt: torch.Tensor | None = None
+    gate: Gate | None = None
+    head: Head | None = None
+
+    @property
+    def joinable(self) -> bool:
+        """Whether `joined` can take it: nothing but prefixes, or a prompt."""
+        return self.infix is None and not self.adapters and self.gate is None and self.head is None
 
     @property
     def length(self) -> int:
-        """Positions that it takes: of the prefix, which in encoder-decoder models takes none of the text's, or the infix."""
+        """Positions that it takes: of the prefix, which in encoder-decoder models takes none of the text's, the prompt or infix."""
         if self.infix is not None:
             return self.infix.embeddings.shape[1]
+        if self.prompt is not None:
+            return self.prompt.shape[1]
         return max((prefix.shape[4] for prefix in self.prefixes.values()), default=0)
 
     def visible(self, runs: torch.Tensor) -> torch.Tensor | None:
@@ -66,11 +107,20 @@ class Steering:
         infix = self.infix and Infix(self.infix.embeddings[run : run + 1], self.infix.offsets[run : run + 1])
         length = self.length if self.lengths is None else int(self.lengths[run])
         prefixes = {place: prefix[run : run + 1, ..., :length, :] for place, prefix in self.prefixes.items()}
-        return Steering(prefixes, infix, adapters={module: one.of(run) for module, one in self.adapters.items()})
+        return Steering(
+            prefixes,
+            infix,
+            adapters={module: one.of(run) for module, one in self.adapters.items()},
+            prompt=None if self.prompt is None else self.prompt[run : run + 1],
+            gate=None if self.gate is None else self.gate.of(run),
+            head=None if self.head is None else self.head.of(run),
+        )
 
     @classmethod
     def joined(cls, one_each: Sequence["Steering"]) -> "Steering":
-        """The prefixes of several trainings as runs of one steering, of whatever lengths (section 8.2)."""
+        """The prefixes of several trainings as runs of one steering, of whatever lengths (section 8.2); or prompts of one length."""
+        if one_each[0].prompt is not None:
+            return cls(prompt=torch.cat([steering.prompt for steering in one_each]))
         longest = max(steering.length for steering in one_each)
         lengths = [steering.length for steering in one_each for _ in range(steering.runs)]
         prefixes = {
@@ -82,7 +132,9 @@ class Steering:
 
     @property
     def runs(self) -> int:
-        """How many runs the prefixes are of."""
+        """How many runs the prefixes, or the prompts, are of."""
+        if self.prompt is not None:
+            return len(self.prompt)
         return max((len(prefix) for prefix in self.prefixes.values()), default=1)
 
 

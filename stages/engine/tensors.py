@@ -1,10 +1,12 @@
-"""Writing tensors as safetensors."""
+"""Tensors as safetensors."""
 
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+
+from stages.errors import UserError
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -13,3 +15,11 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
     except SafetensorError as error:
         raise OSError(str(error)) from error
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Raises UserError for what is no such file."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read tensors from {path} ({error})") from error

@@ -1,6 +1,6 @@
 """The training loop: a model, runs of one method, one batch for all of them (section 4.2).
 
-Each run has its own loss, gradient norm and order of examples; AdamW works element by element. What a
+Each run has its own loss, gradient norm and order of examples, and no optimiser mixes them. What a
 run becomes therefore does not depend on the runs it trains with (unless the model's own dropout is at work).
 """
 
@@ -16,6 +16,7 @@ from stages.engine.checkpoint import Checkpoint
 from stages.engine.encode import Examples
 from stages.engine.loss import token_losses
 from stages.engine.model import LM
+from stages.engine.optimizer import OPTIMIZERS, lr_factor
 from stages.engine.steering import Steering
 from stages.errors import UserError
 from stages.methods.method import Method
@@ -71,13 +72,6 @@ def steps_of(training: Training, examples: int) -> int:
     if training.steps is not None:
         return training.steps
     return max(1, round(training.epochs * -(-examples // training.batch_size)))
-
-
-def lr_factor(step: int, warmup: int, steps: int) -> float:
-    """Linear warm-up, then linear decay to zero behind the last step."""
-    if step < warmup:
-        return step / warmup
-    return (steps - step) / max(1, steps - warmup)
 
 
 @torch.no_grad()
@@ -149,7 +143,9 @@ def train(
         Order(part.lengths.sum(1), training.batch_size, seed) for part, seed in zip(examples, method.seeds, strict=True)
     ]
     steps = steps_of(training, len(examples[0]))
-    optimizer = torch.optim.AdamW(parameters, lr=training.lr, weight_decay=options.weight_decay, fused=True)
+    if not steps:
+        return method.stored(), []
+    optimizer = OPTIMIZERS[training.optimizer](parameters, training, not method.own_weights)
     history = History(runs, lm.device)
     first = checkpoint.restore(method, [optimizer])
     if first:
@@ -162,10 +158,12 @@ def train(
             lm.model.train()
             torch.manual_seed(method.seeds[0] * 1_000_003 + step)  # a resumed training drops what this one does
         sums, counts = target_losses(lm, method(step), batch)
-        lm.model.eval()
         run_losses(sums, counts, batch, runs, training.loss).sum().backward()
-        clip_each_run(parameters, options.clip_norm, runs)
-        lr = optimizer.param_groups[0]["lr"] = training.lr * lr_factor(step, training.warmup_steps, steps)
+        lm.model.eval()  # behind the backward pass, which may compute blocks again
+        if training.clip_norm is not None:
+            clip_each_run(parameters, training.clip_norm, runs)
+        factor = lr_factor(training.schedule, step, training.warmup_steps, steps)
+        lr = optimizer.param_groups[0]["lr"] = training.lr * factor
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         history.since += torch.stack([sums.detach().sum(), counts.sum()])

@@ -6,11 +6,32 @@ returns their steering. To add a method, write its
 module, name it here and in `Method` of `stages/sections.py`, and give it recipes in params.yaml.
 """
 
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
+import torch
+
+from stages.engine.encoder import Encoder
 from stages.engine.model import LM
+from stages.engine.steering import Head, Steering
 from stages.errors import UserError
-from stages.methods import adapter, embedding_only, finetune, ft_top2, infix, prefix, untuned
+from stages.methods import (
+    adapter,
+    apt,
+    embedding_only,
+    finetune,
+    ft_top2,
+    head,
+    infix,
+    prefix,
+    prompt_projection,
+    prompt_tuning,
+    untuned,
+)
+from stages.methods.method import Method
+from stages.params import Params
+from stages.tasks.record import read_records
 
 METHODS: dict[str, ModuleType] = {
     "prefix": prefix,
@@ -20,6 +41,9 @@ METHODS: dict[str, ModuleType] = {
     "adapter_small": adapter,
     "embedding_only": embedding_only,
     "infix": infix,
+    "prompt_tuning": prompt_tuning,
+    "prompt_projection": prompt_projection,
+    "apt": apt,
     "none": untuned,
 }
 
@@ -32,3 +56,27 @@ def module_of(method: str, lm: LM) -> ModuleType:
             f"params.yaml: method {method} is not for {lm.family} models such as {lm.name}; {', '.join(fitting)} are"
         )
     return METHODS[method]
+
+
+def learn(lm: LM, chosen: Params, linearized: Path) -> None:
+    """Let the model know the classes of the task: an encoder, or one whose prompt starts from them.
+
+    They are those of all training and dev records, however few a run is trained on.
+    """
+    of_prompt = chosen.method == "prompt_tuning" and chosen.prompt.init == "labels"
+    if isinstance(lm, Encoder) or of_prompt:
+        records = (record for split in ("train", "dev") for record in read_records(linearized / f"{split}.jsonl"))
+        lm.learn(records)
+
+
+def build(lm: LM, chosen: Params, seeds: list[int]) -> Method:
+    """Trainable runs, one per seed; of an encoder each with a head. Raises UserError as `module_of` does."""
+    method = module_of(chosen.method, lm).build(lm, chosen, seeds)
+    return head.Headed(lm, method) if isinstance(lm, Encoder) else method
+
+
+def apply(method: str, lm: LM, stored: dict[str, torch.Tensor]) -> Steering:
+    """Put trained runs into effect. Raises UserError as `module_of` does."""
+    own = {name: tensor for name, tensor in stored.items() if name not in (head.WEIGHT, head.BIAS)}
+    steering = module_of(method, lm).apply(lm, own)
+    return replace(steering, head=Head(stored[head.WEIGHT], stored[head.BIAS])) if isinstance(lm, Encoder) else steering

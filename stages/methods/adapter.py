@@ -17,7 +17,7 @@ from stages.errors import UserError
 from stages.methods.method import Method, generators
 from stages.params import Params
 
-FAMILIES = ("decoder-only", "encoder-decoder")
+FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
 TOGETHER = True
 _STD = 0.02  # of the weights, as GPT-2's own
 # What transformers' models call the two parts of a block: attention, and the end of the feed-forward part.

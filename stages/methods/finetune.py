@@ -7,12 +7,14 @@ from stages.engine.steering import Steering
 from stages.methods.method import Method
 from stages.params import Params
 
-FAMILIES = ("decoder-only", "encoder-decoder")
+FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
 TOGETHER = False
 
 
 class OwnWeights(Method):
     """Some of the model's own weights, in place; one run at a time."""
+
+    own_weights = True
 
     def __init__(self, lm: LM, weights: dict[str, torch.nn.Parameter], seeds: list[int]):
         if len(seeds) != 1:

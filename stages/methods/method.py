@@ -15,6 +15,8 @@ class Method(nn.Module, ABC):
     model's own weights, or stands among its layers, has one run.
     """
 
+    own_weights = False  # whether it moves the model's own, which have no dimension of runs
+
     def __init__(self, seeds: list[int]):
         super().__init__()
         self.seeds = seeds

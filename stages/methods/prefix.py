@@ -13,7 +13,7 @@ from stages.methods.method import Method
 from stages.methods.table import table
 from stages.params import Params
 
-FAMILIES = ("decoder-only", "encoder-decoder")
+FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
 TOGETHER = True
 
 

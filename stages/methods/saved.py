@@ -1,6 +1,7 @@
 """A trained run on disk: `<method>.safetensors` and a `config.json` that says what it belongs to."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from stages.engine.steering import Steering
 from stages.engine.tensors import write_tensors
 from stages.errors import UserError
 from stages.files import read_text, replacing
-from stages.methods import METHODS, module_of
+from stages.methods import METHODS, apply
 
 CONFIG = "config.json"
 
@@ -24,13 +25,15 @@ def belonging(lm: LM) -> dict:
     return {"base_model": lm.name, "base_model_fingerprint": lm.fingerprint(), "shapes": shapes}
 
 
-def save(out: Path, method: str, stored: dict[str, torch.Tensor], belongs: dict, training: dict) -> None:
-    """Write what `Method.stored` gives, all of it or nothing; `belongs` is of `belonging`."""
+def save(
+    out: Path, method: str, stored: dict[str, torch.Tensor], belongs: dict, training: dict, labels: Sequence[str] = ()
+) -> None:
+    """Write what `Method.stored` gives, all of it or nothing; `belongs` is of `belonging`, `labels` of an encoder's task."""
     sizes = {name: list(tensor.shape) for name, tensor in stored.items()}
     with replacing(out) as directory:
         directory.mkdir()
         write_tensors(directory / f"{method}.safetensors", stored)
-        config = {"method": method, **belongs, "training": training, "tensors": sizes}
+        config = {"method": method, **belongs, "training": training, "labels": list(labels), "tensors": sizes}
         (directory / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
@@ -40,7 +43,7 @@ def load(directory: Path, lm: LM) -> Steering:
     try:
         config = json.loads(read_text(directory / CONFIG))
         differing = [key for key, value in expected.items() if config[key] != value]
-        method, sizes = config["method"], config["tensors"]
+        method, sizes, lm.labels = config["method"], config["tensors"], config.get("labels", [])
         stored = load_file(directory / f"{method}.safetensors")
         if method not in METHODS:
             raise KeyError(method)
@@ -54,7 +57,7 @@ def load(directory: Path, lm: LM) -> Steering:
     found = {name: list(tensor.shape) for name, tensor in stored.items()}
     if found != sizes:
         raise UserError(f"{directory}: {method}.safetensors holds {found}, {CONFIG} says {sizes}")
-    return module_of(method, lm).apply(lm, {name: tensor.to(lm.device) for name, tensor in stored.items()})
+    return apply(method, lm, {name: tensor.to(lm.device) for name, tensor in stored.items()})
 
 
 def weights_of(directory: Path) -> Path:

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from stages.files import read_text
 from stages.pretrain.gate import Numbers, bound
 from stages.pretrain.made import Made
-from stages.sections import Bounds, Denoise, Pretrain
+from stages.pretrain.section import Bounds, Denoise, Pretrain
 
 _OBJECTIVES = {
     "gpt2": "the next token",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stages.sections import Bounds
+from stages.pretrain.section import Bounds
 
 Numbers = Mapping[str, Mapping[str, float | None]]  # by probe and measure; None: there was nothing to measure
 

@@ -19,7 +19,7 @@ from stages.files import read_text, replacing, sha256, write_text
 from stages.pretrain.card import Origin, card
 from stages.pretrain.gate import Numbers, misses
 from stages.pretrain.made import Made
-from stages.sections import Bounds, Denoise, Pretrain
+from stages.pretrain.section import Bounds, Denoise, Pretrain
 
 _FIRST = "dvc repro stages/pretrain/dvc.yaml first"
 

@@ -11,6 +11,7 @@ the tags E and S, longer prefixes, lower case. Two type names are read otherwise
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,19 +73,28 @@ def read(hypotheses: Path, references: list[Path]) -> tuple[list[list[str]], lis
 
 
 def _read_sentences(path: Path) -> list[_Sentence]:
-    sentences: list[_Sentence] = []
-    inside = False
-    for number, line in enumerate(lines_of(path), start=1):
-        columns = line.split()
-        was_inside, inside = inside, bool(columns) and columns[0] != "-DOCSTART-"
-        if not inside:
-            continue
-        if not _TAG.fullmatch(columns[-1]):
-            raise UserError(f"{path}, line {number}: the tag {columns[-1]!r} is neither O nor B-TYPE nor I-TYPE")
-        if not was_inside:
-            sentences.append(_Sentence(number, []))
-        sentences[-1].tags.append(columns[-1])
+    sentences = []
+    for sentence in columns_of(path):
+        for number, columns in sentence:
+            if not _TAG.fullmatch(columns[-1]):
+                raise UserError(f"{path}, line {number}: the tag {columns[-1]!r} is neither O nor B-TYPE nor I-TYPE")
+        sentences.append(_Sentence(sentence[0][0], [columns[-1] for _, columns in sentence]))
     return sentences
+
+
+def columns_of(path: Path) -> Iterator[list[tuple[int, list[str]]]]:
+    """The sentences of a file: of each token the number of its line and its columns, which white space sets apart.
+
+    A blank line or one of -DOCSTART- ends a sentence.
+    """
+    sentence: list[tuple[int, list[str]]] = []
+    for number, line in enumerate([*lines_of(path), ""], start=1):
+        columns = line.split()
+        if columns and columns[0] != "-DOCSTART-":
+            sentence.append((number, columns))
+        elif sentence:
+            yield sentence
+            sentence = []
 
 
 TASK = Task(read, without_programs(measure))

@@ -1,6 +1,7 @@
 """Stage: all runs of one cell of a study, into data/studies/<study>/<variant>-<size>.
 
-`runs.jsonl` has the scores of each run, `hypotheses.jsonl` what each run makes of each test record.
+`runs.jsonl` has the scores of each run, `hypotheses.jsonl` what each run makes of each test record, `votes.json` the scores
+of their votes, where they can vote.
 """
 
 import os
@@ -17,16 +18,17 @@ from tqdm import tqdm
 from stages import params
 from stages.engine.checkpoint import code, scratch
 from stages.errors import UserError, entry_point
-from stages.files import replacing, sha256, write_jsonl
+from stages.files import replacing, sha256, write_json, write_jsonl
 from stages.methods import METHODS
 from stages.studies import gang
 from stages.studies.data import directory_of
-from stages.studies.grid import Cell, Run, cell_of
+from stages.studies.ensemble import voted
+from stages.studies.grid import VOTES, Cell, Run, cell_of
 from stages.tasks import TASKS
 from stages.tasks.record import read_records
 
 _STAGES = Path(__file__).parents[1]
-_ELSEWHERE = {"studies", "cells", "pretrain", "denoise", "probes"}
+_ELSEWHERE = {"studies", "cells", "pretrain", "denoise", "span", "adapt", "probes"}
 
 
 def gangs(cell: Cell, on_gpu: bool) -> list[list[Run]]:
@@ -124,7 +126,10 @@ def main() -> None:
     check_data(cell)
     data = directory_of(cell.first.task)
     files = [*(data / f"{split}.jsonl" for split in ("train", "dev", "test")), *code()]
-    files += sorted((_STAGES / "scoring").glob("*.py"))
+    files += [
+        *cell.first.given,
+        *sorted(file for part in ("scoring", "tasks") for file in (_STAGES / part).glob("*.py")),
+    ]
     with scratch(what_decides(cell), *files) as directory:
         work_off(cell, directory)
         results = [(run, gang.result_of(run, directory)) for run in cell.runs]
@@ -134,6 +139,9 @@ def main() -> None:
                 {"subset": run.subset, "seed": run.seed, **result["scores"], "reasons": result["reasons"]}
                 for run, result in results
             ))  # fmt: skip
+            answers = [[text for _, text in result["hypotheses"]] for _, result in results]
+            if votes := voted(cell, answers):
+                write_json(out / VOTES, votes)
             write_jsonl(out / "hypotheses.jsonl", (
                 {"subset": run.subset, "seed": run.seed, "id": name, "hypothesis": text}
                 for run, result in results for name, text in result["hypotheses"]

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from stages import subsample
-from stages.decode import decode
+from stages.decode import decode, hypotheses_of
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.encode import Examples, check_length, encode
 from stages.engine.linear import pack
@@ -20,10 +22,11 @@ from stages.engine.model import LM
 from stages.engine.precision import dtype_of
 from stages.engine.recompute import recompute
 from stages.engine.start import open_model
+from stages.engine.steering import Steering
 from stages.engine.train import train
 from stages.errors import UserError
 from stages.files import read_text, write_json
-from stages.methods import module_of, saved
+from stages.methods import build, learn, saved
 from stages.params import Params
 from stages.score import scores_of
 from stages.scoring.task import Measure
@@ -41,16 +44,16 @@ def work(cell: Cell, runs: list[Run], directory: Path) -> None:
     with _named(cell, runs):
         if not all((directory / run.name).exists() for run in left):
             _train(cell, runs, directory)
-    for run in left:
-        with _named(cell, [run]):
-            _describe(cell, run, directory / run.name)
+    if left:
+        with _named(cell, left):
+            _describe(cell, left, directory)
 
 
 def score(cell: Cell, run: Run, directory: Path, measure: Measure) -> None:
     """Leave the result of a run that was worked off."""
     with _named(cell, [run]):
         texts = json.loads(read_text(directory / run.name / _TEXTS))
-        scores = scores_of(measure, [text for _, text in texts], test_records(cell))
+        scores = scores_of(cell.first.task, measure, [text for _, text in texts], test_records(cell))
     result = {"scores": scores.metrics, "reasons": scores.reasons, "hypotheses": texts}
     write_json(directory / run.name / _RESULT, result)
 
@@ -88,41 +91,54 @@ def _opened(chosen: Params) -> tuple[LM, dict]:
 def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
     """Leave `<run>/model` of each."""
     lm, belongs = _opened(cell.first)
-    module, training = module_of(cell.first.method, lm), cell.first.training
-    method = module.build(lm, cell.chosen(runs[0]), [run.seed for run in runs])
+    training = cell.first.training
+    learn(lm, cell.first, directory_of(cell.first.task))
+    method = build(lm, cell.chosen(runs[0]), [run.seed for run in runs])
     lm.compute_in(dtype_of(cell.first.precision, lm.device, lm.width))
     if cell.first.train.activation_checkpointing:
         recompute(lm.blocks())
     stored = method.stored()
     if training is not None:
-        examples, dev = ([_examples(lm, cell, run, split) for run in runs] for split in ("train", "dev"))
+        with torch.no_grad():
+            taken = lm.taken(method())
+        examples, dev = ([_examples(lm, cell, run, split, taken) for run in runs] for split in ("train", "dev"))
         checkpoint = Checkpoint(directory / f"training-{runs[0].name}" / "checkpoint.safetensors")
         stored, _ = train(lm, method, examples, dev, training, cell.first.train, checkpoint)
     for index, run in enumerate(runs):
         own = {name: tensor[index : index + 1] for name, tensor in stored.items()}
-        saved.save(
-            directory / run.name / "model", cell.first.method, own, belongs, asdict(training) if training else {}
-        )
+        options = asdict(training) if training else {}
+        saved.save(directory / run.name / "model", cell.first.method, own, belongs, options, lm.labels)
 
 
-def _examples(lm: LM, cell: Cell, run: Run, split: str) -> Examples:
-    chosen, groups = cell.chosen(run), cell.grid.groups
+def _examples(lm: LM, cell: Cell, run: Run, split: str, taken: int) -> Examples:
+    decoding, groups = cell.first.decoding, cell.grid.groups
     records = subsample.sample(
-        directory_of(chosen.task), split, cell.size, run.subset, None if groups is None else groups.train
+        directory_of(cell.first.task), split, cell.size, run.subset, None if groups is None else groups.train
     )
-    examples = encode(lm, records, chosen.decoding.source_tokens, chosen.decoding.target_tokens)
-    check_length(lm, examples, chosen.training.prefix_len or 0)
+    examples = encode(lm, records, decoding.source_tokens, decoding.target_tokens)
+    check_length(lm, examples, taken)
     return examples
 
 
-def _describe(cell: Cell, run: Run, directory: Path) -> None:
-    chosen = cell.chosen(run)
+def _describe(cell: Cell, runs: list[Run], directory: Path) -> None:
+    """What they make of the test records: prefixes and prompts that trained together in one pass, others in turn."""
+    chosen, records = cell.first, test_records(cell)
     lm, _ = _opened(chosen)
-    steering = saved.load(directory / "model", lm)
+    steerings = [saved.load(directory / run.name / "model", lm) for run in runs]
     lm.compute_in(dtype_of(chosen.precision, lm.device, lm.width))
     pack(lm.model)
-    records = test_records(cell)
-    sources = [record.source for record in records]
-    found = decode(lm, steering, sources, chosen.decoding, chosen.decode, directory / "decoded.jsonl")
-    write_json(directory / _TEXTS, [[record.id, found[record.source]] for record in records])
-    shutil.rmtree(directory / "model")
+    if len(runs) > 1 and all(steering.joinable for steering in steerings):
+        sources, partial = [record.source for record in records], directory / f"decoded-{runs[0].name}.jsonl"
+        joined = Steering.joined(steerings)
+        found = decode(lm, joined, sources, chosen.decoding, chosen.decode, partial, len(runs))
+        texts = [[of_run[source] for source in sources] for of_run in found]
+    else:
+        texts = [
+            hypotheses_of(lm, steering, records, chosen, directory / run.name / "decoded.jsonl")
+            for run, steering in zip(runs, steerings, strict=True)
+        ]
+    for run, own in zip(runs, texts, strict=True):
+        write_json(
+            directory / run.name / _TEXTS, [[record.id, text] for record, text in zip(records, own, strict=True)]
+        )
+        shutil.rmtree(directory / run.name / "model")

@@ -15,6 +15,7 @@ from stages.errors import UserError
 from stages.studies.section import Study
 
 DATA = Path("data/studies")
+VOTES = "votes.json"
 # A study says these itself, so that its cells do not move with the single run's.
 OWN = ("task", "model", "method", "prefix_len")
 # The grid says these.

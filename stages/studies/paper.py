@@ -1,7 +1,8 @@
-"""The figures and tables of the paper that are studies, by their name in params.yaml, and how each is shown."""
+"""The figures and tables of the papers that are studies, by their name in params.yaml, and how each is shown."""
 
 from stages.studies.ablations import LENGTHS, MLP, PLACEMENT, WORDS
 from stages.studies.extrapolation import NEWS_TO_SPORTS, UNSEEN, WITHIN_NEWS
+from stages.studies.followers import APT, ENSEMBLE
 from stages.studies.lowdata import LEVELS, LOWDATA, REVIEW
 from stages.studies.shown import Shown
 
@@ -16,4 +17,6 @@ STUDIES: dict[str, Shown] = {
     "words": WORDS,
     "mlp": MLP,
     "levels": LEVELS,
+    "apt": APT,
+    "ensemble": ENSEMBLE,
 }

@@ -11,7 +11,7 @@ from stages.errors import entry_point
 from stages.files import read_text, write_text
 from stages.studies.grid import Cell, cells_of, size_name
 from stages.studies.paper import STUDIES
-from stages.studies.shown import METRICS
+from stages.studies.shown import metrics_of
 from stages.studies.summary import METRICS_DIRECTORY
 
 OUT = METRICS_DIRECTORY / "report.md"
@@ -19,14 +19,15 @@ OUT = METRICS_DIRECTORY / "report.md"
 
 def rows(cells: list[Cell], found: dict) -> list[str]:
     """A table row for each cell: mean ± deviation of the metrics that the study shows."""
-    metrics = METRICS[cells[0].first.original]
+    known = {metric for variant in found.values() for own in variant.values() for metric in own}
+    metrics = metrics_of(cells[0].first.original, known)
     lines = [f"| variant | examples | runs | {' | '.join(metrics)} |", f"|---|---:|---:|{'---:|' * len(metrics)}"]
     for cell in cells:
         own = found.get(cell.variant, {}).get(size_name(cell.size))
         if own is None:
             lines.append(f"| {cell.variant} | {cell.size} | not run |{' |' * len(metrics)}")
             continue
-        shown = [_spread(own.get(metric), own.get(f"{metric}_sd")) for metric in metrics]
+        shown = [_spread(own.get(metric), own.get(f"{metric}_sd")) + _voted(own, metric) for metric in metrics]
         lines.append(f"| {cell.variant} | {cell.size} | {own['runs']} | {' | '.join(shown)} |")
     return lines
 
@@ -35,6 +36,12 @@ def _spread(mean: float | None, deviation: float | None) -> str:
     if mean is None:
         return "null"
     return f"{mean:.4f}" if deviation is None else f"{mean:.4f} ± {deviation:.4f}"
+
+
+def _voted(own: dict, metric: str) -> str:
+    """Of runs that voted: the best run's, and that of the votes."""
+    voted = own.get(f"{metric}_ensemble")
+    return "" if voted is None else f" (best {own[f'{metric}_best']:.4f}, vote {voted:.4f})"
 
 
 def section(study: str, cells: list[Cell], file: Path) -> list[str]:

@@ -1,12 +1,13 @@
 """What the runs of a study came to: means and standard deviations by variant, size and metric."""
 
+import json
 import math
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from stages.errors import UserError
-from stages.files import read_jsonl
-from stages.studies.grid import Cell
+from stages.files import read_jsonl, read_text
+from stages.studies.grid import VOTES, Cell
 
 _NO_METRICS = ("subset", "seed", "reasons")
 
@@ -18,14 +19,21 @@ class Spread:
     mean: float
     deviation: float | None
     runs: int
+    best: float
 
     @classmethod
     def of(cls, values: list[float]) -> "Spread":
-        return cls(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+        return cls(fmean(values), stdev(values) if len(values) > 1 else None, len(values), max(values))
 
 
 # Of a cell, by metric; a metric that could not be computed is not there.
 Scores = dict[str, Spread]
+
+
+def votes_of(cell: Cell) -> dict[str, float]:
+    """The metrics of the runs' votes; none where they cannot vote."""
+    file = cell.out / VOTES
+    return json.loads(read_text(file)) if file.exists() else {}
 
 
 def scores_of(cell: Cell) -> Scores:

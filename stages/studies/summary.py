@@ -9,20 +9,26 @@ from stages.files import write_json, write_text
 from stages.studies.figures import Results, draw
 from stages.studies.grid import cells_of, size_name
 from stages.studies.paper import STUDIES
-from stages.studies.results import scores_of
-from stages.studies.shown import METRICS
+from stages.studies.results import scores_of, votes_of
+from stages.studies.shown import metrics_of
 
 METRICS_DIRECTORY = Path("metrics")
 
 
 def numbers(results: Results) -> dict[str, dict[str, dict[str, float | int | None]]]:
-    """By variant, size and metric: the mean under the metric's name, the standard deviation with `_sd` behind it."""
+    """By variant, size and metric: the mean under the metric's name, the standard deviation with `_sd` behind it.
+
+    Where runs can vote, also the best run's number, `_best`, and that of the votes, `_ensemble`.
+    """
     found: dict = {}
     for cell, scores in results:
         own = found.setdefault(cell.variant, {})[size_name(cell.size)] = {"runs": len(cell.runs)}
         for metric, spread in scores.items():
             own[metric] = round(spread.mean, 4)
             own[f"{metric}_sd"] = None if spread.deviation is None else round(spread.deviation, 4)
+        for metric, number in votes_of(cell).items():
+            if metric in scores:
+                own[f"{metric}_best"], own[f"{metric}_ensemble"] = scores[metric].best, number
     return found
 
 
@@ -39,12 +45,10 @@ def main() -> None:
     [study] = sys.argv[1:]
     cells = cells_of(params.read(), study)
     results = [(cell, scores_of(cell)) for cell in cells]
-    wanted = METRICS[cells[0].first.original]
-    metrics = [metric for metric in wanted if all(metric in scores for _, scores in results)]
+    computed = set.intersection(*(set(scores) for _, scores in results))
+    metrics = metrics_of(cells[0].first.original, computed)
     if not metrics:
-        raise UserError(
-            f"{cells[0].out}/runs.jsonl: none of {', '.join(wanted)} could be computed; its reasons say why"
-        )
+        raise UserError(f"{cells[0].out}/runs.jsonl: no metric that is shown could be computed; its reasons say why")
     write_json(METRICS_DIRECTORY / f"{study}.json", numbers(results))
     write_text(METRICS_DIRECTORY / f"{study}.csv", table(results, metrics[0]))
     draw(METRICS_DIRECTORY / f"{study}.png", STUDIES[study].how, results, metrics, STUDIES[study].title)

@@ -18,11 +18,12 @@ from stages.scoring.encoders import Encoders
 from stages.scoring.formats import read_references
 from stages.scoring.task import Measure
 from stages.scoring.webnlg import set_apart
-from stages.sections import DartFiles, Linearize
+from stages.sections import Linearize
+from stages.sources import DartFiles
 from stages.tasks.fetch import fetch_files
-from stages.tasks.record import Record
+from stages.tasks.record import Record, compared
 
-__all__ = ["SCORING", "fetch", "linearize"]
+__all__ = ["SCORING", "compared", "fetch", "linearize"]
 
 REFERENCES = "dart_reference"  # the folder of the official references
 SPLITS = "splits.json"  # which file is which split

@@ -12,11 +12,12 @@ from pathlib import Path
 from stages.errors import UserError
 from stages.files import read_text
 from stages.scoring.e2e import TASK as SCORING
-from stages.sections import Files, Linearize
+from stages.sections import Linearize
+from stages.sources import Files
 from stages.tasks.fetch import fetch_files
-from stages.tasks.record import Record
+from stages.tasks.record import Record, compared
 
-__all__ = ["SCORING", "authors_files", "fetch", "linearize"]
+__all__ = ["SCORING", "authors_files", "compared", "fetch", "linearize"]
 
 SPLITS = {"train": "trainset.csv", "dev": "devset.csv", "test": "testset_w_refs.csv"}
 # Field of the challenge -> field of the linearized source, in its order.

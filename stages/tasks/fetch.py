@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from stages.errors import UserError
 from stages.files import replacing, sha256
-from stages.sections import Files, Tree
+from stages.sources import Files, Tree
 
 TIMEOUT_SECONDS = 60
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from random import Random
 
 from stages.files import replacing
-from stages.sections import Described
+from stages.sources import Described
 from stages.tasks.e2e import SCORING, SPLITS, linearize
+from stages.tasks.record import compared
 from stages.world.domains import RESTAURANT, draw_record
 from stages.world.grammar import realise
 
-__all__ = ["SCORING", "fetch", "linearize"]
+__all__ = ["SCORING", "compared", "fetch", "linearize"]
 
 
 def rows(split: str, count: int, references: int, seed: int) -> list[tuple[str, str]]:

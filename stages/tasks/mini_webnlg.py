@@ -10,11 +10,12 @@ from pathlib import Path
 from random import Random
 
 from stages.files import replacing
-from stages.sections import Described
+from stages.sources import Described
+from stages.tasks.record import compared
 from stages.tasks.webnlg import SCORING, TEST, linearize
 from stages.world.triples import SEEN, UNSEEN, Entry, draw_entry
 
-__all__ = ["SCORING", "fetch", "linearize"]
+__all__ = ["SCORING", "compared", "fetch", "linearize"]
 
 
 def entries(split: str, categories: list[str], references: int, seed: int) -> list[Entry]:

@@ -7,11 +7,12 @@ from pathlib import Path
 from random import Random
 
 from stages.files import replacing, write_jsonl
-from stages.sections import Generated
+from stages.sources import Generated
+from stages.tasks.record import compared
 from stages.tasks.xsum import SCORING, SPLITS, linearize
 from stages.world.news import TOPICS, Article, draw_article
 
-__all__ = ["SCORING", "fetch", "linearize"]
+__all__ = ["SCORING", "compared", "fetch", "linearize"]
 
 
 def articles(split: str, count: int, seed: int) -> list[tuple[str, Article]]:

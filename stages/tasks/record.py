@@ -11,17 +11,32 @@ from stages.files import write_jsonl
 
 @dataclass(frozen=True)
 class Record:
-    """`group` is a part of the data that is scored apart (seen or unseen, a topic), `name` what the source is about."""
+    """`group` is a part of the data that is scored apart (seen or unseen, a topic), `name` what the source is about.
+
+    An encoder reads, in place of the source, `parts` where there are: a text or a pair, of each of the choices (one, if
+    there is nothing to choose). Of `words` the target gives a tag each.
+    """
 
     id: str
     source: str
     targets: list[str]
     group: str | None = None
     name: str | None = None
+    parts: list[list[str]] | None = None
+    words: list[str] | None = None
+
+
+def compared(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:
+    """Hypotheses and references as most metric sets take them: texts, and the targets of each."""
+    return hypotheses, [record.targets for record in records]
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    write_jsonl(path, (asdict(record) for record in records))
+    """One a line, without keys that are not of its task."""
+    own = ("parts", "words")
+    write_jsonl(path, (
+        {key: value for key, value in asdict(record).items() if key not in own or value is not None} for record in records
+    ))  # fmt: skip
 
 
 def read_records(path: Path) -> Iterator[Record]:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from stages.errors import UserError
 from stages.scoring.webnlg import TASK as SCORING
-from stages.sections import Linearize, Tree
+from stages.sections import Linearize
+from stages.sources import Tree
 from stages.tasks.fetch import fetch_tree
-from stages.tasks.record import Record
+from stages.tasks.record import Record, compared
 
-__all__ = ["SCORING", "fetch", "linearize"]
+__all__ = ["SCORING", "compared", "fetch", "linearize"]
 
 TEST = "test/testdata_with_lex.xml"
 TRIPLE_PARTS = 3

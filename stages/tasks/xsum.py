@@ -12,12 +12,14 @@ from random import Random
 
 from stages.errors import UserError
 from stages.files import replacing, write_jsonl
-from stages.scoring.formats import lines_of
 from stages.scoring.xsum import TASK as SCORING
-from stages.sections import Hub, Linearize
-from stages.tasks.record import Record
+from stages.sections import Linearize
+from stages.sources import Hub
+from stages.tasks import hub
+from stages.tasks.record import Record, compared
+from stages.tasks.rows import read_rows as read_objects
 
-__all__ = ["SCORING", "fetch", "linearize"]
+__all__ = ["SCORING", "compared", "fetch", "linearize"]
 
 SPLITS = {"train": ("train",), "dev": ("dev", "validation"), "test": ("test",)}  # with the names that others give them
 KEYS = ("id", "url", "document", "summary")
@@ -50,32 +52,19 @@ def topic(url: str) -> str | None:
 
 def read_rows(path: Path) -> list[dict]:
     """The rows of a jsonl file. Raises UserError naming file and line for one that is no article with a summary."""
-    rows = []
-    for number, line in enumerate(lines_of(path), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where}: not JSON ({error.msg})") from error
-        if not isinstance(row, dict):
-            raise UserError(f"{where}: must be an object with {' and '.join(TEXTS)}")
-        for key in TEXTS:
-            if key not in row:
-                raise UserError(f"{where}: key {key} is missing")
-            if not isinstance(row[key], str):
-                raise UserError(f"{where}: {key} must be text, not {json.dumps(row[key])[:60]}")
-            if not row[key].strip():
-                raise UserError(f"{where}: {key} is empty")
-            if any("\ud800" <= letter <= "\udfff" for letter in row[key]):
-                raise UserError(f"{where}: {key} holds half of a surrogate pair, which is no character")
-        if not isinstance(row.get("url"), str | None):
-            raise UserError(f"{where}: url must be text, not {json.dumps(row['url'])[:60]}")
-        rows.append(row)
-    if not rows:
-        raise UserError(f"{path} has no rows")
-    return rows
+    return read_objects(path, TEXTS, _check)
+
+
+def _check(row: dict, where: str) -> None:
+    for key in TEXTS:
+        if not isinstance(row[key], str):
+            raise UserError(f"{where}: {key} must be text, not {json.dumps(row[key])[:60]}")
+        if not row[key].strip():
+            raise UserError(f"{where}: {key} is empty")
+        if any("\ud800" <= letter <= "\udfff" for letter in row[key]):
+            raise UserError(f"{where}: {key} holds half of a surrogate pair, which is no character")
+    if not isinstance(row.get("url"), str | None):
+        raise UserError(f"{where}: url must be text, not {json.dumps(row['url'])[:60]}")
 
 
 def fetch(source: Hub, out: Path) -> None:
@@ -114,18 +103,10 @@ def divide(rows: list[dict], seed: int) -> dict[str, list[dict]]:
 
 
 def _from_hub(source: Hub) -> dict[str, list[dict]]:
-    from datasets import load_dataset  # takes seconds
-
-    try:
-        found = load_dataset(source.dataset, revision=source.revision)
-        splits = {split: [dict(row) for row in found[names[-1]]] for split, names in SPLITS.items()}
-    except Exception as error:  # whatever the hub, the network and the format of the files have in store
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise UserError(
-            f"cannot load {source.dataset} at {source.revision} from the Hugging Face hub ({reason}): "
-            "set sources.xsum.root to a jsonl file or a directory of train, dev and test.jsonl"
-        ) from error
-    return {split: _with_texts(split, rows) for split, rows in splits.items()}
+    instead = "set sources.xsum.root to a jsonl file or a directory of train, dev and test.jsonl"
+    names = {split: names[-1] for split, names in SPLITS.items()}
+    found = hub.load(source.dataset, None, source.revision, names.values(), instead)
+    return {split: _with_texts(split, [dict(row) for row in found[name]]) for split, name in names.items()}
 
 
 def _with_texts(split: str, rows: list[dict]) -> list[dict]:

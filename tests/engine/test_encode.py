@@ -1,7 +1,7 @@
 """Records become examples as a stream: the same ids as text by text, the same order, and flat memory."""
 
 import tracemalloc
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from stages.engine import encode as engine
 from stages.engine.batches import Example, Order
 from stages.engine.checkpoint import SCRATCH
 from stages.engine.encode import Examples, Rows, check_length, encode
+from stages.engine.model import Writer
 from stages.errors import UserError
 from stages.tasks.record import Record, read_records, write_records
 
@@ -41,6 +42,7 @@ def test_memory_does_not_grow_with_the_examples(project):
         return [list(range(1000, 1100)) for _ in texts]
 
     lm = SimpleNamespace(source_ids=ids, target_ids=ids)
+    lm.examples = MethodType(Writer.examples, lm)
     path = project / "records.jsonl"
     write_records(path, (Record(f"r{i}", "x" * 500, ["y" * 100]) for i in range(5000)))
     tracemalloc.start()

@@ -15,8 +15,9 @@ from stages.engine.beam import Search, search_sources
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.decoder_only import DecoderOnly
 from stages.engine.encode import Examples, encode
+from stages.engine.optimizer import lr_factor
 from stages.engine.steering import Steering
-from stages.engine.train import lr_factor, run_losses, steps_of, target_losses, train
+from stages.engine.train import run_losses, steps_of, target_losses, train
 from stages.errors import UserError
 from stages.methods.adapter import Adapters
 from stages.methods.embedding_only import EmbeddingOnly
@@ -29,7 +30,7 @@ from stages.tasks.record import Record
 
 TRAINING = Training(
     prefix_len=4, mlp_width=8, bottleneck=None, lr=1e-2, epochs=None, steps=12, batch_size=3, warmup_steps=2,
-    loss="sequence_sum", lm_dropout=False,
+    loss="sequence_sum", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
 )  # fmt: skip
 
 
@@ -110,7 +111,7 @@ def plain_loop(lm, method, parameters, loss):
     parameters, data = list(parameters), examples(0)
     order = Order(data.lengths.sum(1), 3, 5)
     optimizer = torch.optim.AdamW(parameters, lr=TRAINING.lr, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, 2, 12))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor("linear", step, 2, 12))
     for step in range(12):
         batch = Batch.of([data[i] for i in order.at(step)], [0] * len(order.at(step)), lm.device)
         sums, counts = target_losses(lm, method(), batch)
@@ -134,7 +135,7 @@ def test_finetuning_equals_transformers_own_loss(tokenizer, project):
     trained, _ = run(lm, project, OwnWeights(lm, dict(ours.named_parameters()), [5]), [examples(0)], "a", training)
     theirs.requires_grad_(True)
     optimizer = torch.optim.AdamW(theirs.parameters(), lr=1e-3, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(step, 2, 12))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor("linear", step, 2, 12))
     data = examples(0)
     order = Order(data.lengths.sum(1), 3, 5)
     for step in range(12):
@@ -289,8 +290,8 @@ def test_texts_that_fill_the_last_position(any_lm):
     full = (
         Example([7] * (most - 9), [5] * 9) if any_lm.family == "decoder-only" else Example([7] * (most + 1), [5] * most)
     )
-    any_lm.check_room(len(full.source), len(full.target), 4)
     steering = method_of(any_lm, 1)()
+    any_lm.check_room(len(full.source), len(full.target), any_lm.taken(steering))
     losses = [target_losses(any_lm, steering, Batch.of(part, [0] * len(part), any_lm.device))[0]
               for part in ([full], [full, Example([7], [5])])]  # fmt: skip
     torch.testing.assert_close(losses[0][0], losses[1][0])
@@ -301,8 +302,8 @@ def test_texts_that_fill_the_last_position(any_lm):
 
 
 def test_schedule_and_steps():
-    assert [lr_factor(s, 4, 8) for s in range(8)] == [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25]
-    assert lr_factor(0, 0, 10) == 1.0
+    assert [lr_factor("linear", s, 4, 8) for s in range(8)] == [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25]
+    assert lr_factor("linear", 0, 0, 10) == 1.0
     published = replace(TRAINING, epochs=5, steps=None, batch_size=10)
     assert steps_of(published, 42_061) == 5 * 4207
 

@@ -143,7 +143,7 @@ def test_a_method_that_does_not_fit_names_those_that_do(lm, seq2seq):
         module_of("infix", seq2seq)
     assert str(error.value) == (
         f"params.yaml: method infix is not for encoder-decoder models such as {seq2seq.name}; "
-        "prefix, finetune, ft_top2, adapter, adapter_small, none are"
+        "prefix, finetune, ft_top2, adapter, adapter_small, prompt_tuning, prompt_projection, none are"
     )
 
 

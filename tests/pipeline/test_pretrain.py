@@ -1,8 +1,10 @@
 """The pretraining pipeline on a corpus of seconds: same bytes twice, and again after an interruption."""
 
+import json
 import os
 import subprocess
 import sys
+from statistics import mean
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 import yaml
 
 from stages.engine.checkpoint import Checkpoint
+from stages.engine.load import load
 from stages.pretrain import denoise, loop
 from stages.pretrain import train as pretraining
 
@@ -32,6 +35,16 @@ SMALL = {
         "documents": 100,
         "step_tokens": 512,
     },
+    "span": {
+        "layers": 2,
+        "width": 32,
+        "heads": 4,
+        "feed_forward": 64,
+        "longest": 64,
+        "documents": 150,
+        "step_tokens": 512,
+    },
+    "adapt": {"longest": 64, "skipped": 150, "documents": 150, "step_tokens": 512},
 }
 
 
@@ -80,3 +93,19 @@ def test_the_model_is_a_function_of_the_parameters(small, monkeypatch, stage, mo
     call(stage)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == first
     assert not list((project / ".scratch").glob("*/checkpoint.safetensors"))
+
+
+def test_a_t5_is_pretrained_and_adapted(small):
+    """The same bytes again; an adapted model continues texts better, and says by how much."""
+    project, call = small
+    for stage, name in (("span", "mini-t5"), ("adapt", "mini-t5-lm")):
+        out, found = project / "data/pretrain" / name, []
+        for _ in range(2):
+            call(stage)
+            found.append({file.name: file.read_bytes() for file in out.iterdir()})
+        assert found[0] == found[1] and {"model.safetensors", "config.json", "tokenizer.json"} <= set(found[0])
+    metrics = json.loads((project / "metrics/adapt.json").read_text())
+    assert set(metrics) == {"loss", "made", "before"} and set(metrics["loss"]) == set(metrics["before"])
+    assert mean(metrics["loss"].values()) < mean(metrics["before"].values())
+    lm = load(str(project / "data/pretrain/mini-t5-lm"), "mini-t5-lm", "main")
+    assert lm.family == "encoder-decoder" and lm.source_ids(["the hill"], None)[0][-1] == lm.end

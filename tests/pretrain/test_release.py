@@ -14,7 +14,7 @@ from stages.files import sha256
 from stages.pretrain import release
 from stages.pretrain.gate import bound, misses
 from stages.pretrain.made import made
-from stages.sections import Bounds
+from stages.pretrain.section import Bounds
 
 ROOT = Path(__file__).parents[2]
 BOUNDS = Bounds(

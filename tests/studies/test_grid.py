@@ -45,7 +45,7 @@ def test_every_study_has_a_place_in_the_report_and_in_the_pipeline(raw):
         # Whatever a run of a cell depends on, DVC watches.
         watched = {name.split(".")[0] for name in stage["params"]}
         own = {"task", "model", "method", "prefix_len", "train_size", "subset", "seed", "threads"}
-        elsewhere = {"linearize", "sources", "cells", "pretrain", "denoise", "probes"}
+        elsewhere = {"linearize", "sources", "cells", "pretrain", "denoise", "span", "adapt", "probes"}
         assert watched == set(params.Params.model_fields) - own - elsewhere
 
 

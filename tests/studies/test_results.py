@@ -8,9 +8,11 @@ import yaml
 from matplotlib.figure import Figure
 
 from stages.errors import UserError
-from stages.files import write_jsonl
+from stages.files import write_json, write_jsonl
 from stages.studies import figures, report
-from stages.studies.grid import cells_of
+from stages.studies.data import directory_of
+from stages.studies.ensemble import voted
+from stages.studies.grid import VOTES, cells_of
 from stages.studies.results import Spread, scores_of
 from stages.studies.summary import numbers, table
 from tests.conftest import ROOT
@@ -40,8 +42,8 @@ def results(cells):
 
 def test_spread_is_the_samples():
     values = [0.5, 0.51, 0.52, 0.53]
-    assert Spread.of(values) == Spread(pytest.approx(0.515), pytest.approx(stdev(values)), 4)
-    assert Spread.of([0.5]) == Spread(0.5, None, 1)
+    assert Spread.of(values) == Spread(pytest.approx(0.515), pytest.approx(stdev(values)), 4, 0.53)
+    assert Spread.of([0.5]) == Spread(0.5, None, 1, 0.5)
 
 
 def test_metrics(results):
@@ -102,3 +104,31 @@ def test_the_report_names_what_was_not_run_and_the_papers_numbers(results, proje
     assert "| prefix | 50 | 4 | 0.5150 ± 0.0129 | 0.2500 ± 0.0000 |" in text
     assert "Not run: `dvc repro stages/studies/dvc.yaml:unseen`" in text
     assert "prefix-tuning is above fine-tuning by 2.9 BLEU" in text and (ROOT / "docs/studies.md").exists()
+
+
+def test_runs_of_a_task_with_classes_vote(project):
+    """Three runs, four records: two of three right is right."""
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    raw["studies"]["ensemble"] |= {"seeds": [1, 2, 3]}
+    [cell] = cells_of(raw, "ensemble")
+    yes, no = "entailment", "not_entailment"
+    golds, said = [yes, no, yes, no], [[yes, no, no, no], [yes, yes, yes, "?"], [no, no, no, yes]]
+    write_jsonl(directory_of("mini_rte") / "test.jsonl", (
+        {"id": f"{i}", "source": "a", "targets": [gold]} for i, gold in enumerate(golds)
+    ))  # fmt: skip
+    votes = voted(cell, said)
+    assert votes == {"accuracy": 0.75}  # yes, no, no, and of three answers once each the first, no
+    assert voted(cell, said[:1]) == {}, "of one run"
+    write_json(cell.out / VOTES, votes)
+    write_jsonl(cell.out / "runs.jsonl", (
+        {"subset": 0, "seed": run.seed, "accuracy": accuracy, "reasons": {}}
+        for run, accuracy in zip(cell.runs, (0.75, 0.5, 0.25), strict=True)
+    ))  # fmt: skip
+    assert numbers([(cell, scores_of(cell))])["prompt_tuning"]["full"] == {
+        "runs": 3, "accuracy": 0.5, "accuracy_sd": 0.25, "accuracy_best": 0.75, "accuracy_ensemble": 0.75,
+    }  # fmt: skip
+
+
+def test_texts_do_not_vote(cells, results):
+    assert voted(cells[0], [["a"], ["a"]]) == {}
+    assert "ensemble" not in str(numbers(results))

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from stages.errors import UserError
 from stages.scoring.scores import Scores
-from stages.sections import DartFiles, Linearize
+from stages.sections import Linearize
+from stages.sources import DartFiles
 from stages.tasks.dart import SCORING, as_references, fetch, linearize, linearize_triples, read_entries
 from stages.tasks.fetch import git_object_name
 

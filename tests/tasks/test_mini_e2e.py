@@ -1,6 +1,7 @@
 """The generated task: reproducible, its splits disjoint, in the challenge's own files."""
 
-from stages.sections import Described, Linearize
+from stages.sections import Linearize
+from stages.sources import Described
 from stages.tasks import mini_e2e
 
 SOURCE = Described(seed=1, train=60, dev=20, test=20, references=8)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.errors import UserError
-from stages.sections import Hub, Linearize
+from stages.sections import Linearize
+from stages.sources import Hub
 from stages.tasks.xsum import divide, fetch, linearize, read_rows, topic
 
 OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)

@@ -1,0 +1,71 @@
+"""Adaptive Prefix Tuning (Zhang et al. 2023): a prefix whose positions and layers are weighed by gates.
+
+    prefix of layer i = lambda_i * sigmoid(h_{i-1} W_i) * [keys, values]
+
+With both gates off it is P-tuning v2 (Liu et al. 2022): `prefix` without the MLP. The equations are taken from notes on
+the paper, not from its text. Gates are computed from what a layer reads of an encoder's text, or of a decoder's source.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from stages.engine.gates import Gates
+from stages.engine.model import LM
+from stages.engine.steering import Steering
+from stages.methods.method import Method, generators
+from stages.methods.prefix import Prefix
+from stages.methods.prefix import build as build_prefix
+from stages.params import Params
+from stages.sections import Apt
+
+FAMILIES = ("encoder", "decoder-only")
+TOGETHER = True
+_STD = 0.02
+_SALT = 32_452_843  # keeps the gates' random numbers apart from the prefix's
+_GATE = "gate."
+
+
+class AdaptivePrefix(Method):
+    def __init__(self, lm: LM, prefix: Prefix, length: int, options: Apt):
+        super().__init__(prefix.seeds)
+        self.prefix, self.pooling = prefix, options.pooling
+        [shape] = lm.shapes.values()
+        runs, drawn = len(prefix.seeds), generators(prefix.seeds, _SALT)
+        self.gates = nn.ParameterDict()
+        if options.layer_gate:
+            self.gates["layer"] = nn.Parameter(torch.ones(runs, shape.layers))
+        if options.token_gate == "free":
+            self.gates["free"] = nn.Parameter(torch.zeros(runs, shape.layers, length))
+        if options.token_gate == "hidden":
+            size = (shape.layers, lm.width, length)
+            weights = [torch.empty(size).normal_(0.0, _STD, generator=generator) for generator in drawn]
+            self.gates["token"] = nn.Parameter(torch.stack(weights))
+        self.to(lm.device)
+
+    def forward(self, step: int | None = None) -> Steering:
+        return replace(self.prefix(step), gate=_gate(dict(self.gates), self.pooling))
+
+    def stored(self) -> dict[str, torch.Tensor]:
+        """The prefixes by place, and the gates: `gate.layer`, `gate.free`, `gate.token` behind the pooling's name."""
+        names = {name: f"{_GATE}{self.pooling}.{name}" for name in self.gates}
+        return self.prefix.stored() | {names[name]: gate.detach() for name, gate in self.gates.items()}
+
+
+def _gate(parts: dict[str, torch.Tensor], pooling: str) -> Gates | None:
+    return Gates(parts.get("layer"), parts.get("token"), parts.get("free"), pooling) if parts else None
+
+
+def build(lm: LM, chosen: Params, seeds: list[int]) -> AdaptivePrefix:
+    return AdaptivePrefix(lm, build_prefix(lm, chosen, seeds), chosen.training.prefix_len, chosen.apt)
+
+
+def apply(lm: LM, stored: dict[str, torch.Tensor]) -> Steering:
+    parts, pooling = {}, ""
+    for name in stored:
+        if name.startswith(_GATE):
+            pooling, part = name.removeprefix(_GATE).split(".")
+            parts[part] = stored[name]
+    prefixes = {place: prefix for place, prefix in stored.items() if not place.startswith(_GATE)}
+    return Steering(prefixes, gate=_gate(parts, pooling))

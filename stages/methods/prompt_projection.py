@@ -1,0 +1,93 @@
+"""Prompt transfer across models (Su et al. 2022): a projector makes a model's prompt out of one that another was trained with.
+
+    prompt = LayerNorm(W2 tanh(W1 flattened source prompt)), per token
+
+The projector alone is trained, by the task's loss through the frozen model that it projects to; then it projects the
+prompts of other tasks too (`projector.trained`, with `train.steps` 0).
+"""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from stages.engine.encoder_decoder import EncoderDecoder
+from stages.engine.linear import product_by_run
+from stages.engine.model import Writer
+from stages.engine.steering import Steering
+from stages.engine.tensors import read_tensors
+from stages.errors import UserError
+from stages.methods.method import Method, generators
+from stages.methods.prompt_tuning import EMBEDDINGS, FAMILIES, TOGETHER, apply, prompt_in, steering_of
+from stages.params import Params
+
+__all__ = ["FAMILIES", "TOGETHER", "apply", "build"]
+
+_PART = "projector."
+
+
+class PromptProjection(Method):
+    def __init__(self, lm: Writer, source: torch.Tensor, length: int, hidden: int, seeds: list[int]):
+        """`source` [len, width] is the other model's prompt; parameters are [runs, ...]."""
+        super().__init__(seeds)
+        self.lm, self.length = lm, length
+        self.register_buffer("source", source.flatten()[None, None])
+        runs, size = len(seeds), source.numel()
+        drawn = generators(seeds, 0)
+
+        def normal(rows: int, columns: int) -> torch.Tensor:
+            return torch.stack([torch.randn(rows, columns, generator=g) * rows**-0.5 for g in drawn])
+
+        self.weights = nn.ParameterDict({
+            "down": normal(size, hidden),
+            "down_bias": torch.zeros(runs, 1, hidden),
+            "up": normal(hidden, length * lm.width),
+            "up_bias": torch.zeros(runs, 1, length * lm.width),
+            "scale": torch.ones(runs, 1, lm.width),
+            "shift": torch.zeros(runs, 1, lm.width),
+        })  # fmt: skip
+        self.to(lm.device)
+
+    def vectors(self) -> torch.Tensor:
+        """[runs, len, width]"""
+        own = self.weights
+        source = self.source.expand(len(self.seeds), -1, -1)  # [runs, 1, len * width of the source]
+        hidden = product_by_run(source, own["down"], own["down_bias"]).tanh()
+        flat = product_by_run(hidden, own["up"], own["up_bias"])
+        vectors = flat.view(len(self.seeds), self.length, self.lm.width)
+        return F.layer_norm(vectors, vectors.shape[-1:]) * own["scale"] + own["shift"]
+
+    def forward(self, step: int | None = None) -> Steering:
+        return steering_of(self.lm, self.vectors())
+
+    def stored(self) -> dict[str, torch.Tensor]:
+        """The prompts [runs, len, width], and the projectors that made them."""
+        parts = {f"{_PART}{name}": weight.detach() for name, weight in self.weights.items()}
+        return {EMBEDDINGS: self.vectors().detach(), **parts}
+
+    @torch.no_grad()
+    def take(self, trained: Path) -> None:
+        """The projector of an earlier training's file. Raises UserError if it is of other sizes."""
+        found = read_tensors(trained)
+        for name, weight in self.weights.items():
+            kept = found.get(f"{_PART}{name}")
+            if kept is None or kept.shape[1:] != weight.shape[1:]:
+                sizes = f"{'none' if kept is None else list(kept.shape[1:])}, not {list(weight.shape[1:])}"
+                raise UserError(f"params.yaml: projector.trained: {trained} has for {name} {sizes}")
+            weight.copy_(kept[:1].expand_as(weight))
+
+
+def build(lm: Writer, chosen: Params, seeds: list[int]) -> PromptProjection:
+    options = chosen.projector
+    if options.source is None:
+        raise UserError(
+            "params.yaml: method prompt_projection: give projector.source, the directory of another model's prompt"
+        )
+    if isinstance(lm, EncoderDecoder):
+        lm.check_vectors()
+    source, *trained = chosen.given
+    method = PromptProjection(lm, prompt_in(source), chosen.training.prefix_len, options.hidden, seeds)
+    for projector in trained:
+        method.take(projector)
+    return method

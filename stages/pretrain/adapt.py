@@ -1,0 +1,40 @@
+"""Stage: LM adaptation (Lester et al. 2021, section 3.3): a T5 goes on training, to continue texts instead of filling spans.
+
+Out, data/pretrain/mini-t5-lm, of data/pretrain/mini-t5. metrics/adapt.json has the losses of continuing texts by kind of
+document, and under `before` those of the model that was adapted.
+"""
+
+import json
+from pathlib import Path
+
+from transformers import T5ForConditionalGeneration
+
+from stages import params
+from stages.engine.determinism import settle
+from stages.errors import entry_point
+from stages.files import read_text, write_json
+from stages.pretrain import span, t5
+from stages.pretrain.corpus import OUT as CORPUS
+from stages.pretrain.finish import finish
+from stages.pretrain.memory import keep_freed
+from stages.pretrain.objectives import prefix_lm
+
+OUT = Path("data/pretrain/mini-t5-lm")
+METRICS = Path("metrics/adapt.json")
+
+
+@entry_point
+def main() -> None:
+    chosen = params.load().adapt
+    settle(chosen.threads)
+    keep_freed()
+    tokenizer = t5.tokenizer_of(CORPUS)
+    model = T5ForConditionalGeneration.from_pretrained(span.OUT).float()
+    before = t5.evaluate(model, tokenizer, prefix_lm, chosen)
+    how = t5.trained(model, chosen, tokenizer, prefix_lm, span.OUT / "model.safetensors")
+    finish(model, tokenizer, lambda rounded: t5.evaluate(rounded, tokenizer, prefix_lm, chosen), how, OUT, METRICS)
+    write_json(METRICS, json.loads(read_text(METRICS)) | {"before": before})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""What the runs of a cell come to by vote (Lester et al. 2021, section 6): for each record the answer of most."""
+
+from stages.engine.ensemble import vote
+from stages.params import GROUPS
+from stages.score import scores_of
+from stages.studies.gang import test_records
+from stages.studies.grid import Cell
+from stages.tasks import TASKS
+
+
+def voted(cell: Cell, answers: list[list[str]]) -> dict[str, float]:
+    """The metrics of the votes on `answers[run][record]`; of several runs whose task has classes, for texts cannot vote."""
+    task = cell.first.task
+    if GROUPS.get(cell.first.original) != "superglue" or len(answers) < 2:
+        return {}
+    with TASKS[task].SCORING.opened() as measure:
+        return scores_of(task, measure, vote(answers), test_records(cell)).metrics

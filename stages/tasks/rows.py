@@ -1,0 +1,109 @@
+"""Rows of a data set that is JSON lines in a directory, or on the Hugging Face hub."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from stages.errors import UserError
+from stages.files import replacing, write_jsonl
+from stages.scoring.formats import lines_of
+from stages.sources import Rows
+from stages.tasks import hub
+
+# Splits with the names that data sets give them.
+NAMES = {"train": ("train",), "validation": ("val", "validation", "dev")}
+
+
+def read_rows(
+    path: Path, keys: tuple[str, ...], check: Callable[[dict[str, Any], str], None] = lambda row, where: None
+) -> list[dict[str, Any]]:
+    """The rows of a file, each an object with `keys` that passes `check`, which is told where it stands.
+
+    Raises UserError naming file and line for another, as `check` may.
+    """
+    rows = []
+    for number, line in enumerate(lines_of(path), start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where}: not JSON ({error.msg})") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: must be an object with {' and '.join(keys)}")
+        for key in keys:
+            if key not in row:
+                raise UserError(f"{where}: key {key} is missing")
+        check(row, where)
+        rows.append(row)
+    if not rows:
+        raise UserError(f"{path} has no rows")
+    return rows
+
+
+def fetch_rows(source: Rows, folder: str, out: Path, of: Callable[[dict[str, Any]], Any] | None = None) -> None:
+    """Write train, dev and test.jsonl into the new directory `out`, or nothing. Raises UserError.
+
+    Of a directory `source.root`, the files of its `folder` are taken, or its own. Rows with the same `of`, a text they
+    are all about, are never divided between two splits.
+    """
+    found = _from_hub(source) if source.root is None else _from_directory(Path(source.root), folder)
+    splits = divided(found["train"], found["validation"], source, of)
+    with replacing(out) as directory:
+        directory.mkdir()
+        for split, rows in splits.items():
+            write_jsonl(directory / f"{split}.jsonl", rows)
+
+
+def _from_directory(root: Path, folder: str) -> dict[str, list[dict]]:
+    where = root / folder if (root / folder).is_dir() else root
+    found = {}
+    for split, names in NAMES.items():
+        files = [path for path in (where / f"{name}.jsonl" for name in names) if path.is_file()]
+        if not files:
+            raise UserError(f"{where} holds no {' or '.join(f'{name}.jsonl' for name in names)}")
+        found[split] = read_rows(files[0], ())
+    return found
+
+
+def _from_hub(source: Rows) -> dict[str, list[dict]]:
+    instead = "set sources.<task>.root to a directory of train.jsonl and val.jsonl"
+    found = hub.load(source.dataset, source.config, source.revision, NAMES, instead)
+    return {split: [dict(row) for row in rows] for split, rows in found.items()}
+
+
+def divided(
+    train: list[dict], validation: list[dict], source: Rows, of: Callable[[dict[str, Any]], Any] | None = None
+) -> dict[str, list[dict]]:
+    """Rows by split. Labels of test sets are not published: the validation rows are the test split.
+
+    With `source.divide`, they are divided 80:10:10 instead, and the training rows left out; else a share of the training
+    rows, `source.dev_share`, is the dev split. Both are drawn at random, always alike. Raises UserError for too few rows.
+    """
+    if source.divide:
+        train, dev, test = _drawn(validation, (0.8, 0.1, 0.1), of)
+    else:
+        (train, dev), test = _drawn(train, (1 - source.dev_share, source.dev_share), of), validation
+    for split, rows in (("train", train), ("dev", dev), ("test", test)):
+        if not rows:
+            raise UserError(f"{source.root or source.dataset} has too few rows: none is left for the {split} split")
+    return {"train": train, "dev": dev, "test": test}
+
+
+def _drawn(rows: list[dict], shares: tuple[float, ...], of: Callable[[dict[str, Any]], Any] | None) -> list[list[dict]]:
+    """Rows in parts of these shares, a little more or less where some go together; the last parts get one at least."""
+    together: dict[Any, list[dict]] = {}
+    for number, row in enumerate(rows):
+        together.setdefault(json.dumps(number if of is None else of(row)), []).append(row)
+    left = list(together.values())
+    Random("split").shuffle(left)
+    parts: list[list[dict]] = []
+    for share in shares[:0:-1]:  # the last part first: what is left is the first
+        part: list[dict] = []
+        while left and len(part) < max(1, round(share * len(rows))):
+            part += left.pop()
+        parts.append(part)
+    return [[row for some in left for row in some], *reversed(parts)]

@@ -1,0 +1,98 @@
+"""From SQuAD to the out-of-domain sets of MRQA 2019 (Lester et al. 2021, section 5): learnt on one, asked on the others.
+
+Made to look like T5's SQuAD: `question: ... context: ...`, the first answer as target, punctuation set apart. The test
+records are SQuAD's validation questions and those of each other set, which is a group of its own.
+"""
+
+import re
+import string
+from pathlib import Path
+from typing import Any
+
+from stages.errors import UserError
+from stages.files import replacing, write_jsonl
+from stages.scoring.superglue import TASKS as SCORINGS
+from stages.sections import Linearize
+from stages.sources import Rows, Shift
+from stages.tasks import hub
+from stages.tasks.record import Record, compared
+from stages.tasks.rows import fetch_rows, read_rows
+
+__all__ = ["SCORING", "compared", "fetch", "linearize"]
+
+SCORING = SCORINGS["superglue/record"]  # F1 of words and exact matches as SQuAD 1.1 counts them
+_SQUAD = "SQuAD"
+_PUNCTUATION = re.compile(f"([{re.escape(string.punctuation)}])")
+
+
+def padded(text: str) -> str:
+    """With spaces around ASCII punctuation, as T5 has it; white space collapsed."""
+    return " ".join(_PUNCTUATION.sub(r" \1 ", text).split())
+
+
+def fetch(source: Shift, out: Path) -> None:
+    """Write SQuAD's splits into `learnt`, the other sets' questions into tested.jsonl, or nothing. Raises UserError."""
+    with replacing(out) as directory:
+        directory.mkdir()
+        fetch_rows(source.learnt, _SQUAD, directory / "learnt", of=lambda row: row["context"])
+        write_jsonl(directory / "tested.jsonl", _others(source.tested))
+
+
+def _others(source: Rows) -> list[dict[str, Any]]:
+    """Question, context and answers of the sets that are not SQuAD's."""
+    if source.root is not None:
+        files = sorted(Path(source.root).glob("*.jsonl"))
+        if not files:
+            raise UserError(f"{source.root} holds no .jsonl file of MRQA, such as BioASQ.jsonl")
+        return [question for path in files for question in _questions(path)]
+    instead = "set sources.squad_to_mrqa.tested.root to a directory of MRQA's .jsonl files, unpacked"
+    found = hub.load(source.dataset, source.config, source.revision, ["test"], instead)["test"]
+    keys = ("subset", "qid", "question", "context", "answers")
+    return [{key: row[key] for key in keys} for row in found]
+
+
+def _questions(path: Path) -> list[dict[str, Any]]:
+    """Of an official file: a header, then a context a line with its questions."""
+    found = []
+    for row in read_rows(path, ()):
+        if "header" in row:
+            continue
+        if not isinstance(row.get("qas"), list) or not isinstance(row.get("context"), str):
+            raise UserError(f"{path}: a line is a context with its questions, qas")
+        found += [
+            {
+                "subset": path.stem,
+                "qid": qa["qid"],
+                "question": qa["question"],
+                "context": row["context"],
+                "answers": qa["answers"],
+            }
+            for qa in row["qas"]
+        ]
+    return found
+
+
+def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
+    """Records by split. Raises UserError for a row of another form."""
+    keys = ("id", "question", "context", "answers")
+    splits = {
+        split: [
+            _record(row["id"], row, row["answers"]["text"], _SQUAD)
+            for row in read_rows(raw / f"learnt/{split}.jsonl", keys)
+        ]
+        for split in ("train", "dev", "test")
+    }
+    others = read_rows(raw / "tested.jsonl", ("subset", "qid", "question", "context", "answers"))
+    splits["test"] += [_record(row["qid"], row, row["answers"], row["subset"]) for row in others]
+    # Every answer is right, but the first one is learnt.
+    splits["train"], splits["dev"] = ([_first(record) for record in splits[split]] for split in ("train", "dev"))
+    return splits
+
+
+def _record(name: str, row: dict[str, Any], answers: list[str], group: str) -> Record:
+    source = f"question: {padded(row['question'])} context: {padded(row['context'])}"
+    return Record(str(name), source, [padded(answer) for answer in answers], group=group)
+
+
+def _first(record: Record) -> Record:
+    return Record(record.id, record.source, record.targets[:1], group=record.group)

@@ -1,0 +1,65 @@
+"""A projector makes a model's prompt of another's, by the formula, and is taken along to other tasks."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from stages import params
+from stages.errors import UserError
+from stages.methods import build, saved
+from stages.methods.prompt_projection import PromptProjection
+from stages.methods.prompt_tuning import PromptTuning
+
+
+def chosen_of(**projector):
+    raw = params.read() | {"method": "prompt_projection", "prefix_len": 4, "task": "rte", "model": "t5"}
+    raw["projector"] |= projector
+    return params.check(raw)
+
+
+@pytest.fixture
+def kept(seq2seq, project):
+    """Another model's prompt: of other length and width."""
+    method = PromptTuning(seq2seq, lambda g: torch.randn(3, 20, generator=g), [7])
+    saved.save(project / "kept", "prompt_tuning", method.stored(), saved.belonging(seq2seq), {})
+    return method.vectors.detach()[0]
+
+
+@torch.no_grad()
+def test_each_run_projects_by_the_formula(seq2seq, kept):
+    method = PromptProjection(seq2seq, kept, 4, 8, [1, 2])
+    for weight in method.weights.values():
+        weight.add_(torch.randn_like(weight) * 0.1)
+    assert method.vectors().shape == (2, 4, 32)
+    for run in range(2):
+        own = {name: weight[run] for name, weight in method.weights.items()}
+        flat = torch.tanh(kept.flatten() @ own["down"] + own["down_bias"]) @ own["up"] + own["up_bias"]
+        wanted = F.layer_norm(flat.view(4, 32), (32,), own["scale"][0], own["shift"][0])
+        torch.testing.assert_close(method.vectors()[run], wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_every_part_learns(seq2seq, kept, hidden_of):
+    method = PromptProjection(seq2seq, kept, 4, 8, [1])
+    hidden_of(seq2seq, method()).square().sum().backward()
+    assert all((p.grad != 0).any() for p in method.trained()) and len(method.trained()) == 6
+
+
+@torch.no_grad()
+def test_a_trained_projector_is_taken(seq2seq, kept, project, hidden_of):
+    first = build(seq2seq, chosen_of(source=str(project / "kept")), [1])
+    saved.save(project / "first", "prompt_projection", first.stored(), saved.belonging(seq2seq), {})
+    loaded = saved.load(project / "first", seq2seq)
+    torch.testing.assert_close(hidden_of(seq2seq, loaded), hidden_of(seq2seq, first()))
+    again = build(seq2seq, chosen_of(source=str(project / "kept"), trained=str(project / "first")), [5])
+    assert torch.equal(again.vectors(), first.vectors())
+
+
+def test_what_does_not_fit_is_named(seq2seq, kept, project):
+    with pytest.raises(UserError, match=r"give projector.source, the directory of another model's prompt"):
+        build(seq2seq, chosen_of(), [1])
+    with pytest.raises(UserError, match="cannot read tensors from"):
+        build(seq2seq, chosen_of(source="nowhere"), [1])
+    first = build(seq2seq, chosen_of(source=str(project / "kept"), hidden=5), [1])
+    saved.save(project / "first", "prompt_projection", first.stored(), saved.belonging(seq2seq), {})
+    with pytest.raises(UserError, match=r"projector.trained: .* has for down \[60, 5\], not \[60, 256\]"):
+        build(seq2seq, chosen_of(source=str(project / "kept"), trained=str(project / "first")), [1])

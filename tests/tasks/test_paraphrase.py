@@ -1,0 +1,116 @@
+"""QQP, MRPC and from one to the other: strings, words for classes, scores; SQuAD to MRQA."""
+
+import json
+
+import pytest
+
+from stages.errors import UserError
+from stages.scoring.scores import Scores
+from stages.sections import Linearize
+from stages.sources import Rows, Shift
+from stages.tasks import TASKS
+from stages.tasks.squad_to_mrqa import padded
+
+OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
+
+
+def source(root):
+    return Rows(root=str(root), dataset="x", config=None, revision="main", dev_share=0.25, divide=False)
+
+
+def write(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def qqp(label, number=0):
+    return {"question1": f"Why {number}?", "question2": "How so?", "label": label, "idx": number}
+
+
+def mrpc(label, number=0):
+    return {"sentence1": f"He {number}.", "sentence2": "She.", "label": label, "idx": number}
+
+
+@pytest.fixture
+def files(tmp_path):
+    for folder, row in (("QQP", qqp), ("MRPC", mrpc)):
+        for name in ("train", "validation"):
+            write(tmp_path / folder / f"{name}.jsonl", [row(i % 2, i) for i in range(8)])
+    return tmp_path
+
+
+@pytest.mark.parametrize(("task", "strings"), [
+    ("qqp", [("question1: Why 0? question2: How so?", ["not_duplicate"]), ("question1: Why 1? question2: How so?", ["duplicate"])]),
+    ("mrpc", [("sentence1: He 0. sentence2: She.", ["not_equivalent"]), ("sentence1: He 1. sentence2: She.", ["equivalent"])]),
+])  # fmt: skip
+def test_strings(task, strings, files):
+    TASKS[task].fetch(source(files), files / "raw")
+    found = TASKS[task].linearize(files / "raw", OPTIONS)
+    assert [(r.source, r.targets) for r in found["test"][:2]] == strings
+    assert {split: len(records) for split, records in found.items()} == {"train": 6, "dev": 2, "test": 8}
+
+
+def numbers(task, hypotheses, records):
+    with TASKS[task].SCORING.opened() as measure:
+        return Scores.of(measure(*TASKS[task].compared(hypotheses, records))).metrics
+
+
+def test_from_one_to_the_other_classes_are_translated(files):
+    TASKS["qqp_to_mrpc"].fetch(Shift(learnt=source(files), tested=source(files)), files / "raw")
+    found = TASKS["qqp_to_mrpc"].linearize(files / "raw", OPTIONS)
+    assert found["train"][0].source.startswith("question1") and found["test"][0].source.startswith("sentence1")
+    said = ["duplicate" if r.targets == ["equivalent"] else "not_duplicate" for r in found["test"]]
+    assert numbers("qqp_to_mrpc", said, found["test"]) == {"accuracy": 1.0, "F1": 1.0}
+    assert numbers("mrpc_to_qqp", ["equivalent"] * 8, found["train"] + found["dev"]) == {"accuracy": 0.5, "F1": 0.6667}
+
+
+def test_what_is_no_label_counts_as_the_other_one(files):
+    """T5's F1 with invalid predictions: of gold 1, 1, 0, 0 and said 1, nonsense, nonsense, 0 tp 1, fn 1, fp 1."""
+    TASKS["qqp"].fetch(source(files), files / "raw")
+    by_label = {r.targets[0]: r for r in TASKS["qqp"].linearize(files / "raw", OPTIONS)["test"]}
+    positive, negative = by_label["duplicate"], by_label["not_duplicate"]
+    found = numbers("qqp", ["duplicate", "x", "x", "not_duplicate"], [positive, positive, negative, negative])
+    assert found == {"accuracy": 0.5, "F1": 0.5}
+
+
+def test_a_broken_row_is_named(files):
+    write(files / "QQP/train.jsonl", [qqp(0), qqp(2)] * 4)
+    TASKS["qqp"].fetch(source(files), files / "raw")
+    with pytest.raises(UserError, match=r"\.jsonl, row \d: question1 and question2 must be texts, label 0 or 1"):
+        TASKS["qqp"].linearize(files / "raw", OPTIONS)
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("It's 50% off_line.", "It ' s 50 % off _ line ."),
+    ("  (a)  b\n", "( a ) b"),
+    ("naïve – “£3”?", "naïve – “£3” ?"),
+])  # fmt: skip
+def test_punctuation_is_set_apart(text, expected):
+    assert padded(text) == expected
+
+
+def test_squad_to_mrqa(tmp_path):
+    def squad(number):
+        answers = {"text": ["the hill", "hill."], "answer_start": [0, 4]}
+        context = f"On the hill {number}."
+        return {"id": f"q{number}", "title": "t", "context": context, "question": "Where?", "answers": answers}
+
+    for name in ("train", "validation"):
+        write(tmp_path / "SQuAD" / f"{name}.jsonl", [squad(i) for i in range(8)])
+    qas = [{"qid": "b1", "question": "Who's it?", "answers": ["Ann", "ann"], "detected_answers": []}]
+    write(tmp_path / "mrqa/BioASQ.jsonl", [{"header": {"dataset": "BioASQ"}}, {"context": "Ann.", "qas": qas}])
+    task = TASKS["squad_to_mrqa"]
+    task.fetch(Shift(learnt=source(tmp_path), tested=source(tmp_path / "mrqa")), tmp_path / "raw")
+    found = task.linearize(tmp_path / "raw", OPTIONS)
+    assert {split: len(records) for split, records in found.items()} == {"train": 6, "dev": 2, "test": 9}
+    first, last = found["train"][0], found["test"][-1]
+    assert first.source.startswith("question: Where ? context: On the hill ") and first.targets == ["the hill"]
+    assert (last.source, last.targets, last.group) == (
+        "question: Who ' s it ? context: Ann .",
+        ["Ann", "ann"],
+        "BioASQ",
+    )
+    assert found["test"][0].targets == ["the hill", "hill ."]
+    assert numbers("squad_to_mrqa", ["hill"] * 8 + ["Bob"], found["test"]) == {"F1": 0.8889, "EM": 0.8889}
+    with pytest.raises(UserError, match=r"holds no .jsonl file of MRQA"):
+        task.fetch(Shift(learnt=source(tmp_path), tested=source(tmp_path / "SQuAD/none")), tmp_path / "raw2")

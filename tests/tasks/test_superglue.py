@@ -1,0 +1,291 @@
+"""SuperGLUE as text to text: the exact strings, what an encoder reads, and what is scored."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.errors import UserError
+from stages.scoring.scores import Scores
+from stages.sections import Linearize
+from stages.sources import Rows
+from stages.tasks import TASKS
+
+SHARED = Path(__file__).parents[3] / "shared/data/superglue"
+OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
+
+OFFICIAL = {
+    "boolq": {"question": "is it far", "passage": "It -- the inn -- is far.", "idx": 3, "label": True},
+    "cb": {"premise": "He may go.", "hypothesis": "he goes", "label": "neutral", "idx": 1},
+    "copa": {"premise": "It rained.", "choice1": "It was wet.", "choice2": "It was dry.", "question": "effect",
+             "label": 0, "idx": 2},
+    "multirc": {"idx": 4, "passage": {"text": "<b>Sent 1: </b>It rained.<br>He went.", "questions": [
+        {"question": "Who?", "idx": 7, "answers": [{"text": "He", "idx": 20, "label": 1}, {"text": "It", "idx": 21, "label": 0}]},
+    ]}},
+    "record": {"source": "Daily mail", "idx": 5, "passage": {
+        "text": "Ann met Bob.\n@highlight\nBob left\n@highlight\nAnn stayed",
+        "entities": [{"start": 8, "end": 10}, {"start": 0, "end": 2}, {"start": 8, "end": 10}]},
+        "qas": [{"query": "@placeholder stayed", "idx": 9, "answers": [{"start": 0, "end": 2, "text": "Ann"}]}]},
+    "rte": {"premise": "It is red.", "hypothesis": "It has a colour.", "label": "entailment", "idx": 6},
+    "wic": {"word": "run", "sentence1": "A run.", "sentence2": "They run.", "idx": 8, "label": False, "start1": 2,
+            "start2": 5, "end1": 5, "end2": 8, "version": 1.1},
+    "wsc": {"text": "Ann told Bob that she won .", "idx": 9, "label": True,
+            "target": {"span1_text": "Ann", "span1_index": 0, "span2_text": "she", "span2_index": 4}},
+}  # fmt: skip
+OFFICIAL["wsc_referent"] = OFFICIAL["wsc"]
+# The same rows as the Hugging Face hub has them: numbers for classes, one row an answer or a query.
+HUB = {
+    "boolq": OFFICIAL["boolq"] | {"label": 1},
+    "cb": OFFICIAL["cb"] | {"label": 2},
+    "copa": OFFICIAL["copa"],
+    "multirc": {"paragraph": "<b>Sent 1: </b>It rained.<br>He went.", "question": "Who?", "answer": "He", "label": 1,
+                "idx": {"paragraph": 4, "question": 7, "answer": 20}},
+    "record": {"passage": "Ann met Bob.\n@highlight\nBob left\n@highlight\nAnn stayed", "query": "@placeholder stayed",
+               "entities": ["Ann", "Bob"], "answers": ["Ann"], "idx": {"passage": 5, "query": 9}},
+    "rte": OFFICIAL["rte"] | {"label": 0},
+    "wic": OFFICIAL["wic"] | {"label": 0},
+    "wsc": {"text": "Ann told Bob that she won .", "idx": 9, "label": 1, "span1_text": "Ann", "span1_index": 0,
+            "span2_text": "she", "span2_index": 4},
+}  # fmt: skip
+HUB["wsc_referent"] = HUB["wsc"]
+# T5's strings without the task's name, and the targets.
+EXPECTED = {
+    "boolq": ("passage: It -- the inn -- is far. question: is it far", ["True"]),
+    "cb": ("hypothesis: he goes premise: He may go.", ["neutral"]),
+    "copa": ("choice1: It was wet. choice2: It was dry. premise: It rained. question: effect", ["choice1"]),
+    "multirc": ("question: Who? answer: He paragraph: Sent 1: It rained. He went.", ["True"]),
+    "record": (
+        "query: @placeholder stayed entities: Ann, Bob passage: Ann met Bob. Bob left. Ann stayed", ["Ann"],
+    ),
+    "rte": ("hypothesis: It has a colour. premise: It is red.", ["entailment"]),
+    "wic": ("sentence1: A run. sentence2: They run. word: run", ["False"]),
+    "wsc": ("text: * Ann * told Bob that # she # won .", ["True"]),
+    "wsc_referent": ("Ann told Bob that *she* won .", ["Ann"]),
+}  # fmt: skip
+PARTS = {
+    "boolq": [["is it far", "It -- the inn -- is far."]],
+    "cb": [["He may go.", "he goes"]],
+    "copa": [["It rained. so", "It was wet."], ["It rained. so", "It was dry."]],
+    "multirc": [["Sent 1: It rained. He went.", "Who? He"]],
+    "record": None,
+    "rte": [["It is red.", "It has a colour."]],
+    "wic": [["run: A run.", "run: They run."]],
+    "wsc": [["she: Ann told Bob that she won .", "Ann"]],
+    "wsc_referent": None,
+}
+IDS = {"boolq": "3", "cb": "1", "copa": "2", "multirc": "4-7-20", "record": "5-9", "rte": "6", "wic": "8", "wsc": "9"}
+IDS["wsc_referent"] = "9"
+
+
+@pytest.mark.parametrize("rows", [OFFICIAL, HUB], ids=["official", "hub"])
+@pytest.mark.parametrize("task", EXPECTED)
+def test_strings(task, rows):
+    first = next(TASKS[task].read(rows[task]))
+    assert (first.source, first.targets) == EXPECTED[task]
+    assert first.parts == PARTS[task] and first.id == IDS[task]
+
+
+def test_every_answer_of_an_official_passage_is_a_record():
+    found = list(TASKS["multirc"].read(OFFICIAL["multirc"]))
+    assert [(r.id, r.targets) for r in found] == [("4-7-20", ["True"]), ("4-7-21", ["False"])]
+    assert [r.parts[0][1] for r in found] == ["Who? He", "Who? It"]
+
+
+def test_wsc_as_t5_has_its_two_odd_rows():
+    """A pronoun with punctuation behind it, and a number that is that of the word before."""
+    spans = {"span1_text": "John", "span1_index": 0, "span2_text": "him", "span2_index": 2}
+    row = {"text": 'John: "Good for him," he said. ', "target": spans, "label": False, "idx": 0}
+    assert next(TASKS["wsc_referent"].read(row)).source == 'John: "Good for *him* ," he said.'
+    spans = {"span1_text": "pebble", "span1_index": 1, "span2_text": "it", "span2_index": 4}
+    row = {"text": "A pebble ; they use it , but", "target": spans, "label": False, "idx": 0}
+    assert next(TASKS["wsc_referent"].read(row)).source == "A pebble ; they use *it* , but"
+
+
+def test_spans_of_wsc_are_made_to_stand_in_the_text():
+    """As the hub's wsc.fixed has them: the case of the first letter, a stop behind it, a line break."""
+    spans = {"span1_text": "The old\nBob.", "span1_index": 2, "span2_text": "she", "span2_index": 7}
+    row = {"text": "Ann told the old Bob that , she won .", "target": spans, "label": True, "idx": 0}
+    assert next(TASKS["wsc"].read(row)).source == "text: Ann told * the old Bob * that , # she # won ."
+    assert next(TASKS["wsc_referent"].read(row)).targets == ["the old Bob"]
+    lost = row | {"target": spans | {"span1_text": "Kamenev"}}
+    assert next(TASKS["wsc_referent"].read(lost)).targets == ["Kamenev"]
+
+
+def test_classes_are_spelled_letter_by_letter():
+    """T5's: neither another case nor the official number will do."""
+    for task, said in (("boolq", ["true", "1"]), ("copa", ["0", "Choice1"]), ("multirc", ["1", "true"])):
+        records = list(TASKS[task].read(OFFICIAL[task]))[:1]
+        for text in said:
+            assert set(numbers(task, [text], records).values()) == {0.0}
+
+
+def test_a_cause_is_asked_for_with_because():
+    row = OFFICIAL["copa"] | {"question": "cause", "label": 1}
+    first = next(TASKS["copa"].read(row))
+    assert first.parts[1] == ["It rained. because", "It was dry."] and first.targets == ["choice2"]
+
+
+def numbers(task, hypotheses, records):
+    with TASKS[task].SCORING.opened() as measure:
+        return Scores.of(measure(*TASKS[task].compared(hypotheses, records))).metrics
+
+
+@pytest.mark.parametrize("task", EXPECTED)
+def test_targets_are_right_and_other_words_wrong(task):
+    records = list(TASKS[task].read(OFFICIAL[task]))
+    perfect = numbers(task, [record.targets[0] for record in records], records)
+    assert perfect and set(perfect.values()) == {1.0}
+    wrong = numbers(task, ["nothing of the kind"] * len(records), records)
+    assert set(wrong.values()) == {0.0}
+
+
+def test_options_are_scored_by_question():
+    rows = [
+        OFFICIAL["multirc"],
+        OFFICIAL["multirc"] | {"idx": 5},
+    ]
+    records = [record for row in rows for record in TASKS["multirc"].read(row)]
+    assert numbers("multirc", ["True", "True", "True", "False"], records) == {"F1a": 0.8, "EM": 0.5}
+
+
+def test_a_referent_is_judged_as_t5_judges_it():
+    """Determiners and case aside, the words of one must hold the other's; of a false row, another name is right."""
+
+    def row(label, referent="the old Bob"):
+        spans = {"span1_text": referent, "span1_index": 2, "span2_text": "she", "span2_index": 4}
+        return next(TASKS["wsc_referent"].read(OFFICIAL["wsc"] | {"label": label, "target": spans}))
+
+    records = [row(True), row(True), row(True), row(False), row(False), row(True, "Bob's hat"), row(False), row(False)]
+    hypotheses = ["bob", "The old Bob and Ann", "Ann", "Ann", "Bob", "Bob", "", "the"]
+    # right, right, wrong, right (Ann is not Bob), wrong, wrong (an owner is not his hat), and twice nothing said: wrong
+    assert numbers("wsc_referent", hypotheses, records) == {"accuracy": 0.375}
+
+
+def write(directory, name, rows):
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def source(root, **more):
+    options = {"dataset": "aps/super_glue", "config": "rte", "revision": "main", "dev_share": 0.1, "divide": False}
+    return Rows(**options | {"root": str(root)} | more)
+
+
+def rows(count, label="entailment"):
+    return [OFFICIAL["rte"] | {"idx": i, "premise": f"It is {i}.", "label": label} for i in range(count)]
+
+
+def splits(tmp_path, task="rte", **more):
+    TASKS[task].fetch(source(tmp_path, **more), tmp_path / "raw")
+    return TASKS[task].linearize(tmp_path / "raw", OPTIONS)
+
+
+def test_the_validation_set_is_the_test_split_and_dev_a_share_of_the_training_rows(tmp_path):
+    write(tmp_path / "RTE", "train.jsonl", rows(40))
+    write(tmp_path / "RTE", "val.jsonl", rows(7, "not_entailment"))
+    found = splits(tmp_path)
+    assert {split: len(records) for split, records in found.items()} == {"train": 36, "dev": 4, "test": 7}
+    assert {r.targets[0] for r in found["test"]} == {"not_entailment"}
+    assert len({r.source for split in ("train", "dev") for r in found[split]}) == 40
+
+
+def test_or_is_divided(tmp_path):
+    write(tmp_path, "train.jsonl", rows(3))
+    write(tmp_path, "val.jsonl", rows(50, "not_entailment"))
+    found = splits(tmp_path, divide=True)
+    assert {split: len(records) for split, records in found.items()} == {"train": 40, "dev": 5, "test": 5}
+    assert len({r.source for records in found.values() for r in records}) == 50
+
+
+def test_rows_about_one_text_stay_together(tmp_path):
+    """Answers to one question in training and dev would be no test of anything."""
+
+    def row(paragraph, answer):
+        return HUB["multirc"] | {"idx": {"paragraph": paragraph, "question": 0, "answer": answer}}
+
+    for name in ("train", "val"):
+        write(tmp_path, f"{name}.jsonl", [row(paragraph, answer) for paragraph in range(20) for answer in range(3)])
+    for divide in (False, True):
+        TASKS["multirc"].fetch(source(tmp_path, divide=divide), tmp_path / f"raw{divide}")
+        found = TASKS["multirc"].linearize(tmp_path / f"raw{divide}", OPTIONS)
+        paragraphs = {split: {r.id.split("-")[0] for r in records} for split, records in found.items()}
+        assert len(found["dev"]) == 6 and not paragraphs["train"] & paragraphs["dev"]
+        assert not divide or not paragraphs["train"] & paragraphs["test"]
+        assert sum(len(records) for records in found.values()) == (60 if divide else 120)
+
+
+def test_the_referent_is_learned_from_true_rows_alone(tmp_path):
+    both = [
+        OFFICIAL["wsc"] | {"idx": i, "label": i % 2 == 0, "text": f"Ann told Bob that she won {i // 2} ."}
+        for i in range(20)
+    ]
+    write(tmp_path, "train.jsonl", both)
+    write(tmp_path, "val.jsonl", both)
+    found = splits(tmp_path, "wsc_referent")
+    assert len(found["train"]) + len(found["dev"]) == 10 and len(found["test"]) == 20
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ('{"premise": "a", "label": "entailment", "idx": 1}', "line 2: key hypothesis is missing"),
+    ('{"premise": "a", ', "line 2: not JSON"),
+    ("[1]", "line 2: must be an object with premise and hypothesis and label"),
+    ('{"premise": "a", "hypothesis": "b", "label": "maybe", "idx": 1}',
+     "row 2: no row of RTE .the label 'maybe' is not entailment or not_entailment."),
+])  # fmt: skip
+def test_a_broken_line_is_named(tmp_path, line, message):
+    write(tmp_path / "raw", "train.jsonl", rows(1))
+    with open(tmp_path / "raw/train.jsonl", "a", encoding="utf-8") as out:
+        out.write(line + "\n")
+    with pytest.raises(UserError, match=f"train.jsonl, {message}"):
+        TASKS["rte"].linearize(tmp_path / "raw", OPTIONS)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    write(tmp_path, "train.jsonl", rows(1))
+    with pytest.raises(UserError, match=r"holds no val.jsonl or validation.jsonl or dev.jsonl"):
+        TASKS["rte"].fetch(source(tmp_path), tmp_path / "raw")
+    assert not (tmp_path / "raw").exists()
+
+
+# Built here from the fields of real rows, by other means than the tasks'.
+REAL = {
+    "BoolQ": lambda r: (f"passage: {r['passage']} question: {r['question']}", str(r["label"]).capitalize()),
+    "CB": lambda r: (f"hypothesis: {r['hypothesis']} premise: {r['premise']}", r["label"]),
+    "COPA": lambda r: (
+        f"choice1: {r['choice1']} choice2: {r['choice2']} premise: {r['premise']} question: {r['question']}",
+        f"choice{r['label'] + 1}",
+    ),
+    "RTE": lambda r: (f"hypothesis: {r['hypothesis']} premise: {r['premise']}", r["label"]),
+}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("dataset", REAL)
+def test_real_rows(dataset, tmp_path):
+    task = TASKS[dataset.lower()]
+    task.fetch(source(SHARED), tmp_path / "raw")
+    found = task.linearize(tmp_path / "raw", OPTIONS)["test"]
+    lines = (SHARED / dataset / "val.jsonl").read_text("utf-8").splitlines()
+    assert len(found) == len(lines)
+    for record, line in zip(found, lines, strict=True):
+        assert (record.source, record.targets[0]) == REAL[dataset](json.loads(line))
+
+
+@pytest.mark.shared
+def test_real_rows_of_wsc():
+    """The pronoun is the word that the row says it is, but for two texts, as T5's authors found; spans stand in their texts."""
+    odd, lost = set(), set()
+    for split in ("train", "val", "test"):
+        for line in (SHARED / f"WSC/{split}.jsonl").read_text("utf-8").splitlines():
+            row = {"label": True} | json.loads(line)
+            record = next(TASKS["wsc_referent"].read(row))
+            spans, words = row["target"], row["text"].split(" ")
+            marked = f"*{spans['span2_text']}*"
+            if record.targets[0] not in row["text"]:
+                lost.add(record.targets[0])
+            if words[spans["span2_index"]] == spans["span2_text"]:
+                words[spans["span2_index"]] = marked
+                assert record.source == " ".join(words).rstrip()
+            elif f" {marked} " in record.source:
+                odd.add(row["text"])
+    assert len(odd) == 2 and all("Kamenev" in text or "Zinoviev" in text for text in lost)
