@@ -1,6 +1,6 @@
 """The sections of params.yaml of how the embedded models are made, with their types."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -44,33 +44,6 @@ class Denoise(Section):
         return self
 
 
-def _rows_fit(chosen: Any) -> Any:
-    if chosen.step_tokens < chosen.longest:
-        raise ValueError(f"step_tokens {chosen.step_tokens} must hold a row of {chosen.longest} tokens")
-    return chosen
-
-
-class Span(Section):
-    seed: Whole
-    skipped: Whole
-    documents: Count
-    layers: Count
-    width: Count
-    heads: Count
-    feed_forward: Count
-    longest: Annotated[int, Field(ge=32)]
-    step_tokens: Count
-    masked: Annotated[float, Field(gt=0, lt=0.5)]
-    mean_span: Annotated[float, Field(ge=1)]
-    muon_lr: Positive
-    adamw_lr: Positive
-    threads: Count
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        return _rows_fit(self)
-
-
 class Adapt(Section):
     seed: Whole
     skipped: Whole
@@ -82,8 +55,19 @@ class Adapt(Section):
     threads: Count
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        return _rows_fit(self)
+    def _rows_fit(self) -> Self:
+        if self.step_tokens < self.longest:
+            raise ValueError(f"step_tokens {self.step_tokens} must hold a row of {self.longest} tokens")
+        return self
+
+
+class Span(Adapt):
+    layers: Count
+    width: Count
+    heads: Count
+    feed_forward: Count
+    masked: Annotated[float, Field(gt=0, lt=0.5)]
+    mean_span: Annotated[float, Field(ge=1)]
 
 
 class Bounds(Section):

@@ -25,21 +25,26 @@ def start():
     return torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(99))
 
 
-def test_adafactor_of_several_runs_is_transformers_of_each():
-    """As Lester et al. use it: a constant rate, no scaling by the parameters' size."""
-    together = torch.nn.Parameter(start())
+def same_steps(together, alone, each_step):
+    """Ours over all runs at once ends where transformers' over each run ends."""
     ours = adafactor([together], TRAINING, True)
-    alone = [torch.nn.Parameter(one) for one in start()]
     theirs = Adafactor(alone, lr=0.3, weight_decay=1e-2, scale_parameter=False, relative_step=False)
-    for step in range(5):
-        together.grad = gradients(step, (3, 4, 6))
-        for parameter, gradient in zip(alone, together.grad, strict=True):
+    for gradient_of_runs in each_step:
+        together.grad = gradient_of_runs
+        for parameter, gradient in zip(alone, gradient_of_runs, strict=True):
             parameter.grad = gradient.clone()
         ours.step()
         theirs.step()
     torch.testing.assert_close(
         together.data, torch.stack([parameter.data for parameter in alone]), atol=1e-6, rtol=1e-6
     )
+
+
+def test_adafactor_of_several_runs_is_transformers_of_each():
+    """As Lester et al. use it: a constant rate, no scaling by the parameters' size."""
+    together = torch.nn.Parameter(start())
+    alone = [torch.nn.Parameter(one) for one in start()]
+    same_steps(together, alone, [gradients(step, (3, 4, 6)) for step in range(5)])
     assert (together.data - start()).abs().min() > 0
 
 
@@ -47,17 +52,7 @@ def test_vectors_of_several_runs_do_not_mix():
     """[runs, n], such as the biases of heads: factored over the runs, they would."""
     together = torch.nn.Parameter(torch.ones(3, 6))
     alone = [torch.nn.Parameter(torch.ones(6)) for _ in range(3)]
-    ours = adafactor([together], TRAINING, True)
-    theirs = Adafactor(alone, lr=0.3, weight_decay=1e-2, scale_parameter=False, relative_step=False)
-    for step in range(4):
-        together.grad = gradients(step, (3, 4, 6))[:, 0]
-        for parameter, gradient in zip(alone, together.grad, strict=True):
-            parameter.grad = gradient.clone()
-        ours.step()
-        theirs.step()
-    torch.testing.assert_close(
-        together.data, torch.stack([parameter.data for parameter in alone]), atol=1e-6, rtol=1e-6
-    )
+    same_steps(together, alone, [gradients(step, (3, 4, 6))[:, 0] for step in range(4)])
 
 
 def test_the_models_own_weights_are_trained_as_transformers_trains_them():
