@@ -2,7 +2,6 @@
 
 from itertools import product
 from pathlib import Path
-from statistics import fmean
 from tempfile import TemporaryDirectory
 
 import torch
@@ -10,6 +9,7 @@ import torch
 from bench import peer
 from bench.inputs import Ids, clock
 from bench.training import BATCH, HIDDEN, LR, opened, options, training_of
+from stages.engine.batches import Order
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.encode import Examples
 from stages.engine.train import train
@@ -23,6 +23,14 @@ def runs_of(ids: Ids) -> tuple[list[int], list[Examples]]:
     subsets = [ids.examples(SIZE * number, SIZE) for number in range(SUBSETS)]
     seeds, parts = zip(*product(range(1, SEEDS + 1), subsets), strict=True)
     return list(seeds), list(parts)
+
+
+def per_token(losses: list[list[float]], ids: Ids) -> list[float]:
+    """Of each step the mean over the target tokens of all runs, from the means of the runs, [runs][steps]."""
+    steps = range(len(losses[0]))
+    orders = [(Order(part.lengths.sum(1), BATCH, seed), part) for seed, part in zip(*runs_of(ids), strict=True)]
+    tokens = torch.tensor([[part.lengths[order.at(step), 1].sum() for step in steps] for order, part in orders])
+    return ((torch.tensor(losses, dtype=torch.float64) * tokens).sum(0) / tokens.sum(0)).tolist()
 
 
 def ours(home: str, name: str, steps: int, together: bool) -> dict:
@@ -43,7 +51,8 @@ def ours(home: str, name: str, steps: int, together: bool) -> dict:
     cell(1)  # warm-up
     began = clock()
     losses = cell(steps)
-    return {"seconds": clock() - began, "losses": [fmean(step) for step in zip(*losses, strict=True)]}
+    seconds = clock() - began
+    return {"seconds": seconds, "losses": losses[0] if together else per_token(losses, ids)}
 
 
 def theirs(home: str, name: str, steps: int) -> dict:
@@ -60,4 +69,5 @@ def theirs(home: str, name: str, steps: int) -> dict:
     cell(1)
     began = clock()
     losses = cell(steps)
-    return {"seconds": clock() - began, "losses": [fmean(step) for step in zip(*losses, strict=True)]}
+    seconds = clock() - began
+    return {"seconds": seconds, "losses": per_token(losses, ids)}

@@ -16,7 +16,7 @@ from stages.engine.decoder_only import DecoderOnly
 from stages.engine.linear import pack
 from stages.engine.model import LM
 from stages.engine.steering import Steering
-from stages.engine.train import target_losses
+from stages.engine.step import target_losses
 from stages.methods.prefix import Prefix
 
 BEAM, NEW, LENGTH = 5, 40, 10

@@ -14,10 +14,10 @@ from tqdm import tqdm
 from stages.engine.batches import Batch, Order
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.encode import Examples
-from stages.engine.loss import token_losses
 from stages.engine.model import LM
 from stages.engine.optimizer import OPTIMIZERS, lr_factor
 from stages.engine.steering import Steering
+from stages.engine.step import backward, step_batches, target_losses
 from stages.errors import UserError
 from stages.methods.method import Method
 from stages.params import Training
@@ -36,22 +36,6 @@ class Point:
     step: int
     loss: float
     lr: float
-
-
-def target_losses(lm: LM, steering: Steering, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of the cross-entropies of each row's target tokens and their number, both [batch]."""
-    with lm.computing():
-        hidden = lm.target_hidden(batch, steering)  # only target positions meet the output matrix
-        losses = token_losses(hidden, batch.labels, lm.logits, lm.vocabulary, lm.frozen)
-    empty = losses.new_zeros(len(batch.examples))
-    return empty.index_add(0, batch.rows, losses), empty.index_add(0, batch.rows, torch.ones_like(losses))
-
-
-def run_losses(sums: torch.Tensor, counts: torch.Tensor, batch: Batch, runs: int, kind: str) -> torch.Tensor:
-    """The loss of each run, [runs]: per sequence the sum, then the mean; or the mean over target tokens."""
-    size = counts if kind == "token_mean" else torch.ones_like(counts)
-    per_run = sums.new_zeros(runs)
-    return per_run.index_add(0, batch.runs, sums) / per_run.index_add(0, batch.runs, size)
 
 
 @torch.no_grad()
@@ -153,12 +137,11 @@ def train(
     due = time.monotonic() + CHECKPOINT_SECONDS
     for step in tqdm(range(first, steps), initial=first, total=steps, desc="train", disable=None):
         chosen = [(run, i) for run, order in enumerate(orders) for i in order.at(step)]
-        batch = Batch.of([examples[run][i] for run, i in chosen], [run for run, _ in chosen], lm.device)
+        batches = step_batches(chosen, examples, training.batch_size, lm.device)
         if training.lm_dropout:
             lm.model.train()
             torch.manual_seed(method.seeds[0] * 1_000_003 + step)  # a resumed training drops what this one does
-        sums, counts = target_losses(lm, method(step), batch)
-        run_losses(sums, counts, batch, runs, training.loss).sum().backward()
+        history.since += backward(lm, method(step), batches, runs, training.loss)
         lm.model.eval()  # behind the backward pass, which may compute blocks again
         if training.clip_norm is not None:
             clip_each_run(parameters, training.clip_norm, runs)
@@ -166,7 +149,6 @@ def train(
         lr = optimizer.param_groups[0]["lr"] = training.lr * factor
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        history.since += torch.stack([sums.detach().sum(), counts.sum()])
         done, last = step + 1, step + 1 == steps
         if done % max(1, steps // CURVE_POINTS) == 0 or last:
             history.add_point(done, lr)

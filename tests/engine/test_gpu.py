@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from stages.engine.batches import Batch, Example
-from stages.engine.train import clip_each_run, run_losses, target_losses
+from stages.engine.step import backward
+from stages.engine.train import clip_each_run
 from stages.methods.prefix import Prefix
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -25,12 +26,10 @@ def test_the_host_never_waits_in_a_step(any_lm):
             if step:
                 torch.cuda.set_sync_debug_mode("error")
             batch = Batch.of(EXAMPLES, [0, 1, 0], any_lm.device)
-            sums, counts = target_losses(any_lm, method(step), batch)
-            run_losses(sums, counts, batch, 2, "sequence_sum").sum().backward()
+            seen += backward(any_lm, method(step), [batch], 2, "sequence_sum")
             clip_each_run(parameters, 1.0, 2)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            seen += torch.stack([sums.detach().sum(), counts.sum()])
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert seen.isfinite().all()

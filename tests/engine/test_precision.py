@@ -9,7 +9,7 @@ from stages.engine.batches import Batch, Example
 from stages.engine.beam import Search, search_sources
 from stages.engine.precision import dtype_of, has_bf16
 from stages.engine.steering import Steering
-from stages.engine.train import target_losses
+from stages.engine.step import target_losses
 from stages.methods.adapter import Adapters
 from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.finetune import OwnWeights

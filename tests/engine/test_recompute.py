@@ -5,7 +5,7 @@ import torch
 
 from stages.engine.batches import Batch, Example
 from stages.engine.recompute import recompute
-from stages.engine.train import target_losses
+from stages.engine.step import target_losses
 from stages.methods.adapter import Adapters
 from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.infix import InfixTuning

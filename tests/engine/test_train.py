@@ -17,7 +17,8 @@ from stages.engine.decoder_only import DecoderOnly
 from stages.engine.encode import Examples, encode
 from stages.engine.optimizer import lr_factor
 from stages.engine.steering import Steering
-from stages.engine.train import run_losses, steps_of, target_losses, train
+from stages.engine.step import run_losses, run_sizes, step_batches, target_losses
+from stages.engine.train import steps_of, train
 from stages.errors import UserError
 from stages.methods.adapter import Adapters
 from stages.methods.embedding_only import EmbeddingOnly
@@ -94,8 +95,8 @@ def test_losses_equal_full_logits(lm):
         expected = F.cross_entropy(logits[0, start:-1], ids[0, start + 1 :], reduction="sum")
         torch.testing.assert_close(sums[row], expected, rtol=1e-5, atol=1e-5)
         assert counts[row] == len(example.target)
-    torch.testing.assert_close(run_losses(sums, counts, batch, 1, "sequence_sum"), sums.mean()[None])
-    torch.testing.assert_close(run_losses(sums, counts, batch, 1, "token_mean"), (sums.sum() / counts.sum())[None])
+    for kind, wanted in (("sequence_sum", sums.mean()), ("token_mean", sums.sum() / counts.sum())):
+        torch.testing.assert_close(run_losses(sums, batch.runs, run_sizes([batch], 1, kind)), wanted[None])
 
 
 @pytest.mark.parametrize("loss", ["sequence_sum", "token_mean"])
@@ -186,6 +187,20 @@ def test_runs_together_equal_runs_alone(any_lm, project, eval_every, kind):
     assert len(next(iter(together.values()))) == 3
 
 
+def test_the_rows_of_a_step_stand_beside_rows_of_their_length():
+    """On a CPU: each row once, in batches of as many as one run has, shorter before longer; one run's as they were."""
+    data = [examples(seed) for seed in (1, 2, 3)]
+    chosen = [(run, i) for run in range(3) for i in (4, 0, 7)]
+    batches = step_batches(chosen, data, 3, torch.device("cpu"))
+    assert [len(batch.examples) for batch in batches] == [3, 3, 3]
+    rows = [(run, one) for batch in batches for run, one in zip(batch.runs.tolist(), batch.examples, strict=True)]
+    lengths = [len(one.source) + len(one.target) for _, one in rows]
+    assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
+    assert sorted((run, one.source) for run, one in rows) == sorted((run, data[run][i].source) for run, i in chosen)
+    [batch] = step_batches(chosen[:3], data, 3, torch.device("cpu"))
+    assert batch.examples == [data[0][i] for i in (4, 0, 7)]
+
+
 def test_each_run_is_judged_by_its_own_dev_examples(any_lm):
     steering, dev = method_of(any_lm, 1, 2)(), [examples(99, 4), examples(98, 5)]
     found = engine.dev_loss(any_lm, steering, dev, 3)
@@ -247,20 +262,20 @@ def test_an_interrupted_training_goes_on_where_it_was(any_lm, project, monkeypat
 
     monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", -1)  # after every step,
     monkeypatch.setattr(engine, "CHECKPOINT_SHARE", float("inf"))  # whatever it costs
-    real, calls = engine.target_losses, count()
+    real, calls = engine.backward, count()
 
     def interrupted(*args):
-        if torch.is_grad_enabled() and next(calls) == 7:
+        if next(calls) == 7:
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(engine, "target_losses", interrupted)
+    monkeypatch.setattr(engine, "backward", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(lm, project, fresh(), data, "stopped", eval_every=eval_every)
     steps = []
-    monkeypatch.setattr(engine, "target_losses", lambda *args: steps.append(torch.is_grad_enabled()) or real(*args))
+    monkeypatch.setattr(engine, "backward", lambda *args: steps.append(args) or real(*args))
     found, resumed = run(lm, project, fresh(), data, "stopped", eval_every=eval_every)
-    assert sum(steps) == 5, "it must resume, not restart"
+    assert len(steps) == 5, "it must resume, not restart"
     assert all(torch.equal(found[name], expected[name]) for name in expected) and resumed == straight
     assert not (project / "stopped").exists()
 

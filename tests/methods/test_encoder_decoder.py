@@ -6,7 +6,7 @@ from transformers import BartForConditionalGeneration, DynamicCache, EncoderDeco
 
 from stages.engine.batches import Batch
 from stages.engine.steering import Steering
-from stages.engine.train import target_losses
+from stages.engine.step import target_losses
 from stages.methods.prefix import Prefix
 
 PLACES = ("encoder", "decoder", "cross")
