@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from bench import peer
+from bench import cell, peer
 from bench.inputs import Ids
 from bench.report import document, results
 from bench.training import Clocked, options, training_of
@@ -64,6 +64,13 @@ def test_peft_says_what_we_say(tiny, ids):
     peft = peer.prefixed(tiny.model, 5, None)
     peer.hold(peft, 512, 3)
     assert peer.generate(peft, ids.test, ids, 3, 4, 8) == [found[number] for number in range(3)]
+
+
+def test_losses_of_runs_are_weighed_by_their_tokens(monkeypatch):
+    """As a training of several runs weighs them: three target tokens and one."""
+    parts = [Examples([Example([5], [1, 2, 0])]), Examples([Example([5], [0])])]
+    monkeypatch.setattr(cell, "runs_of", lambda ids: ([1, 2], parts))
+    assert cell.per_token([[2.0], [6.0]], None) == [3.0]
 
 
 def test_the_table():

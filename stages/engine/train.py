@@ -1,4 +1,4 @@
-"""The training loop: a model, runs of one method, one batch for all of them (section 4.2).
+"""The training loop: a model, runs of one method, one step for all of them (section 4.2).
 
 Each run has its own loss, gradient norm and order of examples, and no optimiser mixes them. What a
 run becomes therefore does not depend on the runs it trains with (unless the model's own dropout is at work).
