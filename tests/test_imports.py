@@ -37,3 +37,15 @@ def test_stages_without_a_model_run_without_torch(project, task):
     assert imported(project, BEFORE) == [f"{stage} imported set()" for stage in BEFORE]
     (project / "data/run/predictions.jsonl").write_text(PREDICTED)
     assert imported(project, BEHIND) == [f"{stage} imported set()" for stage in BEHIND]
+
+
+@pytest.mark.parametrize("stage", ["train", "decode"])
+def test_a_stage_depends_on_the_engine_that_it_imports(stage):
+    """Else a change of it would leave `dvc repro` with nothing to do."""
+    found = (
+        f"import sys, stages.{stage}; print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('stages.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", found], cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = {str(Path(file).relative_to(ROOT)) for file in done.stdout.split()}
+    engine = {file for file in imported if file.startswith("stages/engine/") and not file.endswith("__init__.py")}
+    assert engine and engine <= set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"])
