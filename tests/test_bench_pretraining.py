@@ -20,7 +20,7 @@ TINY = {"documents": 3000, "copies_first": 60, "vocabulary": 300, "layers": 2, "
 
 @pytest.fixture
 def tiny(project, monkeypatch):
-    """A project whose mini-gpt2 is small, and three recipes for it."""
+    """A project whose mini-gpt2 is small, and four of the recipes."""
     given = yaml.safe_load((project / "params.yaml").read_text())
     given["pretrain"] |= TINY
     (project / "params.yaml").write_text(yaml.safe_dump(given))
