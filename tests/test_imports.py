@@ -39,13 +39,33 @@ def test_stages_without_a_model_run_without_torch(project, task):
     assert imported(project, BEHIND) == [f"{stage} imported set()" for stage in BEHIND]
 
 
+def imports_of(module):
+    """The project's modules that it imports, by file."""
+    found = f"import sys, {module}; print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('stages.')))"
+    done = subprocess.run([sys.executable, "-c", found], cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = {str(Path(file).relative_to(ROOT)) for file in done.stdout.split()}
+    return {file for file in imported if not file.endswith("__init__.py")}
+
+
+def deps_of(pipeline, stage):
+    return yaml.safe_load((ROOT / pipeline).read_text())["stages"][stage]["deps"]
+
+
 @pytest.mark.parametrize("stage", ["train", "decode"])
 def test_a_stage_depends_on_the_engine_that_it_imports(stage):
     """Else a change of it would leave `dvc repro` with nothing to do."""
-    found = (
-        f"import sys, stages.{stage}; print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('stages.')))"
-    )
-    done = subprocess.run([sys.executable, "-c", found], cwd=ROOT, capture_output=True, text=True, check=True)
-    imported = {str(Path(file).relative_to(ROOT)) for file in done.stdout.split()}
-    engine = {file for file in imported if file.startswith("stages/engine/") and not file.endswith("__init__.py")}
-    assert engine and engine <= set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"])
+    engine = {file for file in imports_of(f"stages.{stage}") if file.startswith("stages/engine/")}
+    assert engine and engine <= set(deps_of("dvc.yaml", stage))
+
+
+# A cell's parameters are its settings, and its data files: what reads and makes those moves it through them.
+APART = ("stages/errors.py", "stages/files.py", "stages/progress.py", "stages/sections.py", "stages/sources.py",
+         "stages/pretrain/section.py", "stages/studies/section.py", "stages/studies/data.py", "stages/tasks/mini_",
+         "stages/tasks/fetch.py", "stages/tasks/hub.py", "stages/tasks/rows.py", "stages/world/")  # fmt: skip
+
+
+def test_a_cell_depends_on_what_it_imports():
+    deps = deps_of("stages/studies/dvc.yaml", "lowdata-cell")
+    files = {file for file in imports_of("stages.studies.cell") if not file.startswith(APART)}
+    assert "stages/studies/gang.py" in files
+    assert {file for file in files if not any(file == dep or file.startswith(f"{dep}/") for dep in deps)} == set()

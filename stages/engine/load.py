@@ -32,7 +32,7 @@ def load(directory: str, name: str, revision: str) -> LM:
     try:
         config = AutoConfig.from_pretrained(directory, revision=revision)
         tokenizer = AutoTokenizer.from_pretrained(directory, revision=revision)
-        family, opener = _family_of(config)
+        family, opener = family_of(config)
         model, loaded = opener.from_pretrained(directory, **options, output_loading_info=True)
     except (OSError, ValueError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
@@ -62,7 +62,7 @@ def load(directory: str, name: str, revision: str) -> LM:
     return lm
 
 
-def _family_of(config: Config) -> tuple[type[LM], type]:
+def family_of(config: Config) -> tuple[type[LM], type]:
     """And the class of transformers that opens its models."""
     if config.is_encoder_decoder:
         return EncoderDecoder, AutoModelForSeq2SeqLM

@@ -1,8 +1,8 @@
 """Methods: one module each, which says which parameters move and how the model comes to see them.
 
-Each has `FAMILIES`, the model families it fits; `TOGETHER`, whether several runs can train in one batch;
-`build(lm, chosen, seeds)`, its trainable runs; and `apply(lm, stored)`, which puts trained runs into effect and
-returns their steering. To add a method, write its
+Each has `FAMILIES`, the model families it fits; `TOGETHER`, whether several runs can train in one batch; `READS`, the
+sections of params.yaml that it alone reads; `build(lm, chosen, seeds)`, its trainable runs; and `apply(lm, stored)`,
+which puts trained runs into effect and returns their steering. To add a method, write its
 module, name it here and in `Method` of `stages/sections.py`, and give it recipes in params.yaml.
 """
 
@@ -48,13 +48,18 @@ METHODS: dict[str, ModuleType] = {
 }
 
 
-def module_of(method: str, lm: LM) -> ModuleType:
-    """The method's module. Raises UserError, naming those that do, if it does not fit the model."""
-    if lm.family not in METHODS[method].FAMILIES:
-        fitting = [name for name, module in METHODS.items() if lm.family in module.FAMILIES]
+def check_fits(method: str, family: str, model: str) -> None:
+    """Raises UserError, naming the methods that do, if it does not fit the models of a family."""
+    if family not in METHODS[method].FAMILIES:
+        fitting = [name for name, module in METHODS.items() if family in module.FAMILIES]
         raise UserError(
-            f"params.yaml: method {method} is not for {lm.family} models such as {lm.name}; {', '.join(fitting)} are"
+            f"params.yaml: method {method} is not for {family} models such as {model}; {', '.join(fitting)} are"
         )
+
+
+def module_of(method: str, lm: LM) -> ModuleType:
+    """The method's module. Raises UserError as `check_fits` does."""
+    check_fits(method, lm.family, lm.name)
     return METHODS[method]
 
 

@@ -19,6 +19,7 @@ from stages.params import Params
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
 TOGETHER = True
+READS = ("adapter",)
 _STD = 0.02  # of the weights, as GPT-2's own
 # What transformers' models call the two parts of a block: attention, and the end of the feed-forward part.
 _PARTS = (("attn", "mlp"), ("self_attn", "mlp"), ("self_attn", "fc2"))

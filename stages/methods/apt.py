@@ -22,6 +22,7 @@ from stages.sections import Apt
 
 FAMILIES = ("encoder", "decoder-only")
 TOGETHER = True
+READS = ("prefix", "apt")
 _STD = 0.02
 _SALT = 32_452_843  # keeps the gates' random numbers apart from the prefix's
 _GATE = "gate."

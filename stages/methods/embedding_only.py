@@ -14,6 +14,7 @@ from stages.params import Params
 
 FAMILIES = ("decoder-only",)
 TOGETHER = True
+READS = ("prefix",)
 
 
 class EmbeddingOnly(Method):

@@ -10,8 +10,9 @@ from stages.engine.model import LM
 from stages.methods.finetune import FAMILIES, TOGETHER, OwnWeights, apply
 from stages.params import Params
 
-__all__ = ["FAMILIES", "TOGETHER", "apply", "build"]
+__all__ = ["FAMILIES", "READS", "TOGETHER", "apply", "build"]
 
+READS = ("ft_top2",)
 LAYERS = 2
 
 

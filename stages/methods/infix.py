@@ -15,6 +15,7 @@ from stages.params import Params
 
 FAMILIES = ("decoder-only",)
 TOGETHER = True
+READS = ("prefix",)
 
 
 class InfixTuning(Method):

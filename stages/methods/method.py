@@ -11,8 +11,8 @@ from stages.engine.steering import Steering
 class Method(nn.Module, ABC):
     """The trainable part of one or more runs, one per seed.
 
-    Parameters that the prefix family trains have the runs as their first dimension. A method that moves the
-    model's own weights, or stands among its layers, has one run.
+    Parameters have the runs as their first dimension, but those of a method that moves the model's own weights,
+    which has one run.
     """
 
     own_weights = False  # whether it moves the model's own, which have no dimension of runs

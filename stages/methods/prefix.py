@@ -15,6 +15,7 @@ from stages.params import Params
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
 TOGETHER = True
+READS = ("prefix",)
 
 
 class Prefix(Method):

@@ -22,8 +22,9 @@ from stages.methods.method import Method, generators
 from stages.methods.prompt_tuning import EMBEDDINGS, FAMILIES, TOGETHER, apply, prompt_in, steering_of
 from stages.params import Params
 
-__all__ = ["FAMILIES", "TOGETHER", "apply", "build"]
+__all__ = ["FAMILIES", "READS", "TOGETHER", "apply", "build"]
 
+READS = ("projector",)
 _PART = "projector."
 
 

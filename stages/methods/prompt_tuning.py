@@ -20,6 +20,7 @@ from stages.params import Params
 
 FAMILIES = ("decoder-only", "encoder-decoder")
 TOGETHER = True
+READS = ("prompt",)
 POPULATION = 5000  # the most frequent pieces; ids of a vocabulary go by frequency
 _BOUND = 0.5
 EMBEDDINGS = "embeddings"

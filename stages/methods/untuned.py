@@ -9,6 +9,7 @@ from stages.params import Params
 
 FAMILIES = ("decoder-only", "encoder-decoder")
 TOGETHER = False
+READS = ()
 
 
 class Untuned(Method):

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
@@ -24,11 +25,11 @@ from stages.studies import gang
 from stages.studies.data import directory_of
 from stages.studies.ensemble import voted
 from stages.studies.grid import VOTES, Cell, Run, cell_of
+from stages.studies.settings import settings_of
 from stages.tasks import TASKS
 from stages.tasks.record import read_records
 
 _STAGES = Path(__file__).parents[1]
-_ELSEWHERE = {"studies", "cells", "pretrain", "denoise", "span", "adapt", "probes"}
 
 
 def gangs(cell: Cell, on_gpu: bool) -> list[list[Run]]:
@@ -75,6 +76,11 @@ def _at_once(cell: Cell, left: list[list[Run]], directory: Path, processes: int)
             for future in as_completed(under_way):
                 future.result()
                 yield under_way[future]
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"study {cell.study}, cell {cell.name}: a process was killed, for want of memory perhaps: lower "
+                f"cells.processes ({processes}); the same command goes on from the last checkpoint"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -94,14 +100,17 @@ def _begin() -> None:
 def check_data(cell: Cell) -> None:
     """Raises UserError, before any training, if the data has fewer examples than a size of the study, or lacks a group."""
     groups, task, where = cell.grid.groups, cell.first.task, f"{params.FILE}: studies.{cell.study}"
+    learnt = gang.groups_to_train(cell)
     if groups is not None:
-        for split, wanted in (("train", groups.train), ("dev", groups.train), ("test", groups.test)):
+        for split, wanted in (("train", groups.train or ()), ("dev", groups.train or ()), ("test", groups.test)):
             found = {record.group for record in read_records(directory_of(task) / f"{split}.jsonl")}
             for group in wanted:
                 if group not in found:
                     raise UserError(f"{where}.groups: {task} has no {split} record of {group}: it has {_listed(found)}")
     records = read_records(directory_of(task) / "train.jsonl")
-    total = sum(len(record.targets) for record in records if groups is None or record.group in groups.train)
+    total = sum(len(record.targets) for record in records if learnt is None or record.group in learnt)
+    if not total:
+        raise UserError(f"{where}.groups: no training example of {task} is left beside those of {groups.test}")
     for size in cell.grid.sizes:
         if size != "full" and size > total:
             raise UserError(f"{where}.sizes: {size:,} is more than the {total:,} training examples of {task}")
@@ -113,10 +122,9 @@ def _listed(groups: set[str | None]) -> str:
 
 def what_decides(cell: Cell) -> list:
     """Everything but files that the runs depend on."""
-    own = [cell.chosen(run).model_dump(exclude=_ELSEWHERE) for run in cell.runs]
     weights = Path(cell.first.model_directory) / "model.safetensors"
-    return [cell.study, cell.grid.test, cell.first.cells.together, cell.grid.groups and cell.grid.groups.model_dump(), own,
-            sha256(weights) if weights.is_file() else cell.first.model_directory]  # fmt: skip
+    where = sha256(weights) if weights.is_file() else cell.first.model_directory
+    return [cell.study, cell.first.cells.together, settings_of(cell), where]
 
 
 @entry_point

@@ -1,6 +1,6 @@
 """Pictures of a study in the paper's layout, drawn without a screen and without the internet."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -11,50 +11,80 @@ from stages.studies.grid import Cell
 from stages.studies.results import Scores, Spread
 
 Results = list[tuple[Cell, Scores]]
+How = Callable[[Axes, Results, str], None]
 
 
 def by_size(axes: Axes, results: Results, metric: str) -> None:
-    """Figure 3: a line for each variant over the number of examples, in a band of one standard deviation."""
+    """Figure 3: a line for each variant over the number of examples, in a band of one standard deviation.
+
+    All examples, `full`, stand at the right end, at twice the largest number.
+    """
+    sizes = sorted({cell.size for cell, _ in results if cell.size != "full"})
+    places = {size: float(size) for size in sizes} | {"full": 2.0 * sizes[-1] if sizes else 1.0}
     for variant in _variants(results):
-        _line(axes, [(cell.size, scores[metric]) for cell, scores in results if cell.variant == variant], variant)
-    axes.set_xscale("log")
-    sizes = sorted({cell.size for cell, _ in results})
-    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
-    axes.minorticks_off()
-    axes.set_xlabel("training examples")
+        own = [(places[cell.size], scores[metric]) for cell, scores in results if cell.variant == variant]
+        _line(axes, own, variant)
+    shown = list(dict.fromkeys(cell.size for cell, _ in results))
+    _ticks(axes, [places[size] for size in shown], [_named(size) for size in shown], "training examples")
     axes.legend()
 
 
 def by_length(axes: Axes, results: Results, metric: str) -> None:
-    """Figure 4: over the length of the prefix."""
-    _line(axes, [(cell.first.training.prefix_len, scores[metric]) for cell, scores in results], None)
-    lengths = [cell.first.training.prefix_len for cell, _ in results]
-    axes.set_xscale("log")
-    axes.set_xticks(lengths, [str(length) for length in lengths])
-    axes.minorticks_off()
-    axes.set_xlabel("prefix length")
+    """Figure 4: over the length of the prefix; a variant without one is a line across."""
+    points = [(length_of(cell), scores[metric]) for cell, scores in results]
+    lengths = sorted({length for length, _ in points if length is not None})
+    _line(axes, [(length, spread) for length, spread in points if length is not None], None)
+    for cell, scores in results:
+        if length_of(cell) is None:
+            axes.axhline(scores[metric].mean, linestyle="--", color="gray", label=cell.variant)
+            axes.legend()
+    _ticks(axes, lengths, [str(length) for length in lengths], "prefix length")
 
 
 def bars(axes: Axes, results: Results, metric: str) -> None:
-    """Figure 5: a bar for each variant, a group of them for each size, with one standard deviation."""
+    """Figure 5: the variants side by side, of each a bar for each size, with one standard deviation.
+
+    As in the paper's, the axis does not begin at 0: what differs would not be seen.
+    """
     variants, sizes = _variants(results), list(dict.fromkeys(cell.size for cell, _ in results))
-    width = 0.8 / len(variants)
-    for number, variant in enumerate(variants):
-        own = [scores[metric] for cell, scores in results if cell.variant == variant]
-        places = [place + (number - (len(variants) - 1) / 2) * width for place in range(len(sizes))]
-        deviations = [spread.deviation or 0.0 for spread in own]
-        axes.bar(places, [spread.mean for spread in own], width, yerr=deviations, capsize=2, label=variant)
-    axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
-    axes.set_xlabel("training examples")
-    axes.set_ylim(bottom=0)
-    axes.legend(fontsize="small", ncols=2)
+    width = 0.8 / len(sizes)
+    for number, size in enumerate(sizes):
+        own = {cell.variant: scores[metric] for cell, scores in results if cell.size == size}
+        places = [variants.index(name) + (number - (len(sizes) - 1) / 2) * width for name in own]
+        deviations = [spread.deviation or 0.0 for spread in own.values()]
+        means = [spread.mean for spread in own.values()]
+        axes.bar(places, means, width, yerr=deviations, capsize=2, label=f"{_named(size)} examples")
+    axes.set_xticks(range(len(variants)), variants, rotation=40, ha="right", rotation_mode="anchor")
+    spreads = [scores[metric] for _, scores in results]
+    low = min(spread.mean - (spread.deviation or 0.0) for spread in spreads)
+    high = max(spread.mean + (spread.deviation or 0.0) for spread in spreads)
+    if high > low:
+        axes.set_ylim(max(0.0, low - (high - low) / 2), high + (high - low) / 4)
+    if len(sizes) > 1:
+        axes.legend(fontsize="small", ncols=2)
+
+
+def length_of(cell: Cell) -> int | None:
+    training = cell.first.training
+    return None if training is None else training.prefix_len
 
 
 def _variants(results: Results) -> list[str]:
     return list(dict.fromkeys(cell.variant for cell, _ in results))
 
 
-def _line(axes: Axes, points: Sequence[tuple[int, Spread]], label: str | None) -> None:
+def _named(size: int | str) -> str:
+    return size if isinstance(size, str) else f"{size:,}"
+
+
+def _ticks(axes: Axes, places: Sequence[float], names: Sequence[str], label: str) -> None:
+    axes.set_xscale("log")
+    axes.set_xticks(places, names)
+    axes.minorticks_off()
+    axes.set_xlabel(label)
+
+
+def _line(axes: Axes, points: Sequence[tuple[float, Spread]], label: str | None) -> None:
     points = sorted(points, key=lambda point: point[0])
     places, means = [place for place, _ in points], [spread.mean for _, spread in points]
     band = [spread.deviation or 0.0 for _, spread in points]
@@ -63,14 +93,15 @@ def _line(axes: Axes, points: Sequence[tuple[int, Spread]], label: str | None) -
     axes.fill_between(places, low, high, alpha=0.2)
 
 
-def draw(picture: Path, how, results: Results, metrics: Sequence[str], title: str) -> None:
+def draw(picture: Path, how: How, results: Results, metrics: Sequence[str], title: str) -> None:
     """Write a PNG with one panel for each metric, drawn by `how`."""
-    figure = Figure(figsize=(4.6 * len(metrics), 3.4), layout="constrained")
+    figure = Figure(figsize=(4.6 * len(metrics), 3.6), layout="constrained")
     figure.suptitle(title)
     for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
         how(axes, results, metric)
         axes.set_ylabel(metric)
         axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
     with replacing(picture) as temporary:
         # Without a version in it, so that the same numbers are the same file.
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})

@@ -83,6 +83,14 @@ def test_records(cell: Cell) -> list[Record]:
     return records if most == "full" else records[:most]
 
 
+def groups_to_train(cell: Cell) -> set[str | None] | None:
+    """Of the training and dev records; None: all."""
+    groups = cell.grid.groups
+    if groups is None or groups.train is not None:
+        return None if groups is None else set(groups.train)
+    return {record.group for record in read_records(directory_of(cell.first.task) / "train.jsonl")} - set(groups.test)
+
+
 def _opened(chosen: Params) -> tuple[LM, dict]:
     lm = open_model(chosen)
     return lm, saved.belonging(lm)
@@ -111,10 +119,8 @@ def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
 
 
 def _examples(lm: LM, cell: Cell, run: Run, split: str, taken: int) -> Examples:
-    decoding, groups = cell.first.decoding, cell.grid.groups
-    records = subsample.sample(
-        directory_of(cell.first.task), split, cell.size, run.subset, None if groups is None else groups.train
-    )
+    decoding, linearized = cell.first.decoding, directory_of(cell.first.task)
+    records = subsample.sample(linearized, split, cell.size, run.subset, groups_to_train(cell))
     examples = encode(lm, records, decoding.source_tokens, decoding.target_tokens)
     check_length(lm, examples, taken)
     return examples

@@ -4,6 +4,8 @@ A run is what the single run of dvc.yaml would be with some keys of params.yaml 
 those of the variant, then size, subset and seed.
 """
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -20,6 +22,8 @@ VOTES = "votes.json"
 OWN = ("task", "model", "method", "prefix_len")
 # The grid says these.
 TAKEN = ("train_size", "subset", "seed", "threads")
+# All studies have these in common: in a study's `run` they would do nothing.
+COMMON = ("linearize", "sources", "cells", "studies", "pretrain", "denoise", "span", "adapt", "probes")
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,14 @@ class Cell:
     def chosen(self, run: Run) -> params.Params:
         """The parameters of one run, a thread to itself. Raises UserError that names study, variant and key."""
         own = {"train_size": self.size, "subset": run.subset, "seed": run.seed, "threads": 1}
-        try:
+        with self.named():
             return params.check(merged(self.raw, own))
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Errors name study and variant."""
+        try:
+            yield
         except UserError as error:
             what = str(error).removeprefix(f"{params.FILE}: ")
             raise UserError(f"{params.FILE}: studies.{self.study}.variants.{self.variant}: {what}") from error
@@ -111,6 +121,9 @@ def _check_keys(changes: dict[str, Any], where: str, name: str) -> None:
     for key in TAKEN:
         if key in changes:
             raise UserError(f"{where}: {key} is not for run or variants.{name}.run: the grid gives it")
+    for key in COMMON:
+        if key in changes:
+            raise UserError(f"{where}: {key} is not for run or variants.{name}.run: it is the same in all studies")
 
 
 def cell_of(raw: dict[str, Any], study: str, variant: str, size: str) -> Cell:

@@ -6,17 +6,17 @@ from stages.studies.shown import Shown
 LOWDATA = Shown(
     title="Low data (section 6.3, Figure 3)",
     how=by_size,
-    published="""\
+    said="""\
 GPT-2 medium on E2E, read off Figure 3: prefix-tuning is above fine-tuning by 2.9 BLEU on average over 50 to 500 examples;
 the gap shrinks as the size grows.""",
 )
 REVIEW = Shown(
     title="A small low-data grid for reviews (section 6.3)",
     how=by_size,
-    published="No figure of the paper: two of the sizes of Figure 3, scored on fewer records.",
+    said="No figure of the paper: two of the sizes of Figure 3, scored on fewer records.",
 )
 LEVELS = Shown(
     title="Data levels (section 7.5)",
     how=by_size,
-    published="GPT-2 medium on 10 to 80% of E2E: prefix-tuning is above fine-tuning from 20% on.",
+    said="GPT-2 medium on 10 to 80% of E2E: prefix-tuning is above fine-tuning from more than 20% on.",
 )

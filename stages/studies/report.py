@@ -1,9 +1,10 @@
-"""All studies that have been run, as metrics/report.md: figures and tables, beside what the paper publishes.
+"""All studies that have been run, as metrics/report.md: figures and tables, beside what the papers publish.
 
 python -m stages.studies.report
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from stages import params
@@ -11,51 +12,95 @@ from stages.errors import entry_point
 from stages.files import read_text, write_text
 from stages.studies.grid import Cell, cells_of, size_name
 from stages.studies.paper import STUDIES
-from stages.studies.shown import metrics_of
+from stages.studies.shown import Shown, columns_of, metrics_of, percent_of
 from stages.studies.summary import METRICS_DIRECTORY
 
 OUT = METRICS_DIRECTORY / "report.md"
 
 
-def rows(cells: list[Cell], found: dict) -> list[str]:
-    """A table row for each cell: mean ± deviation of the metrics that the study shows."""
-    known = {metric for variant in found.values() for own in variant.values() for metric in own}
-    metrics = metrics_of(cells[0].first.original, known)
-    lines = [f"| variant | examples | runs | {' | '.join(metrics)} |", f"|---|---:|---:|{'---:|' * len(metrics)}"]
-    for cell in cells:
+def rows(cells: list[Cell], found: dict, shown: Shown) -> list[str]:
+    """A table row for each cell, mean ± deviation, and behind the last of a variant what the paper publishes of it."""
+    task = cells[0].first.original
+    columns, percent = columns_of(task, _known(found)), percent_of(task)
+    lines = [f"| variant | examples | runs | {' | '.join(columns)} |", f"|---|---:|---:|{'---:|' * len(columns)}"]
+    for index, cell in enumerate(cells):
         own = found.get(cell.variant, {}).get(size_name(cell.size))
         if own is None:
-            lines.append(f"| {cell.variant} | {cell.size} | not run |{' |' * len(metrics)}")
-            continue
-        shown = [_spread(own.get(metric), own.get(f"{metric}_sd")) + _voted(own, metric) for metric in metrics]
-        lines.append(f"| {cell.variant} | {cell.size} | {own['runs']} | {' | '.join(shown)} |")
-    return lines
+            lines.append(f"| {cell.variant} | {cell.size} | not run |{' |' * len(columns)}")
+        else:
+            texts = [_spread(own, metric, 100 if metric in percent else 1) for metric in columns]
+            lines.append(f"| {cell.variant} | {cell.size} | {own['runs']} | {' | '.join(texts)} |")
+        if cell.variant in shown.published and cell.variant not in {later.variant for later in cells[index + 1 :]}:
+            lines.append(_published(cell.variant, shown.published[cell.variant], columns))
+    others = [variant for variant in shown.published if variant not in {cell.variant for cell in cells}]
+    return lines + [_published(variant, shown.published[variant], columns) for variant in others]
 
 
-def _spread(mean: float | None, deviation: float | None) -> str:
+def _known(found: dict) -> set[str]:
+    return {key for variant in found.values() for own in variant.values() if isinstance(own, dict) for key in own}
+
+
+def _published(variant: str, numbers: Mapping[str, str], columns: list[str]) -> str:
+    texts = (f"*{numbers[metric]}*" if metric in numbers else "" for metric in columns)
+    return f"| *{variant}, the paper* | | | {' | '.join(texts)} |"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def _spread(own: dict, metric: str, factor: int) -> str:
+    """Mean ± deviation; of runs that voted also the best run's and that of the votes."""
+    mean, deviation, vote = (own.get(f"{metric}{end}") for end in ("", "_sd", "_ensemble"))
     if mean is None:
         return "null"
-    return f"{mean:.4f}" if deviation is None else f"{mean:.4f} ± {deviation:.4f}"
+    text = _number(factor * mean)
+    if deviation is not None:  # with as many digits
+        text += f" ± {factor * deviation:.{len(text.partition('.')[2])}f}"
+    if vote is not None:
+        text += f" (best {_number(factor * own[f'{metric}_best'])}, vote {_number(factor * vote)})"
+    return text
 
 
-def _voted(own: dict, metric: str) -> str:
-    """Of runs that voted: the best run's, and that of the votes."""
-    voted = own.get(f"{metric}_ensemble")
-    return "" if voted is None else f" (best {own[f'{metric}_best']:.4f}, vote {voted:.4f})"
+def gaps(cells: list[Cell], found: dict) -> list[str]:
+    """By how much the first variant is above the others on the same subsets, in the first metric of the figure."""
+    task, lines = cells[0].first.original, []
+    metric = metrics_of(task, _known(found))[0]
+    for cell in cells:
+        own = found.get(cell.variant, {}).get(size_name(cell.size), {})
+        if f"{metric}_behind" in own:
+            factor = 100 if metric in percent_of(task) else 1
+            gap, error = (factor * own[f"{metric}_behind{end}"] for end in ("", "_se"))
+            lines.append(f"| {cell.size} | {cells[0].variant} - {cell.variant} | {gap:+.2f} ± {error:.2f} |")
+    if not lines:
+        return []
+    head = f"On the same subsets (mean of the {cells[0].grid.subsets} subsets' differences ± its standard error):"
+    return [head, "", f"| examples | difference | {metric} |", "|---:|---|---:|", *lines, ""]
+
+
+def heading(cells: list[Cell], found: dict) -> str:
+    """Whose numbers these are, by the summary, not by params.yaml, which may have changed since."""
+    of = dict.fromkeys(f"{own['model']} on {own['task']}" for own in found.values())
+    now = dict.fromkeys(f"{cell.first.model} on {cell.first.task}" for cell in cells)
+    line = f"{', '.join(of)}, {len(cells[0].runs)} runs a cell (mean ± standard deviation over them)."
+    if percent := percent_of(cells[0].first.original):
+        line += f" {', '.join(percent)} times 100, as the papers print them."
+    if of.keys() != now.keys():
+        line += f" **Not of params.yaml as it stands, which says {', '.join(now)}: run the study again.**"
+    return line
 
 
 def section(study: str, cells: list[Cell], file: Path) -> list[str]:
-    shown, first = STUDIES[study], cells[0].first
+    shown = STUDIES[study]
     lines = [f"## {shown.title}", ""]
     found = json.loads(read_text(file)) if file.exists() else {}  # git holds an empty one of a study that was not run:
     if not found:  # `dvc metrics diff` complains of those that are missing
         return [*lines, f"Not run: `dvc repro stages/studies/dvc.yaml:{study}`", ""]
-    lines += [
-        f"{first.model} on {first.task}, {len(cells[0].runs)} runs a cell (mean ± standard deviation over them).",
-        "",
-    ]
-    lines += [f"![{shown.title}]({study}.png)", "", *rows(cells, found), ""]
-    return [*lines, "The paper:", "", shown.published, ""]
+    lines += [heading(cells, found), "", f"![{shown.title}]({study}.png)", "", *rows(cells, found, shown), ""]
+    if shown.published:
+        lines += [f"The paper's rows: {shown.model} (arXiv v1).", ""]
+    lines += gaps(cells, found)
+    return [*lines, shown.said, ""] if shown.said else lines
 
 
 @entry_point

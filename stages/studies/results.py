@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -14,16 +15,19 @@ _NO_METRICS = ("subset", "seed", "reasons")
 
 @dataclass(frozen=True)
 class Spread:
-    """Of a metric over the runs of a cell. `deviation` is the sample's, None of one run."""
+    """Of a metric over the runs of a cell. `deviation` is the sample's, None of one run; `subsets` the mean of each."""
 
     mean: float
     deviation: float | None
-    runs: int
     best: float
+    subsets: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: list[float]) -> "Spread":
-        return cls(fmean(values), stdev(values) if len(values) > 1 else None, len(values), max(values))
+    def of(cls, values: Sequence[float], subsets: int) -> "Spread":
+        """Of the runs as `Cell.runs` orders them, those of a subset side by side."""
+        seeds = len(values) // subsets
+        means = tuple(fmean(values[start : start + seeds]) for start in range(0, len(values), seeds))
+        return cls(fmean(values), stdev(values) if len(values) > 1 else None, max(values), means)
 
 
 # Of a cell, by metric; a metric that could not be computed is not there.
@@ -46,5 +50,14 @@ def scores_of(cell: Cell) -> Scores:
     for metric in rows[0]:
         values = [row[metric] for row in rows]
         if metric not in _NO_METRICS and all(value is not None and math.isfinite(value) for value in values):
-            found[metric] = Spread.of(values)
+            found[metric] = Spread.of(values, cell.grid.subsets)
     return found
+
+
+def ahead(one: Spread, other: Spread) -> tuple[float, float] | None:
+    """By how much one cell's mean is above another's of the same subsets, and the standard error of that.
+
+    The runs of a subset share its examples, so that the subsets are what is independent; None of a single one.
+    """
+    gaps = [a - b for a, b in zip(one.subsets, other.subsets, strict=True)]
+    return (fmean(gaps), stdev(gaps) / len(gaps) ** 0.5) if len(gaps) > 1 else None

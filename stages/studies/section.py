@@ -32,9 +32,9 @@ class Cells(Section):
 
 
 class Groups(Section):
-    """Parts of the data (a record's group) that are trained on, and that are described."""
+    """Parts of the data (a record's group) that are trained on (None: all that are not described), and that are described."""
 
-    train: some(str)  # type: ignore[valid-type]
+    train: some(str) | None  # type: ignore[valid-type]
     test: some(str)  # type: ignore[valid-type]
 
 

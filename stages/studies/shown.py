@@ -1,19 +1,27 @@
 """How a study is shown: its title, its picture, and what the paper publishes of it."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-
-from matplotlib.axes import Axes
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from stages.params import GROUPS
-from stages.studies.figures import Results
+from stages.studies.figures import How
+
+Numbers = Mapping[str, Mapping[str, str]]  # by variant and metric, as printed
 
 
 @dataclass(frozen=True)
 class Shown:
     title: str
-    how: Callable[[Axes, Results, str], None]
-    published: str  # Markdown, which names the model
+    how: How
+    model: str = ""  # whose numbers are published
+    published: Numbers = field(default_factory=dict)
+    said: str = ""  # Markdown: what is published without numbers that stand beside ours
+
+
+def table(metrics: str, **variants: str) -> Numbers:
+    """A published table: the names of its columns, and the numbers of each variant."""
+    names = metrics.split()
+    return {variant: dict(zip(names, numbers.split(), strict=True)) for variant, numbers in variants.items()}
 
 
 # Of the official metrics of a task those that the paper's figures show; a mini task has its original's.
@@ -26,8 +34,32 @@ METRICS = {
     "ner": ("F1", "precision", "recall"),
     "qa": ("F1", "EM"),
 }
+# Those of its tables, where they are more.
+COLUMNS = {
+    "e2e": ("BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr"),
+    "webnlg": tuple(f"{metric}{part}" for metric in ("BLEU", "METEOR", "TER") for part in ("_seen", "_unseen", "")),
+    "dart": ("BLEU", "METEOR", "TER", "moverscore", "bertscore", "bleurt"),
+}
+# Metrics in [0, 1] that the papers print times 100.
+PERCENT = {
+    "e2e": ("BLEU", "METEOR", "ROUGE_L"),
+    "xsum": METRICS["xsum"],
+    "superglue": METRICS["superglue"],
+    "ner": METRICS["ner"],
+    "qa": METRICS["qa"],
+}
 
 
 def metrics_of(task: str, known: Collection[str]) -> list[str]:
-    """Those of the task, or of the tasks that are like it, that are known."""
+    """Those of the task's figures that are known."""
     return [metric for metric in METRICS[GROUPS.get(task, task)] if metric in known]
+
+
+def columns_of(task: str, known: Collection[str]) -> list[str]:
+    """Those of the task's tables that are known."""
+    kind = GROUPS.get(task, task)
+    return [metric for metric in COLUMNS.get(kind, METRICS[kind]) if metric in known]
+
+
+def percent_of(task: str) -> Collection[str]:
+    return PERCENT.get(GROUPS.get(task, task), ())

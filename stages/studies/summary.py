@@ -1,43 +1,59 @@
 """Stage: what a study came to, as metrics/<study>.json (means and deviations), a table and a picture."""
 
+import csv
+import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from stages import params
 from stages.errors import UserError, entry_point
 from stages.files import write_json, write_text
-from stages.studies.figures import Results, draw
+from stages.studies.figures import Results, draw, length_of
 from stages.studies.grid import cells_of, size_name
 from stages.studies.paper import STUDIES
-from stages.studies.results import scores_of, votes_of
+from stages.studies.results import ahead, scores_of, votes_of
 from stages.studies.shown import metrics_of
 
 METRICS_DIRECTORY = Path("metrics")
 
 
-def numbers(results: Results) -> dict[str, dict[str, dict[str, float | int | None]]]:
-    """By variant, size and metric: the mean under the metric's name, the standard deviation with `_sd` behind it.
+def numbers(results: Results) -> dict[str, dict[str, Any]]:
+    """By variant its model and task, and by size and metric: the mean under the metric's name, the standard deviation
+    with `_sd` behind it.
 
-    Where runs can vote, also the best run's number, `_best`, and that of the votes, `_ensemble`.
+    Where there are several subsets, also by how much the first variant is above this one, `_behind`, with its standard
+    error, `_behind_se`; where runs can vote, the best run's number, `_best`, and that of the votes, `_ensemble`.
     """
     found: dict = {}
+    first = {cell.size: scores for cell, scores in results if cell.variant == results[0][0].variant}
     for cell, scores in results:
-        own = found.setdefault(cell.variant, {})[size_name(cell.size)] = {"runs": len(cell.runs)}
+        of = found.setdefault(cell.variant, {"model": cell.first.model, "task": cell.first.task})
+        own = of[size_name(cell.size)] = {"runs": len(cell.runs)}
         for metric, spread in scores.items():
             own[metric] = round(spread.mean, 4)
             own[f"{metric}_sd"] = None if spread.deviation is None else round(spread.deviation, 4)
+            best = first[cell.size].get(metric)
+            if best is not None and best is not spread and (gap := ahead(best, spread)):
+                own[f"{metric}_behind"], own[f"{metric}_behind_se"] = (round(number, 4) for number in gap)
         for metric, number in votes_of(cell).items():
             if metric in scores:
                 own[f"{metric}_best"], own[f"{metric}_ensemble"] = scores[metric].best, number
     return found
 
 
-def table(results: Results, metric: str) -> str:
-    """CSV for `dvc plots`: a row for each size, a column for each variant."""
-    variants, sizes = (list(dict.fromkeys(getattr(cell, key) for cell, _ in results)) for key in ("variant", "size"))
-    means = {(cell.variant, cell.size): scores[metric].mean for cell, scores in results}
-    rows = [",".join([str(size), *(f"{means[variant, size]:.4f}" for variant in variants)]) for size in sizes]
-    return "\n".join([",".join(["size", *variants]), *rows]) + "\n"
+def table(results: Results, metrics: Sequence[str]) -> str:
+    """CSV for `dvc plots` and for data frames: a row for each metric and cell."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["metric", "variant", "size", "prefix_len", "mean", "low", "high"])
+    for metric in metrics:
+        for cell, scores in results:
+            mean, deviation = scores[metric].mean, scores[metric].deviation or 0.0
+            spread = [f"{number:.4f}" for number in (mean, mean - deviation, mean + deviation)]
+            lines.writerow([metric, cell.variant, cell.size, length_of(cell), *spread])
+    return text.getvalue()
 
 
 @entry_point
@@ -50,7 +66,7 @@ def main() -> None:
     if not metrics:
         raise UserError(f"{cells[0].out}/runs.jsonl: no metric that is shown could be computed; its reasons say why")
     write_json(METRICS_DIRECTORY / f"{study}.json", numbers(results))
-    write_text(METRICS_DIRECTORY / f"{study}.csv", table(results, metrics[0]))
+    write_text(METRICS_DIRECTORY / f"{study}.csv", table(results, metrics))
     draw(METRICS_DIRECTORY / f"{study}.png", STUDIES[study].how, results, metrics, STUDIES[study].title)
 
 

@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from stages import params
 from stages.errors import UserError
 from stages.studies.grid import cell_of, cells_of, merged, size_name
 from stages.studies.paper import STUDIES
+from stages.studies.settings import check_method, file_of, settings_of
 from tests.conftest import ROOT
 
 
@@ -42,11 +42,11 @@ def test_every_study_has_a_place_in_the_report_and_in_the_pipeline(raw):
         cells, stage = cells_of(raw, study), pipeline[f"{study}-cell"]
         assert stage["cmd"] == f"python -m stages.studies.cell {study} ${{item.variant}} ${{item.size}}"
         assert cells[0].out.parent.as_posix() in pipeline[study]["deps"]
-        # Whatever a run of a cell depends on, DVC watches.
-        watched = {name.split(".")[0] for name in stage["params"]}
-        own = {"task", "model", "method", "prefix_len", "train_size", "subset", "seed", "threads"}
-        elsewhere = {"linearize", "sources", "cells", "pretrain", "denoise", "span", "adapt", "probes"}
-        assert watched == set(params.Params.model_fields) - own - elsewhere
+        # Whatever a run of a cell depends on, DVC watches: its own settings, and those of no other.
+        assert "params" not in stage
+        own = [name for name in stage["deps"] if name.startswith("data/studies/settings")]
+        assert own == [f"data/studies/settings/{study}/${{item.variant}}-${{item.size}}.json"]
+        assert file_of(cells[0]).as_posix() == f"data/studies/settings/{study}/{cells[0].name}.json"
 
 
 def test_what_a_variant_says_stands_over_what_the_study_says(raw):
@@ -89,6 +89,8 @@ def test_size_names_sort_as_the_sizes():
         ({"variants": {"prefix": {"run": {}}}}, "studies.lowdata: run or variants.prefix.run must give method"),
         ({"variants": {"prefix": {"run": {"method": "prefix", "seed": 3}}}},
          "studies.lowdata: seed is not for run or variants.prefix.run: the grid gives it"),
+        ({"variants": {"prefix": {"run": {"method": "prefix", "linearize": {"tokenize_targets": True}}}}},
+         "studies.lowdata: linearize is not for run or variants.prefix.run: it is the same in all studies"),
         ({"run": {"task": "e2e", "model": "mini-gpt2", "prefix_len": 5}}, "studies.lowdata has task e2e, which cells.tasks lacks"),
     ],
 )  # fmt: skip
@@ -104,3 +106,61 @@ def test_an_unknown_study_or_cell_is_named(raw):
         cells_of(raw, "lowdta")
     with pytest.raises(UserError, match=r"studies.lowdata has prefix-50, .*, no prefix-51"):
         cell_of(raw, "lowdata", "prefix", "51")
+
+
+def settings(raw, study="lowdata"):
+    return {cell.name: settings_of(cell) for cell in cells_of(raw, study)}
+
+
+def changed(raw, study="lowdata"):
+    """The cells whose settings are others than those of the file."""
+    now, before = settings(raw, study), settings(yaml.safe_load((ROOT / "params.yaml").read_text()), study)
+    return [name for name in now if now[name] != before.get(name)]
+
+
+@pytest.mark.parametrize(
+    ("change", "cells"),
+    [
+        ({"train": {"eval_every": 7}, "seed": 3, "threads": 1, "prefix_len": 9}, []),  # the study has its own
+        ({"adapter": {"layout": "houlsby"}, "apt": {"pooling": "first"}, "ft_top2": {"embedding": True}}, []),
+        ({"recipes": {"embedded": {"mini-gpt2": {"adapter": {"lr": 1.0}, "prefix": {"lr": 1.0, "steps": 9}}}}}, []),
+        ({"recipes": {"embedded": {"mini-gpt2": {"prefix": {"mlp_width": 99}}}}}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),
+        ({"prefix": {"dropout": 0.5}}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),
+        ({"studies": {"lowdata": {"variants": {"finetune": {"steps": [100, 100, 9, 400]}}}}}, ["finetune-200"]),
+        ({"studies": {"lowdata": {"sizes": [50, 100, 200, 501]}}}, ["prefix-501", "finetune-501"]),
+    ],
+)  # fmt: skip
+def test_only_cells_that_read_a_parameter_run_again(raw, change, cells):
+    assert changed(merged(raw, change)) == cells
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"decode": {"batch_size": 3}}, {"decode": {"beam": 2}}, {"cut": {"source_tokens": 50}}, {"precision": "fp32"},
+     {"optimizers": {"adamw": {"weight_decay": 0.5}}}, {"revision": "other"}, {"train": {"activation_checkpointing": True}},
+     {"studies": {"lowdata": {"test": 9}}}, {"studies": {"lowdata": {"seeds": [1]}}}, {"studies": {"lowdata": {"subsets": 1}}},
+     {"studies": {"lowdata": {"groups": {"train": None, "test": ["a"]}}}}],
+)  # fmt: skip
+def test_what_all_cells_read_runs_all_again(raw, change):
+    assert len(changed(merged(raw, change))) == 8
+
+
+@pytest.mark.parametrize(
+    ("study", "method", "said"),
+    [
+        ("news_to_sports", "infix", "news_to_sports.variants.prefix: method infix is not for encoder-decoder models"),
+        ("apt", "prompt_tuning", "apt.variants.prefix: method prompt_tuning is not for encoder models"),
+    ],
+)
+def test_a_method_that_does_not_fit_is_refused_before_any_work(raw, study, method, said):
+    raw["studies"][study]["variants"] = {"prefix": {"run": {"method": method}}}
+    with pytest.raises(UserError, match=f"^params.yaml: studies.{said}"):
+        check_method(cells_of(raw, study)[0])
+
+
+def test_a_missing_recipe_is_refused_before_any_work(raw):
+    raw["studies"]["apt"]["variants"] = {"adapter": {"run": {"method": "adapter"}}}
+    [cell] = cells_of(raw, "apt")
+    check_method(cell)
+    with pytest.raises(UserError, match=r"^params.yaml: studies.apt.variants.adapter: train.epochs is `recipe`, but "):
+        settings_of(cell)

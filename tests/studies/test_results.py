@@ -1,6 +1,7 @@
 """Means and deviations of hand-made runs, in metrics, tables, pictures and the report."""
 
 import json
+from dataclasses import replace
 from statistics import stdev
 
 import pytest
@@ -13,7 +14,7 @@ from stages.studies import figures, report
 from stages.studies.data import directory_of
 from stages.studies.ensemble import voted
 from stages.studies.grid import VOTES, cells_of
-from stages.studies.results import Spread, scores_of
+from stages.studies.results import Spread, ahead, scores_of
 from stages.studies.summary import numbers, table
 from tests.conftest import ROOT
 
@@ -42,17 +43,35 @@ def results(cells):
 
 def test_spread_is_the_samples():
     values = [0.5, 0.51, 0.52, 0.53]
-    assert Spread.of(values) == Spread(pytest.approx(0.515), pytest.approx(stdev(values)), 4, 0.53)
-    assert Spread.of([0.5]) == Spread(0.5, None, 1, 0.5)
+    subsets = (pytest.approx(0.505), pytest.approx(0.525))
+    assert Spread.of(values, 2) == Spread(pytest.approx(0.515), pytest.approx(stdev(values)), 0.53, subsets)
+    assert Spread.of([0.5], 1) == Spread(0.5, None, 0.5, (0.5,))
+
+
+def test_what_is_independent_of_a_difference_is_the_subset():
+    """Two seeds on the same examples are no two draws: 4 runs of 2 subsets have 2 differences, 0.1 and 0.3."""
+    one, other = Spread.of([0.5, 0.7, 0.6, 1.0], 2), Spread.of([0.4, 0.6, 0.5, 0.5], 2)
+    assert ahead(one, other) == (pytest.approx(0.2), pytest.approx(0.1))
+    assert ahead(Spread.of([0.5, 0.7], 1), Spread.of([0.4, 0.6], 1)) is None, "of one subset nothing is known"
 
 
 def test_metrics(results):
     found = numbers(results)
-    assert found["prefix"]["n00050"] == {
-        "runs": 4, "BLEU": 0.515, "BLEU_sd": 0.0129, "ROUGE_L": 0.25, "ROUGE_L_sd": 0.0,
+    assert found["prefix"] | {"n00200": None} == {
+        "model": "mini-gpt2", "task": "mini_e2e", "n00200": None,
+        "n00050": {"runs": 4, "BLEU": 0.515, "BLEU_sd": 0.0129, "ROUGE_L": 0.25, "ROUGE_L_sd": 0.0},
     }  # fmt: skip
+    behind = {key: value for key, value in found["finetune"]["n00050"].items() if "behind" in key}
+    assert behind == {"BLEU_behind": -0.2, "BLEU_behind_se": 0.0, "ROUGE_L_behind": 0.0, "ROUGE_L_behind_se": 0.0}
     assert found["finetune"]["n00200"]["BLEU"] == 0.815 and list(found) == ["prefix", "finetune"]
-    assert table(results, "BLEU") == "size,prefix,finetune\n50,0.5150,0.7150\n200,0.6150,0.8150\n"
+    assert table(results, ["BLEU", "ROUGE_L"]).splitlines()[:6] == [
+        "metric,variant,size,prefix_len,mean,low,high",
+        "BLEU,prefix,50,20,0.5150,0.5021,0.5279",
+        "BLEU,prefix,200,20,0.6150,0.6021,0.6279",
+        "BLEU,finetune,50,,0.7150,0.7021,0.7279",
+        "BLEU,finetune,200,,0.8150,0.8021,0.8279",
+        "ROUGE_L,prefix,50,20,0.2500,0.2500,0.2500",
+    ]
 
 
 def test_runs_of_other_parameters_are_refused(cells):
@@ -74,18 +93,32 @@ def test_lines_in_bands(results):
     )
 
 
+def test_all_examples_stand_at_the_right_end(results):
+    axes = Figure().add_subplot()
+    whole = [(replace(cell, size="full"), scores) if cell.size == 200 else (cell, scores) for cell, scores in results]
+    figures.by_size(axes, whole, "BLEU")
+    assert axes.lines[0].get_xdata().tolist() == [50, 100]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["50", "full"]
+    alone = Figure().add_subplot()
+    figures.by_size(alone, whole[1:2], "BLEU")
+    assert alone.lines[0].get_xdata().tolist() == [1]
+
+
 def test_bars_in_groups(results):
     axes = Figure().add_subplot()
     figures.bars(axes, results, "BLEU")
-    assert [round(bar.get_height(), 4) for bar in axes.patches] == [0.515, 0.615, 0.715, 0.815]
+    assert [round(bar.get_height(), 4) for bar in axes.patches] == [0.515, 0.715, 0.615, 0.815]
     places = [bar.get_x() for bar in axes.patches]
-    assert places[0] < places[2] < places[1] < places[3], "side by side at each size"
+    assert places[0] < places[2] < places[1] < places[3], "a variant's sizes side by side"
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["prefix", "finetune"]
+    assert 0 < axes.get_ylim()[0] < 0.5 and axes.get_ylim()[1] > 0.83
 
 
 def test_over_the_length(results):
     axes = Figure().add_subplot()
-    figures.by_length(axes, results[:1], "BLEU")
+    figures.by_length(axes, [results[0], results[2]], "BLEU")
     assert axes.lines[0].get_xydata().tolist() == [[20, pytest.approx(0.515)]]
+    assert axes.lines[1].get_ydata() == [pytest.approx(0.715)] * 2, "what has no length is a line across"
 
 
 def test_a_picture_is_the_same_file_again(results, project):
@@ -101,9 +134,34 @@ def test_the_report_names_what_was_not_run_and_the_papers_numbers(results, proje
     text = (project / report.OUT).read_text()
     assert capsys.readouterr().out == "metrics/report.md\n"
     assert "mini-gpt2 on mini_e2e, 4 runs a cell" in text
-    assert "| prefix | 50 | 4 | 0.5150 ± 0.0129 | 0.2500 ± 0.0000 |" in text
+    assert "| prefix | 50 | 4 | 51.50 ± 1.29 | 25.00 ± 0.00 |" in text and "BLEU, METEOR, ROUGE_L times 100" in text
+    assert "| 50 | prefix - finetune | -20.00 ± 0.00 |" in text and "the 2 subsets' differences" in text
     assert "Not run: `dvc repro stages/studies/dvc.yaml:unseen`" in text
     assert "prefix-tuning is above fine-tuning by 2.9 BLEU" in text and (ROOT / "docs/studies.md").exists()
+
+
+def test_the_papers_numbers_stand_behind_the_variants(cells, project):
+    """Of all that the paper gives, also of those that were not run; of the numbers, whose model that was."""
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    raw["studies"]["placement"]["variants"] = {
+        name: raw["studies"]["placement"]["variants"][name] for name in ("infix_01", "prefix")
+    }
+    cells, own = (
+        cells_of(raw, "placement"),
+        {"full": {"runs": 3, "BLEU": 0.8, "BLEU_sd": 0.01, "NIST": 9.876, "NIST_sd": 0.1}},
+    )
+    write_json(project / "metrics/placement.json", {"prefix": {"model": "other", "task": "mini_e2e", **own}})
+    text = report.section("placement", cells, project / "metrics/placement.json")
+    assert text[2].startswith("other on mini_e2e, 3 runs a cell") and "which says mini-gpt2 on mini_e2e" in text[2]
+    start = text.index("| variant | examples | runs | BLEU | NIST |")
+    assert text[start + 2 : start + 6] == [
+        "| infix_01 | full | not run | | |",
+        "| *infix_01, the paper* | | | *67.9* | *8.63* |",
+        "| prefix | full | 3 | 80.00 ± 1.00 | 9.876 ± 0.100 |",
+        "| *prefix, the paper* | | | *69.7* | *8.81* |",
+    ]
+    assert "| *embedding_only_01, the paper* | | | *48.1* | *3.33* |" in text
+    assert "The paper's rows: GPT-2 medium on E2E (arXiv v1)." in text
 
 
 def test_runs_of_a_task_with_classes_vote(project):
