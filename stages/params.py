@@ -54,6 +54,7 @@ MINILM = "minilm"  # an encoder in a Python package
 RUN = Path("data/run/model")  # the trained run of dvc.yaml
 MADE = ("prefix", "embedding_only", "infix", "apt")  # what an MLP may make
 STEERED = (*MADE, "prompt_tuning", "prompt_projection")  # what has a prefix_len
+_PROJECTED = "prompt_projection.safetensors"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Training:
     schedule: str
     weight_decay: float
     clip_norm: float | None
+    init_std: float | None = None  # of what an MLP could make and does not
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,9 @@ class Params(Section):
     def _recipe(self) -> tuple[str, Recipe | None]:
         """What `recipe` stands for in a training, and where it stands: of the task, else of the tasks that are like it.
 
-        `apt` takes that of `prefix`, on an encoder P-tuning v2's, where it has none; a projected prompt that of a prompt.
+        `apt` takes that of `prefix`, on an encoder P-tuning v2's, where it has none.
         """
-        others = {"apt": ("prefix",), "prompt_projection": ("prompt_tuning",)}
+        others = {"apt": ("prefix",)}
         methods = (self.method, *others.get(self.method, ()))
         names = (self.model,) if self.embedded else (self.original, GROUPS.get(self.original, self.original))
         kind = "embedded" if self.embedded else "published"
@@ -167,11 +169,12 @@ class Params(Section):
         if not given:
             given = {key: choose(f"train.{key}", RECIPE, missing=recipe is not None) for key in ("epochs", "steps")}
         mlp_width = choose("prefix.mlp_width", self.prefix.mlp_width) if made and self.prefix.mlp else None
+        mlp_width = None if mlp_width == "none" else mlp_width
         optimizer = choose("train.optimizer", own.optimizer)
         manner = getattr(self.optimizers, optimizer)
         return Training(
             prefix_len=choose("prefix_len", self.prefix_len) if steered else None,
-            mlp_width=None if mlp_width == "none" else mlp_width,
+            mlp_width=mlp_width,
             bottleneck=choose("adapter.bottleneck", self.adapter.bottleneck) if "adapter" in self.method else None,
             lr=choose("train.lr", own.lr),
             epochs=given.get("epochs"),
@@ -184,6 +187,7 @@ class Params(Section):
             schedule=manner.schedule,
             weight_decay=manner.weight_decay,
             clip_norm=None if manner.clip_norm == "none" else manner.clip_norm,
+            init_std=choose("prefix.init_std", self.prefix.init_std) if made and mlp_width is None else None,
         )
 
     @property
@@ -216,16 +220,19 @@ class Params(Section):
     @property
     def given(self) -> list[Path]:
         """Files of trained runs that the method starts from. Raises UserError for those that DVC deletes before a training."""
-        found = []
+        given: list[tuple[str, str | None]] = []
         if self.method == "prompt_tuning" and self.prompt.init == "file":
-            found = [("prompt.file", self.prompt.file, "prompt_tuning")]
+            given = [("prompt.file", self.prompt.file)]
         if self.method == "prompt_projection":
-            found = [("projector.source", self.projector.source, "prompt_tuning"),
-                     ("projector.trained", self.projector.trained, "prompt_projection")]  # fmt: skip
-        for key, directory, _ in found:
-            if directory is not None and Path(directory).resolve() == RUN.resolve():
+            given = [("projector.source", self.projector.source), ("projector.trained", self.projector.trained)]
+        found = [(key, Path(directory)) for key, directory in given if directory is not None]
+        for key, directory in found:
+            if directory.resolve() == RUN.resolve():
                 raise UserError(f"{FILE}: {key} is {RUN}, which DVC deletes before it trains anew: copy it elsewhere")
-        return [Path(directory) / f"{method}.safetensors" for _, directory, method in found if directory is not None]
+        # A projected prompt is a prompt, too; only a projector must be one.
+        projected = [key == "projector.trained" or (directory / _PROJECTED).exists() for key, directory in found]
+        names = [_PROJECTED if one else "prompt_tuning.safetensors" for one in projected]
+        return [directory / name for (_, directory), name in zip(found, names, strict=True)]
 
     @property
     def model_directory(self) -> str:

@@ -96,6 +96,7 @@ class Optimizers(Section):
 class Prefix(Section):
     mlp: bool
     mlp_width: CountOrRecipe
+    init_std: PositiveOrRecipe
     dropout: Annotated[float, BeforeValidator(to_number), Field(ge=0, lt=1)]
     init_words: Annotated[str, Field(min_length=1)] | None
 
@@ -154,6 +155,7 @@ class Recipe(Section):
 
     prefix_len: Count | None = None
     mlp_width: or_word(int, 1, "none") | None = None  # type: ignore[valid-type]
+    init_std: Positive | None = None
     bottleneck: Count | None = None
     optimizer: Literal["adamw", "adafactor"]
     lr: Positive

@@ -1,5 +1,7 @@
 """params.yaml: what it resolves to, and one line that names the key for everything impossible."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -55,13 +57,47 @@ def test_a_prompt_is_trained_as_lester_et_al_train_it(project):
         32,
     )
     assert (training.weight_decay, training.clip_norm, training.steps, training.prefix_len) == (1e-5, None, 30_000, 100)
-    change(project, "method", "prompt_projection")
-    assert params.load().training.optimizer == "adafactor"
     change(project, "train.optimizer", "adamw")
     assert params.load().training.schedule == "linear"
     change(project, "prompt.init", "file")
     with pytest.raises(UserError, match=r"^params.yaml: prompt: init is file: give file$"):
         params.load()
+
+
+def test_a_projector_is_trained_as_su_et_al_train_it(project):
+    """By Adam: Prompt Tuning's rate of 0.3 would saturate its tanh at the first step."""
+    for key, value in (("task", "cb"), ("model", "google/t5-xl-lm-adapt"), ("method", "prompt_projection")):
+        change(project, key, value)
+    training = params.load().training
+    assert (training.optimizer, training.lr, training.weight_decay) == ("adamw", 1e-3, 0.0)
+    assert (training.epochs, training.batch_size, training.prefix_len) == (40, 16, 100)
+    for model in ("mini-gpt2", "mini-bart"):
+        change(project, "model", model)
+        assert (params.load().training.optimizer, params.load().training.lr) == ("adamw", 1e-3)
+
+
+def test_a_projected_prompt_is_a_prompt(project):
+    for key, value in (("method", "prompt_tuning"), ("prompt.init", "file"), ("prompt.file", str(project / "kept"))):
+        change(project, key, value)
+    assert params.load().given == [project / "kept/prompt_tuning.safetensors"]
+    (project / "kept").mkdir()
+    (project / "kept/prompt_projection.safetensors").touch()
+    assert params.load().given == [project / "kept/prompt_projection.safetensors"]
+    for key, value in (("method", "prompt_projection"), ("projector.source", "a"), ("projector.trained", "b")):
+        change(project, key, value)
+    assert params.load().given == [Path("a/prompt_tuning.safetensors"), Path("b/prompt_projection.safetensors")]
+
+
+def test_a_free_prefix_starts_as_the_code_of_its_method(project):
+    """GPT-2's from N(0, 1), as torch.randn gives it; an encoder's as BERT's own embeddings, which P-tuning v2's is one of."""
+    assert params.load().training.init_std is None, "an MLP makes it"
+    change(project, "prefix.mlp", False)
+    assert params.load().training.init_std == 1.0
+    for key, value in (("prefix.mlp", True), ("task", "rte"), ("model", "minilm")):
+        change(project, key, value)
+    assert params.load().training.init_std == 0.02
+    change(project, "prefix.init_std", 0.5)
+    assert params.load().training.init_std == 0.5
 
 
 def test_a_directory_of_the_users_gets_the_published_recipe(project):

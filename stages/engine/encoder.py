@@ -121,9 +121,10 @@ class Encoder(LM):
     def _fitting(self, ids: list[int], record: Record) -> list[int]:
         """Raises UserError for what the model's positions do not hold."""
         if len(ids) > self.positions:
+            cut = f"set cut.source_tokens in params.yaml to {self.positions} at most"
+            cure = cut if record.words is None else "a sentence to be tagged is not cut, divide it in the data"
             raise UserError(
-                f"record {record.id} has {len(ids)} tokens, more than the {self.positions} positions of {self.name}: set "
-                f"cut.source_tokens in params.yaml to {self.positions} at most"
+                f"record {record.id} has {len(ids)} tokens, more than the {self.positions} positions of {self.name}: {cure}"
             )
         return ids
 

@@ -11,9 +11,11 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from stages.engine.encoder import Encoder
 from stages.engine.gates import Gates
 from stages.engine.model import LM
 from stages.engine.steering import Steering
+from stages.errors import UserError
 from stages.methods.method import Method, generators
 from stages.methods.prefix import Prefix
 from stages.methods.prefix import build as build_prefix
@@ -59,6 +61,11 @@ def _gate(parts: dict[str, torch.Tensor], pooling: str) -> Gates | None:
 
 
 def build(lm: LM, chosen: Params, seeds: list[int]) -> AdaptivePrefix:
+    """Raises UserError for a gate that would be the same for all texts: a causal model's first token sees itself alone."""
+    if lm.family != Encoder.family and (chosen.apt.token_gate, chosen.apt.pooling) == ("hidden", "first"):
+        raise UserError(
+            f"params.yaml: apt.pooling is first, but the first token of {lm.name} sees nothing of the text: set it to mean"
+        )
     return AdaptivePrefix(lm, build_prefix(lm, chosen, seeds), chosen.training.prefix_len, chosen.apt)
 
 

@@ -18,10 +18,18 @@ READS = ("prefix",)
 
 
 class EmbeddingOnly(Method):
-    def __init__(self, lm: DecoderOnly, length: int, mlp_width: int | None, seeds: list[int], dropout: float = 0.0):
+    def __init__(
+        self,
+        lm: DecoderOnly,
+        length: int,
+        mlp_width: int | None,
+        seeds: list[int],
+        dropout: float = 0.0,
+        std: float | None = None,
+    ):
         super().__init__(seeds)
         self.lm = lm
-        self.vectors = table(length, lm.width, lm.width, mlp_width, seeds, dropout)
+        self.vectors = table(length, lm.width, lm.width, mlp_width, seeds, dropout, std=std)
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Steering:
@@ -34,8 +42,8 @@ class EmbeddingOnly(Method):
 
 def build(lm: DecoderOnly, chosen: Params, seeds: list[int]) -> EmbeddingOnly:
     """From random numbers, or from the embeddings of `prefix.init_words`."""
-    length = chosen.training.prefix_len
-    method = EmbeddingOnly(lm, length, chosen.training.mlp_width, seeds, chosen.prefix.dropout)
+    training, length = chosen.training, chosen.training.prefix_len
+    method = EmbeddingOnly(lm, length, training.mlp_width, seeds, chosen.prefix.dropout, training.init_std)
     if chosen.prefix.init_words is not None:
         method.vectors.start_from(lm.embed(lm.words(chosen.prefix.init_words, length)))
     return method

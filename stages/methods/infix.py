@@ -19,11 +19,19 @@ READS = ("prefix",)
 
 
 class InfixTuning(Method):
-    def __init__(self, lm: DecoderOnly, length: int, mlp_width: int | None, seeds: list[int], dropout: float = 0.0):
+    def __init__(
+        self,
+        lm: DecoderOnly,
+        length: int,
+        mlp_width: int | None,
+        seeds: list[int],
+        dropout: float = 0.0,
+        std: float | None = None,
+    ):
         super().__init__(seeds)
         self.shape = lm.shapes[DECODER]
-        self.vectors = Free(length, lm.width, seeds)
-        self.offsets = table(length, size_of(self.shape), lm.width, mlp_width, seeds, dropout, place=1)
+        self.vectors = Free(length, lm.width, seeds, std=std)
+        self.offsets = table(length, size_of(self.shape), lm.width, mlp_width, seeds, dropout, place=1, std=std)
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Steering:
@@ -37,8 +45,8 @@ class InfixTuning(Method):
 
 def build(lm: DecoderOnly, chosen: Params, seeds: list[int]) -> InfixTuning:
     """From random numbers, or as if `prefix.init_words` stood behind the source: their embeddings, no offset."""
-    length = chosen.training.prefix_len
-    method = InfixTuning(lm, length, chosen.training.mlp_width, seeds, chosen.prefix.dropout)
+    training, length = chosen.training, chosen.training.prefix_len
+    method = InfixTuning(lm, length, training.mlp_width, seeds, chosen.prefix.dropout, training.init_std)
     if chosen.prefix.init_words is not None:
         method.vectors.start_from(lm.embed(lm.words(chosen.prefix.init_words, length)))
         method.offsets.start_from(torch.zeros(length, size_of(method.shape), device=lm.device))

@@ -19,12 +19,20 @@ READS = ("prefix",)
 
 
 class Prefix(Method):
-    def __init__(self, lm: LM, length: int, mlp_width: int | None, seeds: list[int], dropout: float = 0.0):
-        """`mlp_width` None: no MLP, the keys and values are the parameters."""
+    def __init__(
+        self,
+        lm: LM,
+        length: int,
+        mlp_width: int | None,
+        seeds: list[int],
+        dropout: float = 0.0,
+        std: float | None = None,
+    ):
+        """`mlp_width` None: no MLP, the keys and values are the parameters, from numbers of deviation `std`."""
         super().__init__(seeds)
         self.shapes = lm.shapes
         self.tables = nn.ModuleDict({
-            place: table(length, size_of(shape), lm.width, mlp_width, seeds, dropout, number)
+            place: table(length, size_of(shape), lm.width, mlp_width, seeds, dropout, number, std)
             for number, (place, shape) in enumerate(lm.shapes.items())
         })  # fmt: skip
         self.to(lm.device)
@@ -64,8 +72,8 @@ def build(lm: LM, chosen: Params, seeds: list[int]) -> Prefix:
 
     The words are repeated up to the length; with their own count as the length it is what is published.
     """
-    length = chosen.training.prefix_len
-    prefix = Prefix(lm, length, chosen.training.mlp_width, seeds, chosen.prefix.dropout)
+    training, length = chosen.training, chosen.training.prefix_len
+    prefix = Prefix(lm, length, training.mlp_width, seeds, chosen.prefix.dropout, training.init_std)
     if chosen.prefix.init_words is not None:
         prefix.start_from(lm.activations(lm.words(chosen.prefix.init_words, length)))
     return prefix

@@ -49,9 +49,12 @@ class Table(nn.Module, ABC):
 class Free(Table):
     """Without the MLP: the numbers themselves are the parameters (the ablation of section 7.3)."""
 
-    def __init__(self, length: int, out: int, seeds: list[int], dropout: float = 0.0, place: int = 0):
+    def __init__(
+        self, length: int, out: int, seeds: list[int], dropout: float = 0.0, place: int = 0, std: float | None = None
+    ):
+        """From normal numbers of deviation `std`, None: 1."""
         super().__init__(seeds, dropout, place)
-        drawn = [torch.randn(length, out, generator=g) for g in generators(seeds, self.salt)]
+        drawn = [torch.randn(length, out, generator=g) * (std or 1.0) for g in generators(seeds, self.salt)]
         self.matrix = nn.Parameter(torch.stack(drawn))
 
     def rows(self) -> torch.Tensor:
@@ -95,9 +98,16 @@ class MLP(Table):
 
 
 def table(
-    length: int, out: int, width: int, hidden: int | None, seeds: list[int], dropout: float = 0.0, place: int = 0
+    length: int,
+    out: int,
+    width: int,
+    hidden: int | None,
+    seeds: list[int],
+    dropout: float = 0.0,
+    place: int = 0,
+    std: float | None = None,
 ) -> Table:
-    """Free, or out of an MLP of `hidden` units over vectors of `width`."""
+    """Free, from numbers of deviation `std`, or out of an MLP of `hidden` units over vectors of `width`."""
     if hidden is None:
-        return Free(length, out, seeds, dropout, place)
+        return Free(length, out, seeds, dropout, place, std)
     return MLP(length, out, width, hidden, seeds, dropout, place)

@@ -23,7 +23,7 @@ OWN = ("task", "model", "method", "prefix_len")
 # The grid says these.
 TAKEN = ("train_size", "subset", "seed", "threads")
 # All studies have these in common: in a study's `run` they would do nothing.
-COMMON = ("linearize", "sources", "cells", "studies", "pretrain", "denoise", "span", "adapt", "probes")
+COMMON = ("linearize", "sources", "studies", "pretrain", "denoise", "span", "adapt", "probes")
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ def _check_keys(changes: dict[str, Any], where: str, name: str) -> None:
     for key in TAKEN:
         if key in changes:
             raise UserError(f"{where}: {key} is not for run or variants.{name}.run: the grid gives it")
-    for key in COMMON:
-        if key in changes:
+    for key in (*COMMON, "tasks"):
+        if key in changes or key in changes.get("cells", {}):
             raise UserError(f"{where}: {key} is not for run or variants.{name}.run: it is the same in all studies")
 
 

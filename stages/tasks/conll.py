@@ -115,7 +115,12 @@ def _sentence(row: dict[str, Any], names: list[str] | None) -> Sentence:
         raise UserError(
             "the data set does not say what its tags' numbers mean: list them in sources.<task>.names of params.yaml"
         )
-    return list(row["tokens"]), [tag if isinstance(tag, str) else names[tag] for tag in tags]
+    words, named = list(row["tokens"]), [tag if isinstance(tag, str) else names[tag] for tag in tags]
+    if len(words) != len(named) or not all(_TAG.fullmatch(tag) for tag in named):
+        raise UserError(
+            f"the data set has a sentence of {len(words)} words with the tags {' '.join(named)}: each needs one, O, B-TYPE or I-TYPE"
+        )
+    return words, named
 
 
 def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:

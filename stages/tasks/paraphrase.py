@@ -38,7 +38,7 @@ class Paraphrase:
         return Task(_no_files, without_programs(measure))
 
     def fetch(self, source: Rows, out: Path) -> None:
-        fetch_rows(source, self.folder, out)
+        fetch_rows(source, self.folder, (*self.keys, "label"), out)
 
     def linearize(self, raw: Path, options: Linearize) -> dict[str, list[Record]]:
         """Records by split. Raises UserError for a row of another form."""
@@ -47,7 +47,11 @@ class Paraphrase:
     def records(self, path: Path) -> Iterator[Record]:
         for number, row in enumerate(read_rows(path, (*self.keys, "label")), start=1):
             texts = [row[key] for key in self.keys]
-            if row["label"] not in (0, 1) or not all(isinstance(text, str) for text in texts):
+            if (
+                row["label"] not in (0, 1)
+                or isinstance(row["label"], float)
+                or not all(isinstance(text, str) for text in texts)
+            ):
                 raise UserError(f"{path}, row {number}: {' and '.join(self.keys)} must be texts, label 0 or 1")
             source = " ".join(f"{key}: {text}" for key, text in zip(self.keys, texts, strict=True))
             yield Record(str(row.get("idx", number)), source, [self.labels[row["label"]]], parts=[texts])

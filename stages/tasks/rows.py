@@ -44,13 +44,16 @@ def read_rows(
     return rows
 
 
-def fetch_rows(source: Rows, folder: str, out: Path, of: Callable[[dict[str, Any]], Any] | None = None) -> None:
-    """Write train, dev and test.jsonl into the new directory `out`, or nothing. Raises UserError.
+def fetch_rows(
+    source: Rows, folder: str, keys: tuple[str, ...], out: Path, of: Callable[[dict[str, Any]], Any] | None = None
+) -> None:
+    """Write train, dev and test.jsonl into the new directory `out`, or nothing. Raises UserError, also for a row that
+    lacks one of `keys`.
 
     Of a directory `source.root`, the files of its `folder` are taken, or its own. Rows with the same `of`, a text they
     are all about, are never divided between two splits.
     """
-    found = _from_hub(source) if source.root is None else _from_directory(Path(source.root), folder)
+    found = _from_hub(source, keys) if source.root is None else _from_directory(Path(source.root), folder, keys)
     splits = divided(found["train"], found["validation"], source, of)
     with replacing(out) as directory:
         directory.mkdir()
@@ -58,21 +61,25 @@ def fetch_rows(source: Rows, folder: str, out: Path, of: Callable[[dict[str, Any
             write_jsonl(directory / f"{split}.jsonl", rows)
 
 
-def _from_directory(root: Path, folder: str) -> dict[str, list[dict]]:
+def _from_directory(root: Path, folder: str, keys: tuple[str, ...]) -> dict[str, list[dict]]:
     where = root / folder if (root / folder).is_dir() else root
     found = {}
     for split, names in NAMES.items():
         files = [path for path in (where / f"{name}.jsonl" for name in names) if path.is_file()]
         if not files:
             raise UserError(f"{where} holds no {' or '.join(f'{name}.jsonl' for name in names)}")
-        found[split] = read_rows(files[0], ())
+        found[split] = read_rows(files[0], keys)
     return found
 
 
-def _from_hub(source: Rows) -> dict[str, list[dict]]:
+def _from_hub(source: Rows, keys: tuple[str, ...]) -> dict[str, list[dict]]:
     instead = "set sources.<task>.root to a directory of train.jsonl and val.jsonl"
     found = hub.load(source.dataset, source.config, source.revision, NAMES, instead)
-    return {split: [dict(row) for row in rows] for split, rows in found.items()}
+    splits = {split: [dict(row) for row in rows] for split, rows in found.items()}
+    for key in keys:
+        if any(key not in row for rows in splits.values() for row in rows):
+            raise UserError(f"{source.dataset} has rows without {key}: {instead}")
+    return splits
 
 
 def divided(

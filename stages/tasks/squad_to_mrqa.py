@@ -6,6 +6,7 @@ records are SQuAD's validation questions and those of each other set, which is a
 
 import re
 import string
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = ["SCORING", "compared", "fetch", "linearize"]
 
 SCORING = SCORINGS["superglue/record"]  # F1 of words and exact matches as SQuAD 1.1 counts them
 _SQUAD = "SQuAD"
+_KEYS = ("id", "question", "context", "answers")
 _PUNCTUATION = re.compile(f"([{re.escape(string.punctuation)}])")
 
 
@@ -34,7 +36,7 @@ def fetch(source: Shift, out: Path) -> None:
     """Write SQuAD's splits into `learnt`, the other sets' questions into tested.jsonl, or nothing. Raises UserError."""
     with replacing(out) as directory:
         directory.mkdir()
-        fetch_rows(source.learnt, _SQUAD, directory / "learnt", of=lambda row: row["context"])
+        fetch_rows(source.learnt, _SQUAD, _KEYS, directory / "learnt", of=lambda row: row["context"])
         write_jsonl(directory / "tested.jsonl", _others(source.tested))
 
 
@@ -52,44 +54,47 @@ def _others(source: Rows) -> list[dict[str, Any]]:
 
 
 def _questions(path: Path) -> list[dict[str, Any]]:
-    """Of an official file: a header, then a context a line with its questions."""
+    """Of an official file: a header, then a context a line with its questions. Raises UserError for another line."""
     found = []
-    for row in read_rows(path, ()):
+
+    def take(row: dict[str, Any], where: str) -> None:
         if "header" in row:
-            continue
+            return
         if not isinstance(row.get("qas"), list) or not isinstance(row.get("context"), str):
-            raise UserError(f"{path}: a line is a context with its questions, qas")
-        found += [
-            {
-                "subset": path.stem,
-                "qid": qa["qid"],
-                "question": qa["question"],
-                "context": row["context"],
-                "answers": qa["answers"],
-            }
-            for qa in row["qas"]
-        ]
+            raise UserError(f"{where}: must be a context with its questions, qas")
+        for question in row["qas"]:
+            try:
+                own = {key: question[key] for key in ("qid", "question", "answers")}
+            except (KeyError, TypeError) as error:
+                raise UserError(f"{where}: a question must have qid, question and answers ({error})") from error
+            found.append({"subset": path.stem, "context": row["context"], **own})
+
+    read_rows(path, (), take)
     return found
 
 
 def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
     """Records by split. Raises UserError for a row of another form."""
-    keys = ("id", "question", "context", "answers")
-    splits = {
-        split: [
-            _record(row["id"], row, row["answers"]["text"], _SQUAD)
-            for row in read_rows(raw / f"learnt/{split}.jsonl", keys)
-        ]
-        for split in ("train", "dev", "test")
-    }
-    others = read_rows(raw / "tested.jsonl", ("subset", "qid", "question", "context", "answers"))
-    splits["test"] += [_record(row["qid"], row, row["answers"], row["subset"]) for row in others]
+    splits = {split: list(_learnt(raw / f"learnt/{split}.jsonl")) for split in ("train", "dev", "test")}
+    path = raw / "tested.jsonl"
+    for number, row in enumerate(read_rows(path, ("subset", "qid", "question", "context", "answers")), start=1):
+        splits["test"].append(_record(f"{path}, row {number}", row["qid"], row, row["answers"], row["subset"]))
     # Every answer is right, but the first one is learnt.
     splits["train"], splits["dev"] = ([_first(record) for record in splits[split]] for split in ("train", "dev"))
     return splits
 
 
-def _record(name: str, row: dict[str, Any], answers: list[str], group: str) -> Record:
+def _learnt(path: Path) -> Iterator[Record]:
+    for number, row in enumerate(read_rows(path, _KEYS), start=1):
+        answers = row["answers"].get("text") if isinstance(row["answers"], dict) else None
+        yield _record(f"{path}, row {number}", row["id"], row, answers, _SQUAD)
+
+
+def _record(where: str, name: str, row: dict[str, Any], answers: Any, group: str) -> Record:
+    """Raises UserError for a question that has no answers: what is right could not be scored."""
+    texts = [row["question"], row["context"], *(answers if isinstance(answers, list) else [None])]
+    if len(texts) < 3 or not all(isinstance(text, str) for text in texts):
+        raise UserError(f"{where}: question, context and at least one answer must be texts (SQuAD 1.1's form)")
     source = f"question: {padded(row['question'])} context: {padded(row['context'])}"
     return Record(str(name), source, [padded(answer) for answer in answers], group=group)
 

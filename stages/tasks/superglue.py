@@ -41,6 +41,10 @@ def _label(value: Any, names: tuple[str, ...]) -> str:
 
 
 def _fields(row: Row, *keys: str) -> str:
+    """Raises ValueError for a field that is no text."""
+    for key in keys:
+        if not isinstance(row[key], str):
+            raise ValueError(f"{key} is {row[key]!r}, which is no text")
     return " ".join(f"{key}: {row[key]}" for key in keys)
 
 
@@ -48,8 +52,8 @@ def _sentences(names: tuple[str, ...], keys: tuple[str, ...], pair: tuple[str, .
     """Rows of sentences and a label; an encoder reads those of `pair`, in this order."""
 
     def read(row: Row) -> Iterator[Record]:
-        parts = [[row[key] for key in pair]]
-        yield Record(str(row["idx"]), _fields(row, *keys), [_label(row["label"], names)], parts=parts)
+        source, parts = _fields(row, *keys), [[row[key] for key in pair]]
+        yield Record(str(row["idx"]), source, [_label(row["label"], names)], parts=parts)
 
     return read
 
@@ -93,7 +97,7 @@ def _record(row: Row) -> Iterator[Record]:
     for flat in _queries_of(row):
         passage = _HIGHLIGHT.sub(". ", _HIGHLIGHT_ENDED.sub(r"\1 ", flat["passage"]))
         entities = ", ".join(sorted(set(flat["entities"])))
-        source = f"query: {flat['query']} entities: {entities} passage: {passage}"
+        source = f"{_fields(flat, 'query')} entities: {entities} passage: {passage}"
         yield Record(f"{flat['idx']['passage']}-{flat['idx']['query']}", source, list(flat["answers"]))
 
 
@@ -210,7 +214,7 @@ class SuperGlue:
     only_true: bool = False  # of the rows that are trained on
 
     def fetch(self, source: Rows, out: Path) -> None:
-        fetch_rows(source, self.folder, out, self.of)
+        fetch_rows(source, self.folder, self.keys, out, self.of)
 
     def linearize(self, raw: Path, options: Linearize) -> dict[str, list[Record]]:
         """Records by split. Raises UserError for a row of another form."""
@@ -248,16 +252,18 @@ BOOLQ = _task(
     _sentences(TRUTH, ("passage", "question"), ("question", "passage")), _OF_TRUTH, of=lambda row: row["passage"],
 )  # fmt: skip
 CB = _task(
-    "cb", "CB", "premise hypothesis label", _sentences(_COMMITMENT, *_PREMISE), _labels(_COMMITMENT, _COMMITMENT)
-)
+    "cb", "CB", "premise hypothesis label", _sentences(_COMMITMENT, *_PREMISE), _labels(_COMMITMENT, _COMMITMENT),
+    of=lambda row: row["premise"],
+)  # fmt: skip
 COPA = _task(
     "copa", "COPA", "premise choice1 choice2 question label", _copa, _labels(("choice1", "choice2"), ("0", "1"))
 )
 MULTIRC = _task("multirc", "MultiRC", "idx", _multirc, _options, of=_idx("paragraph"))
 RECORD = _task("record", "ReCoRD", "idx passage", _record, _answers, of=_idx("passage"))
 RTE = _task(
-    "rte", "RTE", "premise hypothesis label", _sentences(_ENTAILMENT, *_PREMISE), _labels(_ENTAILMENT, _ENTAILMENT)
-)
+    "rte", "RTE", "premise hypothesis label", _sentences(_ENTAILMENT, *_PREMISE), _labels(_ENTAILMENT, _ENTAILMENT),
+    of=lambda row: row["premise"],
+)  # fmt: skip
 WIC = _task("wic", "WiC", "word sentence1 sentence2 label", _wic, _OF_TRUTH)
 WSC = _task("wsc", "WSC", "text label", _wsc, _OF_TRUTH, of=lambda row: row["text"])
 WSC_REFERENT = _task("wsc", "WSC", "text label", _wsc_referent, _referents, of=lambda row: row["text"], only_true=True)

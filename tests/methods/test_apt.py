@@ -251,3 +251,11 @@ def test_activation_checkpointing_changes_no_gradient_of_an_encoders_gates(encod
 def test_nor_of_a_decoders(lm, project):
     kept, again = gradients_of(lm, project, False), gradients_of(lm, project, True)
     assert all(torch.allclose(kept[name], again[name], atol=1e-6) and kept[name].any() for name in kept)
+
+
+def test_the_first_token_of_a_causal_model_is_no_gate(lm, project):
+    """It sees nothing of the text: the gate would be the same for all."""
+    for gate in ("free", False):
+        build(lm, chosen_of(project, "mini-gpt2", "mini_rte", token_gate=gate, pooling="first"), [1])
+    with pytest.raises(UserError, match=r"apt.pooling is first, but the first token of .* sees nothing of the text"):
+        build(lm, chosen_of(project, "mini-gpt2", "mini_rte", pooling="first"), [1])

@@ -20,6 +20,12 @@ def test_a_run_does_not_depend_on_its_neighbours(hidden):
     assert not torch.allclose(make(1, hidden=hidden, place=1)(), make(1, hidden=hidden)())
 
 
+def test_a_free_start_has_the_deviation_that_is_asked_for():
+    wide, narrow = (table(40, 50, 8, None, [1], std=std)() for std in (None, 0.02))
+    torch.testing.assert_close(narrow, 0.02 * wide)
+    assert abs(wide.std() - 1) < 0.1
+
+
 def test_dropout_drops_in_training_only():
     one = make(1, dropout=0.5)
     kept = one(step=3) != 0

@@ -3,11 +3,13 @@
 import pytest
 import yaml
 
+from stages.decode import decode
 from stages.errors import UserError
 from stages.files import write_jsonl
 from stages.studies import gang
-from stages.studies.cell import check_data, gangs
+from stages.studies.cell import check_data, gangs, work_off
 from stages.studies.data import directory_of
+from stages.studies.ensemble import voted
 from stages.studies.gang import test_records as records_to_describe
 from stages.studies.grid import cells_of
 
@@ -52,6 +54,29 @@ def test_an_error_names_the_run(raw, project):
     cell = first(raw, "lowdata", sizes=[1], subsets=2, variants={"prefix": {"run": {"method": "prefix"}}})
     with pytest.raises(UserError, match=r"^study lowdata, cell prefix-1, subset 1 seed 102: .* tokens"):
         gang.work(cell, cell.runs[3:], project / "scratch")
+
+
+def test_runs_that_train_together_answer_in_one_pass_and_vote(raw, project, monkeypatch):
+    """With what they would say one by one; the study of ensembles is one of such runs, on a CPU too."""
+    for split in ("train", "dev", "test"):
+        write_jsonl(directory_of("mini_rte") / f"{split}.jsonl", (
+            {"id": f"{i}", "source": f"premise: It is {i}. hypothesis: It is {i % 3}.", "group": None, "name": None,
+             "targets": ["entailment" if i % 3 == i else "not_entailment"]} for i in range(12)
+        ))  # fmt: skip
+    study = raw["studies"]["ensemble"]
+    assert [len(runs) for runs in gangs(cells_of(raw, "ensemble")[0], on_gpu=False)] == [5]
+    study["run"]["train"] |= {"steps": 3, "eval_every": 2}
+    study["run"]["prefix_len"] = 4
+    passes, said = [], {}
+    monkeypatch.setattr(gang, "decode", lambda *given: passes.append(given[-1]) or decode(*given))
+    for together in (3, 1):
+        study["run"]["cells"]["together"] = together
+        cell, directory = first(raw, "ensemble", seeds=[1, 2, 3]), project / f"scratch-{together}"
+        work_off(cell, directory)
+        said[together] = [gang.result_of(run, directory)["hypotheses"] for run in cell.runs]
+    assert passes == [3] and said[3] == said[1]
+    answers = [[text for _, text in texts] for texts in said[3]]
+    assert set(voted(cell, answers)) == {"accuracy"}
 
 
 @pytest.fixture

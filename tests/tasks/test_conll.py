@@ -155,3 +155,9 @@ def test_numbers_that_the_hub_does_not_name_are_named_by_the_user(tmp_path, monk
     with pytest.raises(UserError, match=r"does not say what its tags' numbers mean: list them in sources.<task>.names"):
         from_the_hub(monkeypatch, tmp_path, rows)
     assert from_the_hub(monkeypatch, tmp_path, rows, ["O", "B-PER"]) == (["Ann", "ran"], ["B-PER O"])
+
+
+@pytest.mark.parametrize("tags", [["B-PER"], ["S-PER", "O"]])
+def test_tags_of_the_hub_that_are_others_are_named(tmp_path, monkeypatch, tags):
+    with pytest.raises(UserError, match=r"a sentence of 2 words with the tags .*: each needs one, O, B-TYPE or I-TYPE"):
+        from_the_hub(monkeypatch, tmp_path, Rows([{"tokens": ["Ann", "ran"], "ner_tags": tags}]))

@@ -73,8 +73,9 @@ def test_what_is_no_label_counts_as_the_other_one(files):
     assert found == {"accuracy": 0.5, "F1": 0.5}
 
 
-def test_a_broken_row_is_named(files):
-    write(files / "QQP/train.jsonl", [qqp(0), qqp(2)] * 4)
+@pytest.mark.parametrize("label", [2, 1.0, "1", None])
+def test_a_broken_row_is_named(files, label):
+    write(files / "QQP/train.jsonl", [qqp(0), qqp(label)] * 4)
     TASKS["qqp"].fetch(source(files), files / "raw")
     with pytest.raises(UserError, match=r"\.jsonl, row \d: question1 and question2 must be texts, label 0 or 1"):
         TASKS["qqp"].linearize(files / "raw", OPTIONS)
@@ -89,12 +90,43 @@ def test_punctuation_is_set_apart(text, expected):
     assert padded(text) == expected
 
 
-def test_squad_to_mrqa(tmp_path):
-    def squad(number):
-        answers = {"text": ["the hill", "hill."], "answer_start": [0, 4]}
-        context = f"On the hill {number}."
-        return {"id": f"q{number}", "title": "t", "context": context, "question": "Where?", "answers": answers}
+def squad(number):
+    answers = {"text": ["the hill", "hill."], "answer_start": [0, 4]}
+    context = f"On the hill {number}."
+    return {"id": f"q{number}", "title": "t", "context": context, "question": "Where?", "answers": answers}
 
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"answers": {"text": [], "answer_start": []}}, r"row \d: question, context and at least one answer must be texts"),
+    ({"answers": ["the hill"]}, r"row \d: question, context and at least one answer must be texts"),
+    ({"question": None}, r"row \d: question, context and at least one answer must be texts"),
+])  # fmt: skip
+def test_a_broken_question_of_squad_is_named(tmp_path, change, said):
+    for name in ("train", "validation"):
+        write(tmp_path / "SQuAD" / f"{name}.jsonl", [squad(i) | change for i in range(8)])
+    write(
+        tmp_path / "mrqa/A.jsonl", [{"context": "Ann.", "qas": [{"qid": "b1", "question": "Who?", "answers": ["Ann"]}]}]
+    )
+    task = TASKS["squad_to_mrqa"]
+    task.fetch(Shift(learnt=source(tmp_path), tested=source(tmp_path / "mrqa")), tmp_path / "raw")
+    with pytest.raises(UserError, match=rf"learnt/train\.jsonl, {said}"):
+        task.linearize(tmp_path / "raw", OPTIONS)
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ({"context": "Ann.", "qas": [{"question": "Who?", "answers": ["Ann"]}]}, "a question must have qid, question and answers"),
+    ({"context": "Ann.", "qas": ["Who?"]}, "a question must have qid, question and answers"),
+    ({"context": "Ann."}, "must be a context with its questions, qas"),
+])  # fmt: skip
+def test_a_broken_line_of_mrqa_is_named(tmp_path, line, said):
+    for name in ("train", "validation"):
+        write(tmp_path / "SQuAD" / f"{name}.jsonl", [squad(i) for i in range(8)])
+    write(tmp_path / "mrqa/A.jsonl", [{"header": {}}, line])
+    with pytest.raises(UserError, match=rf"A\.jsonl, line 2: {said}"):
+        TASKS["squad_to_mrqa"].fetch(Shift(learnt=source(tmp_path), tested=source(tmp_path / "mrqa")), tmp_path / "raw")
+
+
+def test_squad_to_mrqa(tmp_path):
     for name in ("train", "validation"):
         write(tmp_path / "SQuAD" / f"{name}.jsonl", [squad(i) for i in range(8)])
     qas = [{"qid": "b1", "question": "Who's it?", "answers": ["Ann", "ann"], "detected_answers": []}]

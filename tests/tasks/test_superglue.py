@@ -231,6 +231,8 @@ def test_the_referent_is_learned_from_true_rows_alone(tmp_path):
     ("[1]", "line 2: must be an object with premise and hypothesis and label"),
     ('{"premise": "a", "hypothesis": "b", "label": "maybe", "idx": 1}',
      "row 2: no row of RTE .the label 'maybe' is not entailment or not_entailment."),
+    ('{"premise": null, "hypothesis": "b", "label": "entailment", "idx": 1}',
+     "row 2: no row of RTE .premise is None, which is no text."),
 ])  # fmt: skip
 def test_a_broken_line_is_named(tmp_path, line, message):
     write(tmp_path / "raw", "train.jsonl", rows(1))
@@ -238,6 +240,28 @@ def test_a_broken_line_is_named(tmp_path, line, message):
         out.write(line + "\n")
     with pytest.raises(UserError, match=f"train.jsonl, {message}"):
         TASKS["rte"].linearize(tmp_path / "raw", OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("task", "key"), [("boolq", "passage"), ("multirc", "idx"), ("record", "idx"), ("rte", "premise")]
+)
+def test_a_row_without_the_text_it_is_about_is_named_before_the_rows_are_divided(tmp_path, task, key):
+    for name in ("train", "val"):
+        write(tmp_path, f"{name}.jsonl", [OFFICIAL[task], {k: v for k, v in OFFICIAL[task].items() if k != key}])
+    with pytest.raises(UserError, match=f"train.jsonl, line 2: key {key} is missing"):
+        TASKS[task].fetch(source(tmp_path), tmp_path / "raw")
+    assert not (tmp_path / "raw").exists()
+
+
+@pytest.mark.parametrize("task", ["rte", "cb"])
+def test_sentences_about_one_premise_stay_together(tmp_path, task):
+    label = OFFICIAL[task]["label"]
+    rows = [{"premise": f"p{i // 3}", "hypothesis": f"h{i}", "label": label, "idx": i} for i in range(60)]
+    for name in ("train", "val"):
+        write(tmp_path, f"{name}.jsonl", rows)
+    found = splits(tmp_path, task, divide=True)
+    premises = [{record.parts[0][0] for record in found[split]} for split in ("train", "dev", "test")]
+    assert len(set.union(*premises)) == 20 == sum(map(len, premises)) and len(found["dev"]) == 6
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -269,6 +293,27 @@ def test_real_rows(dataset, tmp_path):
     assert len(found) == len(lines)
     for record, line in zip(found, lines, strict=True):
         assert (record.source, record.targets[0]) == REAL[dataset](json.loads(line))
+
+
+@pytest.mark.shared
+def test_real_rows_of_wsc_in_marks():
+    """Where both spans are words of the text at their numbers: these set between marks, one word at a time."""
+    seen = 0
+    for split in ("train", "val"):
+        for line in (SHARED / f"WSC/{split}.jsonl").read_text("utf-8").splitlines():
+            row, marks = json.loads(line), {}
+            words, spans = row["text"].split(), row["target"]
+            for name, mark in (("span1", "*"), ("span2", "#")):
+                first, said = spans[f"{name}_index"], spans[f"{name}_text"].split()
+                if words[first : first + len(said)] == said:
+                    marks[first], marks[first + len(said)] = [*marks.get(first, []), mark], [mark]
+            if len(marks) < 4 or "  " in row["text"]:
+                continue
+            [record] = TASKS["wsc"].read(row)
+            expected = [part for place, word in enumerate([*words, ""]) for part in (*marks.get(place, []), word)]
+            assert record.source == f"text: {' '.join(expected).rstrip()}" and record.targets == [str(row["label"])]
+            seen += 1
+    assert seen > 500
 
 
 @pytest.mark.shared
