@@ -13,9 +13,12 @@ from stages.engine.steering import Steering
 from stages.errors import UserError
 from stages.methods import METHODS, finetune, ft_top2, module_of, saved, untuned
 from stages.methods.adapter import Adapters
+from stages.methods.apt import AdaptivePrefix
 from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.infix import InfixTuning
 from stages.methods.prefix import Prefix
+from stages.methods.prompt_projection import PromptProjection
+from stages.sections import Apt
 
 
 @pytest.fixture
@@ -176,6 +179,17 @@ def test_published_parameter_counts(medium, chosen):
     assert counts(ft_top2.build(medium, chosen, [0])) == (25_194_496, 25_194_496)
     assert counts(InfixTuning(medium, 5, 512, [0])) == (25_750_016, 250_880)
     assert counts(EmbeddingOnly(medium, 5, 512, [0])) == (1_055_232, 5_120)
+
+
+def test_counts_of_the_systems_that_followed(medium):
+    """APT adds len * width + 1 a layer (methods C); a prompt of gpt2's, 100 vectors of 768, is projected to GPT-2 medium's."""
+    gates = 24 * (1024 * 5 + 1)
+    method = AdaptivePrefix(
+        medium, Prefix(medium, 5, 512, [0]), 5, Apt(token_gate="hidden", layer_gate=True, pooling="mean")
+    )
+    assert counts(method) == (25_744_896 + gates, 245_760 + gates) == (25_867_800, 368_664)
+    method = PromptProjection(medium, torch.zeros(100, 768), 100, 256, [0])
+    assert counts(method) == (45_979_904, 46_082_304)
 
 
 def test_counts_of_the_rest(medium, chosen, tokenizer):
