@@ -97,6 +97,18 @@ def test_records_of_groups_are_described(news):
     assert len(records_to_describe(first(news, "news_to_sports", groups=None, test="full"))) == 10
 
 
+def test_all_groups_are_learnt_but_those_that_are_described(news):
+    """News to sports: whatever topics a data set has (section 6.4)."""
+    cell = first(news, "news_to_sports")
+    assert cell.grid.groups.train is None and gang.groups_to_train(cell) == {"world"}
+    assert [record.group for record in records_to_describe(cell)] == ["sport"] * 5
+    check_data(cell)
+    with pytest.raises(
+        UserError, match=r"groups: no training example of mini_xsum is left beside those of \['sport', 'world'\]"
+    ):
+        check_data(first(news, "news_to_sports", groups={"train": None, "test": ["sport", "world"]}))
+
+
 def test_what_the_data_lacks_is_named(news):
     groups = {"train": ["world"], "test": ["sport"]}
     check_data(first(news, "news_to_sports", groups=groups, sizes=[10, "full"]))
