@@ -21,7 +21,7 @@ from stages.params import Params
 FAMILIES = ("decoder-only", "encoder-decoder")
 TOGETHER = True
 READS = ("prompt",)
-POPULATION = 5000  # the most frequent pieces; ids of a vocabulary go by frequency
+POPULATION = 5000  # the pieces of lowest ids: in T5's vocabulary the most frequent
 _BOUND = 0.5
 EMBEDDINGS = "embeddings"
 
@@ -52,7 +52,7 @@ def uniform(lm: Writer, length: int) -> Start:
 
 
 def vocabulary(lm: Writer, length: int) -> Start:
-    """Embeddings of pieces drawn from the most frequent, without replacement as long as there are enough."""
+    """Embeddings of pieces drawn from those of lowest ids, without replacement as long as there are enough."""
 
     def start(generator: torch.Generator) -> torch.Tensor:
         most = min(POPULATION, lm.vocabulary)

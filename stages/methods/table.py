@@ -49,12 +49,10 @@ class Table(nn.Module, ABC):
 class Free(Table):
     """Without the MLP: the numbers themselves are the parameters (the ablation of section 7.3)."""
 
-    def __init__(
-        self, length: int, out: int, seeds: list[int], dropout: float = 0.0, place: int = 0, std: float | None = None
-    ):
-        """From normal numbers of deviation `std`, None: 1."""
+    def __init__(self, length: int, out: int, seeds: list[int], dropout: float = 0.0, place: int = 0, std: float = 1.0):
+        """From normal numbers of deviation `std`."""
         super().__init__(seeds, dropout, place)
-        drawn = [torch.randn(length, out, generator=g) * (std or 1.0) for g in generators(seeds, self.salt)]
+        drawn = [torch.randn(length, out, generator=g) * std for g in generators(seeds, self.salt)]
         self.matrix = nn.Parameter(torch.stack(drawn))
 
     def rows(self) -> torch.Tensor:
@@ -105,7 +103,7 @@ def table(
     seeds: list[int],
     dropout: float = 0.0,
     place: int = 0,
-    std: float | None = None,
+    std: float = 1.0,
 ) -> Table:
     """Free, from numbers of deviation `std`, or out of an MLP of `hidden` units over vectors of `width`."""
     if hidden is None:

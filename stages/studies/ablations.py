@@ -6,7 +6,7 @@ from stages.studies.shown import Shown, table
 LENGTHS = Shown(
     title="Prefix length (section 7.1, Figure 4)",
     how=by_length,
-    said="GPT-2 medium on DART is best at a length of about 10, BART large on XSum at about 200; both fall behind it.",
+    said="The paper: GPT-2 medium on DART is best at a length of about 10, BART large on XSum at about 200; longer is worse.",
 )
 PLACEMENT = Shown(
     title="Embedding-only and infix (sections 7.2 and 7.3, Table 4)",
@@ -26,7 +26,7 @@ PLACEMENT = Shown(
 WORDS = Shown(
     title="Words to start from (section 7.4, Figure 5)",
     how=bars,
-    said="GPT-2 medium on E2E with 100 examples, read off Figure 5: random about 45 BLEU, real words 55 to 60.",
+    said="The paper, read off its Figure 5: GPT-2 medium on 100 examples of E2E has about 45 BLEU from random, 55 to 60 from words.",
 )
 MLP = Shown(
     title="With and without the MLP (section 4.3)",

@@ -102,9 +102,9 @@ def check_data(cell: Cell) -> None:
     groups, task, where = cell.grid.groups, cell.first.task, f"{params.FILE}: studies.{cell.study}"
     learnt = gang.groups_to_train(cell)
     if groups is not None:
-        for split, wanted in (("train", groups.train or ()), ("dev", groups.train or ()), ("test", groups.test)):
+        for split, wanted in (("train", learnt), ("dev", learnt), ("test", groups.test)):
             found = {record.group for record in read_records(directory_of(task) / f"{split}.jsonl")}
-            for group in wanted:
+            for group in sorted(wanted):
                 if group not in found:
                     raise UserError(f"{where}.groups: {task} has no {split} record of {group}: it has {_listed(found)}")
     records = read_records(directory_of(task) / "train.jsonl")

@@ -7,7 +7,7 @@ APT = Shown(
     title="Adaptive Prefix Tuning, its gates, and P-tuning v2",
     how=bars,
     said="""\
-Weak evidence: these numbers are from memory of the paper, which could not be read.
+The paper's. Weak evidence: these numbers are from memory of it, it could not be read.
 
 | BERT-base, accuracy | BoolQ | COPA | RTE | WiC | WSC |
 |---|---:|---:|---:|---:|---:|
@@ -19,6 +19,8 @@ ENSEMBLE = Shown(
     title="Prompt ensembling (Lester et al. 2021, section 6, Table 3)",
     how=bars,
     said="""\
+The paper's:
+
 | T5-XXL, 5 prompts | BoolQ | CB (acc) | COPA | RTE | WiC | WSC |
 |---|---:|---:|---:|---:|---:|---:|
 | average | 91.1 | 99.3 | 98.8 | 92.6 | 76.2 | 95.8 |

@@ -7,7 +7,7 @@ goes on where it was: training from its last checkpoint, decoding behind its las
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -83,12 +83,13 @@ def test_records(cell: Cell) -> list[Record]:
     return records if most == "full" else records[:most]
 
 
-def groups_to_train(cell: Cell) -> set[str | None] | None:
+def groups_to_train(cell: Cell) -> set[str] | None:
     """Of the training and dev records; None: all."""
     groups = cell.grid.groups
     if groups is None or groups.train is not None:
         return None if groups is None else set(groups.train)
-    return {record.group for record in read_records(directory_of(cell.first.task) / "train.jsonl")} - set(groups.test)
+    found = {record.group for record in read_records(directory_of(cell.first.task) / "train.jsonl")}
+    return found - {None, *groups.test}
 
 
 def _opened(chosen: Params) -> tuple[LM, dict]:
@@ -109,7 +110,8 @@ def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
     if training is not None:
         with torch.no_grad():
             taken = lm.taken(method())
-        examples, dev = ([_examples(lm, cell, run, split, taken) for run in runs] for split in ("train", "dev"))
+        groups = groups_to_train(cell)
+        examples, dev = ([_examples(lm, cell, run, split, groups, taken) for run in runs] for split in ("train", "dev"))
         checkpoint = Checkpoint(directory / f"training-{runs[0].name}" / "checkpoint.safetensors")
         stored, _ = train(lm, method, examples, dev, training, cell.first.train, checkpoint)
     for index, run in enumerate(runs):
@@ -118,9 +120,9 @@ def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
         saved.save(directory / run.name / "model", cell.first.method, own, belongs, options, lm.labels)
 
 
-def _examples(lm: LM, cell: Cell, run: Run, split: str, taken: int) -> Examples:
+def _examples(lm: LM, cell: Cell, run: Run, split: str, groups: Collection[str] | None, taken: int) -> Examples:
     decoding, linearized = cell.first.decoding, directory_of(cell.first.task)
-    records = subsample.sample(linearized, split, cell.size, run.subset, groups_to_train(cell))
+    records = subsample.sample(linearized, split, cell.size, run.subset, groups)
     examples = encode(lm, records, decoding.source_tokens, decoding.target_tokens)
     check_length(lm, examples, taken)
     return examples

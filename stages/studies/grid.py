@@ -121,9 +121,12 @@ def _check_keys(changes: dict[str, Any], where: str, name: str) -> None:
     for key in TAKEN:
         if key in changes:
             raise UserError(f"{where}: {key} is not for run or variants.{name}.run: the grid gives it")
-    for key in (*COMMON, "tasks"):
-        if key in changes or key in changes.get("cells", {}):
-            raise UserError(f"{where}: {key} is not for run or variants.{name}.run: it is the same in all studies")
+    cells = changes.get("cells")
+    common = [key for key in COMMON if key in changes]
+    if isinstance(cells, dict) and "tasks" in cells:
+        common.append("cells.tasks")
+    if common:
+        raise UserError(f"{where}: {common[0]} is not for run or variants.{name}.run: it is the same in all studies")
 
 
 def cell_of(raw: dict[str, Any], study: str, variant: str, size: str) -> Cell:

@@ -12,7 +12,7 @@ from stages.errors import entry_point
 from stages.files import read_text, write_text
 from stages.studies.grid import Cell, cells_of, size_name
 from stages.studies.paper import STUDIES
-from stages.studies.shown import Shown, columns_of, metrics_of, percent_of
+from stages.studies.shown import Shown, columns_of, percent_of
 from stages.studies.summary import METRICS_DIRECTORY
 
 OUT = METRICS_DIRECTORY / "report.md"
@@ -20,8 +20,7 @@ OUT = METRICS_DIRECTORY / "report.md"
 
 def rows(cells: list[Cell], found: dict, shown: Shown) -> list[str]:
     """A table row for each cell, mean ± deviation, and behind the last of a variant what the paper publishes of it."""
-    task = cells[0].first.original
-    columns, percent = columns_of(task, _known(found)), percent_of(task)
+    columns, percent = _columns(cells, found), percent_of(cells[0].first.original)
     lines = [f"| variant | examples | runs | {' | '.join(columns)} |", f"|---|---:|---:|{'---:|' * len(columns)}"]
     for index, cell in enumerate(cells):
         own = found.get(cell.variant, {}).get(size_name(cell.size))
@@ -36,8 +35,9 @@ def rows(cells: list[Cell], found: dict, shown: Shown) -> list[str]:
     return lines + [_published(variant, shown.published[variant], columns) for variant in others]
 
 
-def _known(found: dict) -> set[str]:
-    return {key for variant in found.values() for own in variant.values() if isinstance(own, dict) for key in own}
+def _columns(cells: list[Cell], found: dict) -> list[str]:
+    known = {key for variant in found.values() for own in variant.values() if isinstance(own, dict) for key in own}
+    return columns_of(cells[0].first.original, known)
 
 
 def _published(variant: str, numbers: Mapping[str, str], columns: list[str]) -> str:
@@ -63,13 +63,12 @@ def _spread(own: dict, metric: str, factor: int) -> str:
 
 
 def gaps(cells: list[Cell], found: dict) -> list[str]:
-    """By how much the first variant is above the others on the same subsets, in the first metric of the figure."""
-    task, lines = cells[0].first.original, []
-    metric = metrics_of(task, _known(found))[0]
+    """By how much the first variant is above the others on the same subsets, in the first metric of the table."""
+    metric, lines = _columns(cells, found)[0], []
+    factor = 100 if metric in percent_of(cells[0].first.original) else 1
     for cell in cells:
         own = found.get(cell.variant, {}).get(size_name(cell.size), {})
         if f"{metric}_behind" in own:
-            factor = 100 if metric in percent_of(task) else 1
             gap, error = (factor * own[f"{metric}_behind{end}"] for end in ("", "_se"))
             lines.append(f"| {cell.size} | {cells[0].variant} - {cell.variant} | {gap:+.2f} ± {error:.2f} |")
     if not lines:
@@ -78,25 +77,39 @@ def gaps(cells: list[Cell], found: dict) -> list[str]:
     return [head, "", f"| examples | difference | {metric} |", "|---:|---|---:|", *lines, ""]
 
 
-def heading(cells: list[Cell], found: dict) -> str:
-    """Whose numbers these are, by the summary, not by params.yaml, which may have changed since."""
-    of = dict.fromkeys(f"{own['model']} on {own['task']}" for own in found.values())
-    now = dict.fromkeys(f"{cell.first.model} on {cell.first.task}" for cell in cells)
-    line = f"{', '.join(of)}, {len(cells[0].runs)} runs a cell (mean ± standard deviation over them)."
-    if percent := percent_of(cells[0].first.original):
-        line += f" {', '.join(percent)} times 100, as the papers print them."
-    if of.keys() != now.keys():
-        line += f" **Not of params.yaml as it stands, which says {', '.join(now)}: run the study again.**"
-    return line
+def others(cells: list[Cell], found: dict) -> str | None:
+    """What the summary is of, if that is not what params.yaml now says: of its numbers nothing can then be said here."""
+    for cell in cells:
+        of = found.get(cell.variant, {})
+        own = of.get(size_name(cell.size))
+        wanted = (cell.first.model, cell.first.task, len(cell.runs))
+        if own is not None and (of["model"], of["task"], own["runs"]) != wanted:
+            now, then = (
+                f"{model} on {task}, {runs} runs"
+                for model, task, runs in (wanted, (of["model"], of["task"], own["runs"]))
+            )
+            return f"{cell.name} was run with {then}, params.yaml says {now}"
+    return None
 
 
 def section(study: str, cells: list[Cell], file: Path) -> list[str]:
-    shown = STUDIES[study]
-    lines = [f"## {shown.title}", ""]
+    shown, first = STUDIES[study], cells[0].first
+    lines, again = [f"## {shown.title}", ""], f"`dvc repro stages/studies/dvc.yaml:{study}`"
     found = json.loads(read_text(file)) if file.exists() else {}  # git holds an empty one of a study that was not run:
     if not found:  # `dvc metrics diff` complains of those that are missing
-        return [*lines, f"Not run: `dvc repro stages/studies/dvc.yaml:{study}`", ""]
-    lines += [heading(cells, found), "", f"![{shown.title}]({study}.png)", "", *rows(cells, found, shown), ""]
+        return [*lines, f"Not run: {again}", ""]
+    if other := others(cells, found):
+        return [*lines, f"Run with other parameters ({other}): {again}", ""]
+    percent = [metric for metric in _columns(cells, found) if metric in percent_of(first.original)]
+    unit = f" {', '.join(percent)} times 100, as the papers print them." if percent else ""
+    lines += [
+        f"{first.model} on {first.task}, {len(cells[0].runs)} runs a cell (mean ± standard deviation over them).{unit}",
+        "",
+        f"![{shown.title}]({study}.png)",
+        "",
+        *rows(cells, found, shown),
+        "",
+    ]
     if shown.published:
         lines += [f"The paper's rows: {shown.model} (arXiv v1).", ""]
     lines += gaps(cells, found)

@@ -69,9 +69,11 @@ def check_method(cell: Cell) -> None:
 def _family(chosen: Params) -> str | None:
     if chosen.model == MINILM:  # its package may be missing, which is no reason to refuse the other studies
         return Encoder.family
-    if not (Path(chosen.model_directory) / "config.json").is_file():
-        return None
+    directory = chosen.model_directory
     try:
-        return family_of(AutoConfig.from_pretrained(chosen.model_directory))[0].family
+        config = AutoConfig.from_pretrained(directory, revision=chosen.revision, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise UserError(f"model: {chosen.model}: {str(error).strip().splitlines()[0]}") from error
+        if not Path(directory).is_dir():
+            return None
+        raise UserError(f"model: {directory} holds no usable model ({str(error).strip().splitlines()[0]})") from error
+    return family_of(config)[0].family

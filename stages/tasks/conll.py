@@ -110,12 +110,15 @@ def _names(features: Any, source: Columns) -> list[str] | None:
 
 def _sentence(row: dict[str, Any], names: list[str] | None) -> Sentence:
     """`tokens` with `ner_tags` or `tags`, by name or by number. Raises UserError for numbers without names."""
-    tags = row.get("ner_tags", row.get("tags"))
+    words, tags = row.get("tokens"), row.get("ner_tags", row.get("tags"))
+    if not isinstance(words, list) or not isinstance(tags, list):
+        raise UserError(f"the data set has no lists of tokens and of ner_tags or tags, but {', '.join(row)}")
     if names is None and not all(isinstance(tag, str) for tag in tags):
         raise UserError(
             "the data set does not say what its tags' numbers mean: list them in sources.<task>.names of params.yaml"
         )
-    words, named = list(row["tokens"]), [tag if isinstance(tag, str) else names[tag] for tag in tags]
+    known = dict(enumerate(names or ()))
+    named = [tag if isinstance(tag, str) else known.get(tag, str(tag)) for tag in tags]
     if len(words) != len(named) or not all(_TAG.fullmatch(tag) for tag in named):
         raise UserError(
             f"the data set has a sentence of {len(words)} words with the tags {' '.join(named)}: each needs one, O, B-TYPE or I-TYPE"

@@ -104,7 +104,11 @@ def _drawn(rows: list[dict], shares: tuple[float, ...], of: Callable[[dict[str, 
     """Rows in parts of these shares, a little more or less where some go together; the last parts get one at least."""
     together: dict[Any, list[dict]] = {}
     for number, row in enumerate(rows):
-        together.setdefault(json.dumps(number if of is None else of(row)), []).append(row)
+        try:
+            shared = number if of is None else of(row)
+        except (KeyError, TypeError) as error:
+            raise UserError(f"a row does not say what it is about ({error}): {json.dumps(row)[:200]}") from error
+        together.setdefault(json.dumps(shared), []).append(row)
     left = list(together.values())
     Random("split").shuffle(left)
     parts: list[list[dict]] = []

@@ -21,7 +21,7 @@ def test_a_run_does_not_depend_on_its_neighbours(hidden):
 
 
 def test_a_free_start_has_the_deviation_that_is_asked_for():
-    wide, narrow = (table(40, 50, 8, None, [1], std=std)() for std in (None, 0.02))
+    wide, narrow = (table(40, 50, 8, None, [1], std=std)() for std in (1.0, 0.02))
     torch.testing.assert_close(narrow, 0.02 * wide)
     assert abs(wide.std() - 1) < 0.1
 

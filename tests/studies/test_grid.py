@@ -91,6 +91,10 @@ def test_size_names_sort_as_the_sizes():
          "studies.lowdata: seed is not for run or variants.prefix.run: the grid gives it"),
         ({"variants": {"prefix": {"run": {"method": "prefix", "linearize": {"tokenize_targets": True}}}}},
          "studies.lowdata: linearize is not for run or variants.prefix.run: it is the same in all studies"),
+        ({"run": {"task": "mini_e2e", "model": "mini-gpt2", "prefix_len": 5, "cells": {"tasks": ["e2e"]}}},
+         "studies.lowdata: cells.tasks is not for run or variants.prefix.run: it is the same in all studies"),
+        ({"variants": {"prefix": {"run": {"method": "prefix", "cells": None}}}},
+         "studies.lowdata.variants.prefix: cells: Input should be a valid dictionary"),
         ({"run": {"task": "e2e", "model": "mini-gpt2", "prefix_len": 5}}, "studies.lowdata has task e2e, which cells.tasks lacks"),
     ],
 )  # fmt: skip

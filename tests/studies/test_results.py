@@ -13,7 +13,7 @@ from stages.files import write_json, write_jsonl
 from stages.studies import figures, report
 from stages.studies.data import directory_of
 from stages.studies.ensemble import voted
-from stages.studies.grid import VOTES, cells_of
+from stages.studies.grid import VOTES, cells_of, merged
 from stages.studies.results import Spread, ahead, scores_of
 from stages.studies.summary import numbers, table
 from tests.conftest import ROOT
@@ -134,14 +134,14 @@ def test_the_report_names_what_was_not_run_and_the_papers_numbers(results, proje
     text = (project / report.OUT).read_text()
     assert capsys.readouterr().out == "metrics/report.md\n"
     assert "mini-gpt2 on mini_e2e, 4 runs a cell" in text
-    assert "| prefix | 50 | 4 | 51.50 ± 1.29 | 25.00 ± 0.00 |" in text and "BLEU, METEOR, ROUGE_L times 100" in text
+    assert "| prefix | 50 | 4 | 51.50 ± 1.29 | 25.00 ± 0.00 |" in text and "BLEU, ROUGE_L times 100" in text
     assert "| 50 | prefix - finetune | -20.00 ± 0.00 |" in text and "the 2 subsets' differences" in text
     assert "Not run: `dvc repro stages/studies/dvc.yaml:unseen`" in text
     assert "prefix-tuning is above fine-tuning by 2.9 BLEU" in text and (ROOT / "docs/studies.md").exists()
 
 
 def test_the_papers_numbers_stand_behind_the_variants(cells, project):
-    """Of all that the paper gives, also of those that were not run; of the numbers, whose model that was."""
+    """Of all that the paper gives, also of those that were not run."""
     raw = yaml.safe_load((project / "params.yaml").read_text())
     raw["studies"]["placement"]["variants"] = {
         name: raw["studies"]["placement"]["variants"][name] for name in ("infix_01", "prefix")
@@ -150,9 +150,13 @@ def test_the_papers_numbers_stand_behind_the_variants(cells, project):
         cells_of(raw, "placement"),
         {"full": {"runs": 3, "BLEU": 0.8, "BLEU_sd": 0.01, "NIST": 9.876, "NIST_sd": 0.1}},
     )
-    write_json(project / "metrics/placement.json", {"prefix": {"model": "other", "task": "mini_e2e", **own}})
-    text = report.section("placement", cells, project / "metrics/placement.json")
-    assert text[2].startswith("other on mini_e2e, 3 runs a cell") and "which says mini-gpt2 on mini_e2e" in text[2]
+    file = project / "metrics/placement.json"
+    write_json(file, {"prefix": {"model": "mini-gpt2", "task": "mini_e2e", **own}})
+    text = report.section("placement", cells, file)
+    assert (
+        text[2]
+        == "mini-gpt2 on mini_e2e, 3 runs a cell (mean ± standard deviation over them). BLEU times 100, as the papers print them."
+    )
     start = text.index("| variant | examples | runs | BLEU | NIST |")
     assert text[start + 2 : start + 6] == [
         "| infix_01 | full | not run | | |",
@@ -162,6 +166,21 @@ def test_the_papers_numbers_stand_behind_the_variants(cells, project):
     ]
     assert "| *embedding_only_01, the paper* | | | *48.1* | *3.33* |" in text
     assert "The paper's rows: GPT-2 medium on E2E (arXiv v1)." in text
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"run": {"task": "mini_xsum"}}, "mini-gpt2 on mini_xsum, 4 runs"),
+    ({"run": {"model": "gpt2-medium"}}, "gpt2-medium on mini_e2e, 4 runs"),
+    ({"subsets": 1}, "mini-gpt2 on mini_e2e, 2 runs"),
+])  # fmt: skip
+def test_numbers_of_other_parameters_are_not_reported(cells, results, project, change, said):
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    (project / "metrics").mkdir()
+    write_json(project / "metrics/lowdata.json", numbers(results))
+    now = cells_of(merged(raw, {"studies": {"lowdata": change}}), "lowdata")
+    text = report.section("lowdata", now, project / "metrics/lowdata.json")
+    wanted = f"(prefix-50 was run with mini-gpt2 on mini_e2e, 4 runs, params.yaml says {said})"
+    assert text[2:] == [f"Run with other parameters {wanted}: `dvc repro stages/studies/dvc.yaml:lowdata`", ""]
 
 
 def test_runs_of_a_task_with_classes_vote(project):

@@ -157,7 +157,13 @@ def test_numbers_that_the_hub_does_not_name_are_named_by_the_user(tmp_path, monk
     assert from_the_hub(monkeypatch, tmp_path, rows, ["O", "B-PER"]) == (["Ann", "ran"], ["B-PER O"])
 
 
-@pytest.mark.parametrize("tags", [["B-PER"], ["S-PER", "O"]])
+@pytest.mark.parametrize("tags", [["B-PER"], ["S-PER", "O"], [1, 7], [1, -1], [1, None]])
 def test_tags_of_the_hub_that_are_others_are_named(tmp_path, monkeypatch, tags):
     with pytest.raises(UserError, match=r"a sentence of 2 words with the tags .*: each needs one, O, B-TYPE or I-TYPE"):
         from_the_hub(monkeypatch, tmp_path, Rows([{"tokens": ["Ann", "ran"], "ner_tags": tags}]))
+
+
+@pytest.mark.parametrize("row", [{"tokens": ["Ann"]}, {"ner_tags": [0]}, {"tokens": "Ann", "ner_tags": [0]}])
+def test_rows_of_the_hub_of_another_form_are_named(tmp_path, monkeypatch, row):
+    with pytest.raises(UserError, match=r"the data set has no lists of tokens and of ner_tags or tags, but"):
+        from_the_hub(monkeypatch, tmp_path, Rows([row]))

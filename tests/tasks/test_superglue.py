@@ -253,6 +253,14 @@ def test_a_row_without_the_text_it_is_about_is_named_before_the_rows_are_divided
     assert not (tmp_path / "raw").exists()
 
 
+@pytest.mark.parametrize(("task", "other"), [("multirc", "passage"), ("record", "paragraph")])
+def test_a_row_of_another_form_is_named_where_rows_are_divided(tmp_path, task, other):
+    for name in ("train", "val"):
+        write(tmp_path, f"{name}.jsonl", [HUB[task] | {"idx": {other: 1}, "passage": ""}] * 3)
+    with pytest.raises(UserError, match=r"a row does not say what it is about \('pa.*'\): "):
+        TASKS[task].fetch(source(tmp_path), tmp_path / "raw")
+
+
 @pytest.mark.parametrize("task", ["rte", "cb"])
 def test_sentences_about_one_premise_stay_together(tmp_path, task):
     label = OFFICIAL[task]["label"]
