@@ -59,9 +59,10 @@ def bars(axes: Axes, results: Results, metric: str) -> None:
     low = min(spread.mean - (spread.deviation or 0.0) for spread in spreads)
     high = max(spread.mean + (spread.deviation or 0.0) for spread in spreads)
     if high > low:
-        axes.set_ylim(max(0.0, low - (high - low) / 2), high + (high - low) / 4)
+        room = 1 / 4 if len(sizes) == 1 else 3 / 4  # for the legend
+        axes.set_ylim(max(0.0, low - (high - low) / 2), high + (high - low) * room)
     if len(sizes) > 1:
-        axes.legend(fontsize="small", ncols=2)
+        axes.legend(fontsize="small", ncols=2, loc="upper center")
 
 
 def length_of(cell: Cell) -> int | None:
