@@ -31,8 +31,8 @@ def rows(cells: list[Cell], found: dict, shown: Shown) -> list[str]:
             lines.append(f"| {cell.variant} | {cell.size} | {own['runs']} | {' | '.join(texts)} |")
         if cell.variant in shown.published and cell.variant not in {later.variant for later in cells[index + 1 :]}:
             lines.append(_published(cell.variant, shown.published[cell.variant], columns))
-    others = [variant for variant in shown.published if variant not in {cell.variant for cell in cells}]
-    return lines + [_published(variant, shown.published[variant], columns) for variant in others]
+    not_ours = [variant for variant in shown.published if variant not in {cell.variant for cell in cells}]
+    return lines + [_published(variant, shown.published[variant], columns) for variant in not_ours]
 
 
 def _columns(cells: list[Cell], found: dict) -> list[str]:

@@ -34,8 +34,8 @@ def numbers(results: Results) -> dict[str, dict[str, Any]]:
         for metric, spread in scores.items():
             own[metric] = round(spread.mean, 4)
             own[f"{metric}_sd"] = None if spread.deviation is None else round(spread.deviation, 4)
-            best = first[cell.size].get(metric)
-            if best is not None and best is not spread and (gap := ahead(best, spread)):
+            leader = first[cell.size].get(metric)
+            if leader is not None and leader is not spread and (gap := ahead(leader, spread)):
                 own[f"{metric}_behind"], own[f"{metric}_behind_se"] = (round(number, 4) for number in gap)
         for metric, number in votes_of(cell).items():
             if metric in scores:
