@@ -25,7 +25,7 @@ from stages.files import read_jsonl, write_jsonl
 from stages.methods import saved
 from stages.params import Decoding
 from stages.sections import Decode
-from stages.tasks.record import Record, read_records
+from stages.tasks.record import Record, prefaced, read_records
 
 MODEL = Path("data/run/model")
 OUT = Path("data/run/predictions.jsonl")
@@ -79,6 +79,7 @@ def decode(
 
 def hypotheses_of(lm: LM, steering: Steering, records: list[Record], chosen: params.Params, partial: Path) -> list[str]:
     """What the model makes of each record; `partial` keeps what is done of a beam search."""
+    records = list(prefaced(records, chosen.source_words))
     if isinstance(lm, Encoder):
         return classify(lm, steering, records, chosen.decoding.source_tokens, chosen.decode.batch_size)
     [found] = decode(lm, steering, [record.source for record in records], chosen.decoding, chosen.decode, partial)
@@ -93,7 +94,8 @@ def main() -> None:
     steering = saved.load(MODEL, lm)
     lm.compute_in(dtype_of(chosen.precision, lm.device, lm.width))
     pack(lm.model)
-    settings = [asdict(chosen.decoding), chosen.decode.model_dump(), chosen.threads, belongs, str(lm.computes_in)]
+    settings = [asdict(chosen.decoding), chosen.model_dump(include={"decode", "source_words", "threads"})]
+    settings += [belongs, str(lm.computes_in)]
     test = Path("data/linearized") / chosen.task / "test.jsonl"
     records = list(read_records(test))
     with scratch(settings, test, saved.weights_of(MODEL), *code()) as directory:

@@ -23,7 +23,7 @@ from stages.engine.steering import Steering
 from stages.errors import UserError, entry_point
 from stages.files import replacing
 from stages.methods import saved
-from stages.tasks.record import Record, read_records
+from stages.tasks.record import Record, prefaced, read_records
 
 CSV, PNG = Path("metrics/gates.csv"), Path("metrics/gates.png")
 
@@ -67,7 +67,8 @@ def main() -> None:
     chosen = params.load()
     lm = open_model(chosen)
     steering = saved.load(MODEL, lm)
-    records = list(read_records(Path("data/linearized") / chosen.task / "test.jsonl"))
+    linearized = Path("data/linearized") / chosen.task
+    records = list(prefaced(read_records(linearized / "test.jsonl"), chosen.source_words))
     factors = factors_of(lm, steering, records, chosen.decoding.source_tokens, chosen.decode.batch_size)
     mean, deviation = factors.mean(0), factors.std(0)
     with replacing(CSV) as out, open(out, "w", encoding="utf-8", newline="") as file:

@@ -96,6 +96,7 @@ class Params(Section):
     revision: str
     method: Method
     prefix_len: CountOrRecipe
+    source_words: Annotated[str, Field(min_length=1)] | None
     train_size: or_word(int, 1, "full")  # type: ignore[valid-type]
     subset: Whole
     seed: Whole

@@ -18,7 +18,7 @@ from stages.errors import entry_point
 from stages.files import write_json
 from stages.methods import build, learn, saved
 from stages.methods.method import Method
-from stages.tasks.record import read_records
+from stages.tasks.record import prefaced, read_records
 
 DATA = Path("data/run/train")
 OUT = Path("data/run/model")
@@ -29,16 +29,16 @@ def train_run(
 ) -> tuple[dict[str, torch.Tensor], list[Point]]:
     """What the trained run stores, and the curve; `belongs` tells the model from others."""
     training, decoding = chosen.training, chosen.decoding
-    splits = {
-        split: encode(lm, read_records(DATA / f"{split}.jsonl"), decoding.source_tokens, decoding.target_tokens)
-        for split in ("train", "dev")
-    }
+    splits = {}
+    for split in ("train", "dev"):
+        records = prefaced(read_records(DATA / f"{split}.jsonl"), chosen.source_words)
+        splits[split] = encode(lm, records, decoding.source_tokens, decoding.target_tokens)
     with torch.no_grad():
         taken = lm.taken(method())
     for examples in splits.values():
         check_length(lm, examples, taken)
-    own = {"method", "seed", "threads", "train", "prefix", "prompt", "projector", "apt", "adapter", "ft_top2", "cut"}
-    settings = chosen.model_dump(include=own)
+    sections = {"train", "prefix", "prompt", "projector", "apt", "adapter", "ft_top2", "cut"}
+    settings = chosen.model_dump(include={"method", "source_words", "seed", "threads", *sections})
     files = (DATA / "train.jsonl", DATA / "dev.jsonl", *chosen.given, *code())
     checkpoint = Checkpoint.of([settings, asdict(training), asdict(decoding), belongs, str(lm.computes_in)], *files)
     return train(lm, method, [splits["train"]], [splits["dev"]], training, chosen.train, checkpoint)

@@ -32,7 +32,7 @@ from stages.score import scores_of
 from stages.scoring.task import Measure
 from stages.studies.data import directory_of
 from stages.studies.grid import Cell, Run
-from stages.tasks.record import Record, read_records
+from stages.tasks.record import Record, prefaced, read_records
 
 _TEXTS = "hypotheses.json"
 _RESULT = "result.json"
@@ -123,7 +123,7 @@ def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
 def _examples(lm: LM, cell: Cell, run: Run, split: str, groups: Collection[str] | None, taken: int) -> Examples:
     decoding, linearized = cell.first.decoding, directory_of(cell.first.task)
     records = subsample.sample(linearized, split, cell.size, run.subset, groups)
-    examples = encode(lm, records, decoding.source_tokens, decoding.target_tokens)
+    examples = encode(lm, prefaced(records, cell.first.source_words), decoding.source_tokens, decoding.target_tokens)
     check_length(lm, examples, taken)
     return examples
 
@@ -136,7 +136,8 @@ def _describe(cell: Cell, runs: list[Run], directory: Path) -> None:
     lm.compute_in(dtype_of(chosen.precision, lm.device, lm.width))
     pack(lm.model)
     if len(runs) > 1 and all(steering.joinable for steering in steerings):
-        sources, partial = [record.source for record in records], directory / f"decoded-{runs[0].name}.jsonl"
+        sources = [record.source for record in prefaced(records, chosen.source_words)]
+        partial = directory / f"decoded-{runs[0].name}.jsonl"
         joined = Steering.joined(steerings)
         found = decode(lm, joined, sources, chosen.decoding, chosen.decode, partial, len(runs))
         texts = [[of_run[source] for source in sources] for of_run in found]

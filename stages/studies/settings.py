@@ -42,6 +42,7 @@ def settings_of(cell: Cell) -> dict[str, Any]:
         "revision": chosen.revision,
         "precision": chosen.precision,
         "method": chosen.method,
+        "source_words": chosen.source_words,
         "size": cell.size,
         "runs": [run.name for run in cell.runs],
         "test": grid.test,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from stages.errors import UserError
@@ -24,6 +24,23 @@ class Record:
     name: str | None = None
     parts: list[list[str]] | None = None
     words: list[str] | None = None
+
+
+def prefaced(records: Iterable[Record], words: str | None) -> Iterator[Record]:
+    """With `words` as text before each source (the fine-tuning baseline of low data, appendix A.2); None: as they are.
+
+    Raises UserError for a record whose words are tagged.
+    """
+    for record in records:
+        if words is None:
+            yield record
+            continue
+        if record.words is not None:
+            raise UserError(
+                f"params.yaml: source_words is not for tasks that tag words, such as that of record {record.id}"
+            )
+        parts = record.parts and [[f"{words} {first}", *rest] for first, *rest in record.parts]
+        yield replace(record, source=f"{words} {record.source}", parts=parts)
 
 
 def compared(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:

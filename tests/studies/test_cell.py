@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+import stages.decode
 from stages.decode import decode
 from stages.errors import UserError
 from stages.files import write_jsonl
@@ -54,6 +55,32 @@ def test_an_error_names_the_run(raw, project):
     cell = first(raw, "lowdata", sizes=[1], subsets=2, variants={"prefix": {"run": {"method": "prefix"}}})
     with pytest.raises(UserError, match=r"^study lowdata, cell prefix-1, subset 1 seed 102: .* tokens"):
         gang.work(cell, cell.runs[3:], project / "scratch")
+
+
+def test_fine_tuning_in_low_data_reads_the_words_that_the_prefix_starts_from(raw, project, monkeypatch):
+    """In training, on dev and when it describes (appendix A.2); what is scored is the record as it was."""
+    for split in ("train", "dev", "test"):
+        write_jsonl(directory_of("mini_e2e") / f"{split}.jsonl", [
+            {"id": "0", "source": "name : Aromi", "targets": ["Aromi."], "group": None, "name": "Aromi"}
+        ])  # fmt: skip
+    raw["studies"]["lowdata"] |= {"sizes": [1], "subsets": 1, "seeds": [101]}
+    raw["studies"]["lowdata"]["variants"] = {
+        name: {"run": variant["run"], "steps": [1]} for name, variant in raw["studies"]["lowdata"]["variants"].items()
+    }
+    read = []
+    encode, decode = gang.encode, stages.decode.decode
+    monkeypatch.setattr(gang, "encode", lambda lm, records, *most: encode(lm, kept(records), *most))
+    monkeypatch.setattr(stages.decode, "decode", lambda lm, by, sources, *more: decode(lm, by, kept(sources), *more))
+
+    def kept(texts):
+        texts = list(texts)
+        read.extend(getattr(text, "source", text) for text in texts)
+        return texts
+
+    for cell in cells_of(raw, "lowdata"):
+        gang.work(cell, cell.runs, project / cell.name)
+    assert read == ["name : Aromi"] * 3 + ["In words: name : Aromi"] * 3
+    assert cells_of(raw, "lowdata")[0].first.prefix.init_words == "In words:"
 
 
 def test_runs_that_train_together_answer_in_one_pass_and_vote(raw, project, monkeypatch):
