@@ -77,6 +77,41 @@ def test_a_run_end_to_end(configure, data, task, model, method, capsys):
         assert isinstance(json.loads((data / "metrics/scores.json").read_text())[FIRST_METRIC[task]], float)
 
 
+@pytest.mark.parametrize(
+    ("task", "model"), [("mini_e2e", "mini-gpt2"), ("mini_rte", "mini-bart"), ("mini_rte", "minilm")]
+)
+def test_words_before_the_source(configure, data, task, model, monkeypatch):
+    """The model reads them in training, on dev and when it answers; what is kept for people is the source."""
+    configure(task=task, model=model, method="finetune", source_words="In words:")
+    download.main()
+    linearize.main()
+    subsample.main()
+    read = {"trained": [], "tested": []}
+
+    def spied(stage, name, where, place):
+        real = getattr(stage, name)
+
+        def spy(*given):
+            texts = list(given[place])
+            own = (
+                text if isinstance(text, str) else text.parts[0][0] if model == "minilm" else text.source
+                for text in texts
+            )
+            read[where].extend(own)
+            return real(*given[:place], texts, *given[place + 1 :])
+
+        monkeypatch.setattr(stage, name, spy)
+
+    spied(train, "encode", "trained", 1)
+    spied(decode, "classify" if model == "minilm" else "decode", "tested", 2)
+    train.main()
+    decode.main()
+    assert read["trained"] and len(read["tested"]) == 6
+    assert all(text.startswith("In words: ") for texts in read.values() for text in texts)
+    rows = [json.loads(line) for line in (data / "data/run/predictions.jsonl").read_text().splitlines()]
+    assert not any("In words" in row["source"] for row in rows)
+
+
 def test_a_method_that_does_not_fit(configure):
     configure(task="mini_xsum", model="mini-bart", method="infix")
     with pytest.raises(SystemExit) as ended:
