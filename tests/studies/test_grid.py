@@ -129,6 +129,8 @@ def changed(raw, study="lowdata"):
         ({"adapter": {"layout": "houlsby"}, "apt": {"pooling": "first"}, "ft_top2": {"embedding": True}}, []),
         ({"recipes": {"embedded": {"mini-gpt2": {"adapter": {"lr": 1.0}, "prefix": {"lr": 1.0, "steps": 9}}}}}, []),
         ({"recipes": {"embedded": {"mini-gpt2": {"prefix": {"mlp_width": 99}}}}}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),
+        ({"precision": "fp32"}, []),
+        ({"source_words": "Say:"}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),  # fine-tuning has its own
         ({"prefix": {"dropout": 0.5}}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),
         ({"studies": {"lowdata": {"variants": {"finetune": {"steps": [100, 100, 9, 400]}}}}}, ["finetune-200"]),
         ({"studies": {"lowdata": {"sizes": [50, 100, 200, 501]}}}, ["prefix-501", "finetune-501"]),
@@ -140,8 +142,9 @@ def test_only_cells_that_read_a_parameter_run_again(raw, change, cells):
 
 @pytest.mark.parametrize(
     "change",
-    [{"decode": {"batch_size": 3}}, {"decode": {"beam": 2}}, {"cut": {"source_tokens": 50}}, {"precision": "fp32"},
-     {"optimizers": {"adamw": {"weight_decay": 0.5}}}, {"revision": "other"}, {"train": {"activation_checkpointing": True}},
+    [{"decode": {"batch_size": 3}}, {"decode": {"beam": 2}}, {"cut": {"source_tokens": 50}},
+     {"studies": {"lowdata": {"run": {"precision": "fp32"}}}}, {"optimizers": {"adamw": {"weight_decay": 0.5}}},
+     {"revision": "other"}, {"train": {"activation_checkpointing": True}},
      {"studies": {"lowdata": {"test": 9}}}, {"studies": {"lowdata": {"seeds": [1]}}}, {"studies": {"lowdata": {"subsets": 1}}},
      {"studies": {"lowdata": {"groups": {"train": None, "test": ["a"]}}}}],
 )  # fmt: skip
