@@ -83,13 +83,14 @@ def _read_sentences(path: Path) -> list[_Sentence]:
 
 
 def columns_of(path: Path) -> Iterator[list[tuple[int, list[str]]]]:
-    """The sentences of a file: of each token the number of its line and its columns, which white space sets apart.
+    """The sentences of a file: of each token the number of its line and its columns, which spaces and tabs set apart.
 
-    A blank line or one of -DOCSTART- ends a sentence.
+    No other white space does: a no-break space is part of a word, as it is to conlleval. A blank line or one of
+    -DOCSTART- ends a sentence.
     """
     sentence: list[tuple[int, list[str]]] = []
     for number, line in enumerate([*lines_of(path), ""], start=1):
-        columns = line.split()
+        columns = re.findall(r"[^ \t]+", line)
         if columns and columns[0] != "-DOCSTART-":
             sentence.append((number, columns))
         elif sentence:

@@ -58,6 +58,12 @@ def test_sentences_tokens_and_entities_of_a_file(tmp_path):
     assert sum(len(get_entities(to_iob2(tags))) for _, tags in sentences) == 5
 
 
+def test_columns_are_set_apart_by_spaces_and_tabs_alone(tmp_path):
+    """As conlleval does: other white space is part of a word."""
+    file = write(tmp_path / "eng.testa", "10\u202f000\tCD  I-A\n\u00a0x NN O\n")
+    assert read_sentences(file) == [(["10\u202f000", "\u00a0x"], ["I-A", "O"])]
+
+
 @pytest.mark.parametrize(("tags", "expected"), [
     ("I-A I-A O I-A", "B-A I-A O B-A"),
     ("I-A I-B I-B", "B-A B-B I-B"),
