@@ -8,7 +8,7 @@ import torch
 
 from bench import peer
 from bench.inputs import Ids, clock
-from bench.training import BATCH, HIDDEN, LR, opened, options, training_of
+from bench.training import BATCH, HIDDEN, LR, opened, training_of
 from stages.engine.batches import Order
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.encode import Examples
@@ -45,7 +45,7 @@ def ours(home: str, name: str, steps: int, together: bool) -> dict:
         method = Prefix(lm, LENGTH, HIDDEN, seeds)
         with TemporaryDirectory() as directory:
             checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")
-            _, points = train(lm, method, parts, parts, training_of(LENGTH, steps), options(), checkpoint)
+            _, points = train(lm, method, parts, parts, training_of(LENGTH, steps), checkpoint)
         return [point.loss for point in points]
 
     cell(1)  # warm-up

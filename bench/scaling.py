@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.inputs import SEED, clock
-from bench.training import opened, options
+from bench.training import opened
 from stages.engine.beam import Search, pieces_by_length, search_sources
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.encode import Rows, encode, parts
@@ -38,7 +38,7 @@ def training(home: str, count: int) -> dict:
     assert len(examples) == count, "more than the data has"
     with TemporaryDirectory() as directory:
         checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")
-        train(lm, method, [examples], [examples], epoch, options(), checkpoint)
+        train(lm, method, [examples], [examples], epoch, checkpoint)
     return {"seconds": clock() - began}
 
 

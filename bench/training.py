@@ -7,7 +7,6 @@ import torch
 
 from bench import peer
 from bench.inputs import SEED, Ids, clock
-from stages import params
 from stages.engine.batches import Order
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.determinism import settle
@@ -17,7 +16,6 @@ from stages.engine.recompute import recompute
 from stages.engine.train import train
 from stages.methods.prefix import Prefix
 from stages.params import Training
-from stages.sections import Train
 
 BATCH, HIDDEN, LR = 5, 512, 5e-5
 
@@ -44,10 +42,6 @@ def training_of(length: int, steps: int) -> Training:
     )  # fmt: skip
 
 
-def options() -> Train:
-    return params.load().train.model_copy(update={"eval_every": None})
-
-
 def opened(home: str, name: str) -> LM:
     """As a stage opens a user's model."""
     settle(1)
@@ -64,7 +58,7 @@ def ours(home: str, name: str, length: int, steps: int, warm_up: int, bf16: bool
     examples = ids.examples(0, len(ids.train))
     with TemporaryDirectory() as directory:
         checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")
-        _, points = train(lm, method, [examples], [examples], training_of(length, steps), options(), checkpoint)
+        _, points = train(lm, method, [examples], [examples], training_of(length, steps), checkpoint)
     losses = [point.loss for point in points]
     assert len(losses) == steps, "a curve has a point for each step of so short a training"
     return {"losses": losses, "seconds": method.ended - method.began, "tokens": tokens(examples, steps, warm_up)}

@@ -75,7 +75,11 @@ class Training:
     schedule: str
     weight_decay: float
     clip_norm: float | None
-    init_std: float | None = None  # of what an MLP could make and does not
+    eval_every: int | None = None
+    init_std: float | None = None  # of what is made from random numbers, by an MLP or without
+    dropout: float = 0.0  # on what is trained
+    init: str | None = None  # what a prompt starts from
+    words: str | None = None  # and from which
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,8 @@ class Params(Section):
         mlp_width = None if mlp_width == "none" else mlp_width
         optimizer = choose("train.optimizer", own.optimizer)
         manner = getattr(self.optimizers, optimizer)
+        eval_every = choose("train.eval_every", own.eval_every, missing=True)
+        init = choose("prompt.init", self.prompt.init) if self.method == "prompt_tuning" else None
         return Training(
             prefix_len=choose("prefix_len", self.prefix_len) if steered else None,
             mlp_width=mlp_width,
@@ -188,7 +194,11 @@ class Params(Section):
             schedule=manner.schedule,
             weight_decay=manner.weight_decay,
             clip_norm=None if manner.clip_norm == "none" else manner.clip_norm,
-            init_std=choose("prefix.init_std", self.prefix.init_std) if made and mlp_width is None else None,
+            eval_every=None if eval_every == "none" else eval_every,
+            init_std=choose("prefix.init_std", self.prefix.init_std) if made else None,
+            dropout=(choose("prefix.dropout", self.prefix.dropout, missing=True) or 0.0) if made else 0.0,
+            init=init,
+            words=choose("prompt.words", self.prompt.words) if init == "words" else None,
         )
 
     @property

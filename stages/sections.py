@@ -27,17 +27,19 @@ def to_number(value: Any) -> Any:
         return value
 
 
-def or_word(kind: type, least: float, *words: str, above: bool = False) -> Any:
-    """A number of at least (or above) `least`, or a word that may stand for it."""
+def or_word(kind: type, least: float, *words: str, above: bool = False, below: float = math.inf) -> Any:
+    """A number of at least (or above) `least`, and below `below`, or a word that may stand for it."""
 
     def check(value: Any) -> Any:
         if value in words:
             return value
         value = value if kind is int else to_number(value)
         number = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or value < least or (above and value == least):
+        if not number or not math.isfinite(value) or value < least or (above and value == least) or value >= below:
             named = "a whole number" if kind is int else "a number"
-            raise ValueError(f"must be {named} {'above' if above else 'of at least'} {least}, or {' or '.join(words)}")
+            most = f" and below {below}" if math.isfinite(below) else ""
+            least_said = f"{'above' if above else 'of at least'} {least}"
+            raise ValueError(f"must be {named} {least_said}{most}, or {' or '.join(words)}")
         return kind(value)
 
     return Annotated[Any, AfterValidator(check)]
@@ -72,7 +74,7 @@ class Train(Section):
     loss: Literal["sequence_sum", "token_mean", "recipe"]
     lm_dropout: Literal[True, False, "recipe"]
     optimizer: Literal["adamw", "adafactor", "recipe"]
-    eval_every: Count | None
+    eval_every: or_word(int, 1, "none", RECIPE)  # type: ignore[valid-type]
     activation_checkpointing: bool
 
     @model_validator(mode="after")
@@ -97,20 +99,19 @@ class Prefix(Section):
     mlp: bool
     mlp_width: CountOrRecipe
     init_std: PositiveOrRecipe
-    dropout: Annotated[float, BeforeValidator(to_number), Field(ge=0, lt=1)]
+    dropout: or_word(float, 0, RECIPE, below=1)  # type: ignore[valid-type]
     init_words: Annotated[str, Field(min_length=1)] | None
 
 
 class Prompt(Section):
-    init: Literal["uniform", "vocabulary", "labels", "words", "file"]
-    words: Annotated[str, Field(min_length=1)] | None
+    init: Literal["uniform", "vocabulary", "labels", "words", "file", "recipe"]
+    words: Annotated[str, Field(min_length=1)]
     file: Annotated[str, Field(min_length=1)] | None
 
     @model_validator(mode="after")
     def _given(self) -> "Prompt":
-        for kind in ("words", "file"):
-            if self.init == kind and getattr(self, kind) is None:
-                raise ValueError(f"init is {kind}: give {kind}")
+        if self.init == "file" and self.file is None:
+            raise ValueError("init is file: give file")
         return self
 
 
@@ -156,11 +157,15 @@ class Recipe(Section):
     prefix_len: Count | None = None
     mlp_width: or_word(int, 1, "none") | None = None  # type: ignore[valid-type]
     init_std: Positive | None = None
+    dropout: Annotated[float, BeforeValidator(to_number), Field(ge=0, lt=1)] | None = None
+    init: Literal["vocabulary", "labels", "words"] | None = None
+    words: Annotated[str, Field(min_length=1)] | None = None
     bottleneck: Count | None = None
     optimizer: Literal["adamw", "adafactor"]
     lr: Positive
     epochs: Positive | None = None
     steps: Count | None = None
+    eval_every: Count | None = None
     batch_size: Count
     warmup_steps: Whole
     loss: Loss

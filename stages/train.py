@@ -41,7 +41,7 @@ def train_run(
     settings = chosen.model_dump(include={"method", "source_words", "seed", "threads", *sections})
     files = (DATA / "train.jsonl", DATA / "dev.jsonl", *chosen.given, *code())
     checkpoint = Checkpoint.of([settings, asdict(training), asdict(decoding), belongs, str(lm.computes_in)], *files)
-    return train(lm, method, [splits["train"]], [splits["dev"]], training, chosen.train, checkpoint)
+    return train(lm, method, [splits["train"]], [splits["dev"]], training, checkpoint)
 
 
 @entry_point

@@ -9,7 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from bench import cell, peer
 from bench.inputs import Ids
 from bench.report import document, results
-from bench.training import Clocked, options, training_of
+from bench.training import Clocked, training_of
 from bench.turns import Row
 from stages.engine.batches import Example
 from stages.engine.beam import Search, search_sources
@@ -48,7 +48,7 @@ def test_peft_loses_what_we_lose(project, tiny, ids):
     method, examples = Clocked(tiny, 5, warm_up=1), ids.examples(0, 3)
     assert isinstance(examples, Examples)
     checkpoint = Checkpoint(project / "run/checkpoint.safetensors")
-    _, points = train(tiny, method, [examples], examples, training_of(5, 2), options(), checkpoint)
+    _, points = train(tiny, method, [examples], examples, training_of(5, 2), checkpoint)
     assert method.ended > method.began
     peft = peer.prefixed(tiny.model, 5, 512)
     peer.start_from(peft, method.seeds[0])

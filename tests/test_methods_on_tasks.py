@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from stages import decode, download, linearize, score, subsample, train
 from stages.methods import METHODS
@@ -110,6 +110,30 @@ def test_words_before_the_source(configure, data, task, model, monkeypatch):
     assert all(text.startswith("In words: ") for texts in read.values() for text in texts)
     rows = [json.loads(line) for line in (data / "data/run/predictions.jsonl").read_text().splitlines()]
     assert not any("In words" in row["source"] for row in rows)
+
+
+def test_another_tasks_prompt_as_it_is(configure, data):
+    """Prompt transfer: no step is trained, and what answers is the prompt that was given."""
+    configure(task="mini_rte", model="mini-bart", method="prompt_tuning")
+    for stage in (download, linearize, subsample, train):
+        stage.main()
+    trained = data / "data/run/model"
+    trained.rename(data / "prompt_of_rte")
+    first = load_file(data / "prompt_of_rte/prompt_tuning.safetensors")["embeddings"]
+    configure(
+        task="mini_xsum",
+        model="mini-bart",
+        method="prompt_tuning",
+        prompt={"init": "file", "words": "recipe", "file": "prompt_of_rte"},
+    )
+    raw = yaml.safe_load((data / "params.yaml").read_text())
+    raw["train"]["steps"] = 0
+    (data / "params.yaml").write_text(yaml.safe_dump(raw))
+    for stage in (download, linearize, subsample, train, decode):
+        stage.main()
+    assert torch.equal(load_file(trained / "prompt_tuning.safetensors")["embeddings"], first)
+    assert json.loads((data / "metrics/train.json").read_text())["loss"] is None
+    assert len((data / "data/run/predictions.jsonl").read_text().splitlines()) == 6
 
 
 def test_a_method_that_does_not_fit(configure):

@@ -26,12 +26,14 @@ def test_recipes_are_what_is_published(project):
     assert params.load().training == params.Training(
         prefix_len=5, mlp_width=512, bottleneck=None, lr=8e-5, epochs=5, steps=None, batch_size=10, warmup_steps=0,
         loss="sequence_sum", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
+        eval_every=None, init_std=1.0, dropout=0.0,
     )  # fmt: skip
 
 
-P_TUNING_V2 = {  # its run scripts: learning rate, length, epochs, batch size
-    "boolq": (5e-3, 40, 100, 32), "copa": (1e-2, 16, 80, 16), "rte": (1e-2, 20, 60, 32), "wic": (1e-4, 20, 80, 16),
-    "wsc": (5e-3, 20, 80, 16), "conll2003": (3e-2, 11, 30, 16), "conll04": (2e-2, 128, 40, 32), "ontonotes": (1e-2, 16, 30, 16),
+P_TUNING_V2 = {  # its run scripts: learning rate, length, epochs, batch size, dropout
+    "boolq": (5e-3, 40, 100, 32, 0.1), "copa": (1e-2, 16, 80, 16, 0.1), "rte": (1e-2, 20, 60, 32, 0.1),
+    "wic": (1e-4, 20, 80, 16, 0.1), "wsc": (5e-3, 20, 80, 16, 0.1), "conll2003": (3e-2, 11, 30, 16, 0.1),
+    "conll04": (2e-2, 128, 40, 32, 0.2), "ontonotes": (1e-2, 16, 30, 16, 0.1),
 }  # fmt: skip
 
 
@@ -40,7 +42,8 @@ def test_an_encoders_prefix_is_p_tuning_v2s_and_apt_takes_its_recipe(project, ta
     change(project, "task", task)
     change(project, "model", "bert-large-uncased")
     training = params.load().training
-    assert (training.lr, training.prefix_len, training.epochs, training.batch_size) == P_TUNING_V2[task]
+    found = training.lr, training.prefix_len, training.epochs, training.batch_size, training.dropout
+    assert found == P_TUNING_V2[task] and training.init_std == 0.02
     assert training.lm_dropout and (training.mlp_width is None) == (task != "wic")
     change(project, "method", "apt")
     assert params.load().training == training
@@ -57,11 +60,34 @@ def test_a_prompt_is_trained_as_lester_et_al_train_it(project):
         32,
     )
     assert (training.weight_decay, training.clip_norm, training.steps, training.prefix_len) == (1e-5, None, 30_000, 100)
+    assert (training.init, training.words, training.eval_every) == ("labels", None, 1000)
     change(project, "train.optimizer", "adamw")
     assert params.load().training.schedule == "linear"
+    change(project, "prompt.init", "words")
+    with pytest.raises(
+        UserError, match=r"^params.yaml: prompt.words is `recipe`, but recipes.published.superglue.* gives none"
+    ):
+        assert params.load().training
+    change(project, "prompt.words", "recited")
+    change(project, "train.eval_every", "none")
+    assert (params.load().training.words, params.load().training.eval_every) == ("recited", None)
     change(project, "prompt.init", "file")
     with pytest.raises(UserError, match=r"^params.yaml: prompt: init is file: give file$"):
         params.load()
+
+
+@pytest.mark.parametrize(
+    ("task", "init", "words"),
+    [
+        ("record", "words", "commonsense reasoning reading comprehension"), ("squad_to_mrqa", "vocabulary", None),
+        ("wsc_referent", "words", "commonsense pronoun resolution"), ("wsc", "labels", None), ("mrpc", "labels", None),
+    ],
+)  # fmt: skip
+def test_a_prompt_starts_where_lester_et_al_start_it(project, task, init, words):
+    for key, value in (("task", task), ("model", "google/t5-xl-lm-adapt"), ("method", "prompt_tuning")):
+        change(project, key, value)
+    training = params.load().training
+    assert (training.init, training.words, training.steps, training.eval_every) == (init, words, 30_000, 1000)
 
 
 def test_a_projector_is_trained_as_su_et_al_train_it(project):
@@ -90,7 +116,7 @@ def test_a_projected_prompt_is_a_prompt(project):
 
 def test_a_free_prefix_starts_as_the_code_of_its_method(project):
     """GPT-2's from N(0, 1), as torch.randn gives it; an encoder's as BERT's own embeddings, which P-tuning v2's is one of."""
-    assert params.load().training.init_std is None, "an MLP makes it"
+    assert params.load().training.init_std == 1.0, "of the matrix that the MLP reads"
     change(project, "prefix.mlp", False)
     assert params.load().training.init_std == 1.0
     for key, value in (("prefix.mlp", True), ("task", "rte"), ("model", "minilm")):

@@ -111,7 +111,7 @@ def train_unit(unit: Unit) -> float:
         examples, dev = (encode(lm, sample(unit, split), *cut) for split in ("train", "dev"))
         checkpoint = Checkpoint(unit.directory / "checkpoint" / "checkpoint.safetensors")
         method = build(lm, chosen, [chosen.seed])
-        stored, _ = train(lm, method, [examples], [dev], chosen.training, chosen.train, checkpoint)
+        stored, _ = train(lm, method, [examples], [dev], chosen.training, checkpoint)
         loss = _loss(lm, apply(unit.method, lm, stored), dev)
         saved.save(unit.directory / "model", unit.method, stored, belongs, asdict(chosen.training), lm.labels)
         write_json(result, {"unit": asdict(unit), "loss": round(loss, 4)})

@@ -21,7 +21,6 @@ from stages.engine.step import backward, step_batches, target_losses
 from stages.errors import UserError
 from stages.methods.method import Method
 from stages.params import Training
-from stages.sections import Train
 
 # A checkpoint is written so many seconds after the last one; later, if writing would cost more than this share of the time.
 CHECKPOINT_SECONDS = 60
@@ -114,12 +113,11 @@ def train(
     examples: list[Examples],
     dev: list[Examples],
     training: Training,
-    options: Train,
     checkpoint: Checkpoint,
 ) -> tuple[dict[str, torch.Tensor], list[Point]]:
     """Train the runs of `method`, run `i` on `examples[i]`; return what they store, [runs, ...], and the curve.
 
-    With `eval_every`, each run keeps what it was at its lowest loss on its own `dev[i]`. Resumes from `checkpoint` if
+    With `training.eval_every`, each run keeps what it was at its lowest loss on its own `dev[i]`. Resumes from `checkpoint` if
     it exists and removes it at the end. Raises UserError if the loss diverges.
     """
     parameters, runs = method.trained(), len(method.seeds)
@@ -152,7 +150,7 @@ def train(
         done, last = step + 1, step + 1 == steps
         if done % max(1, steps // CURVE_POINTS) == 0 or last:
             history.add_point(done, lr)
-        if options.eval_every and (done % options.eval_every == 0 or last):
+        if training.eval_every and (done % training.eval_every == 0 or last):
             with torch.no_grad():
                 history.compare(method.stored(), dev_loss(lm, method(), dev, training.batch_size))
         if time.monotonic() > due:
@@ -160,7 +158,7 @@ def train(
             checkpoint.save(method, [optimizer], done, history.tensors())
             ended = time.monotonic()
             due = ended + max(CHECKPOINT_SECONDS, (ended - begun) / CHECKPOINT_SHARE)
-    if options.eval_every and not history.best_loss.isfinite().all():
+    if training.eval_every and not history.best_loss.isfinite().all():
         raise UserError("the loss on the dev split was never a number: the training diverged, try a lower train.lr")
     checkpoint.remove()
-    return history.best if options.eval_every else method.stored(), history.points
+    return history.best if training.eval_every else method.stored(), history.points

@@ -43,7 +43,7 @@ class EmbeddingOnly(Method):
 def build(lm: DecoderOnly, chosen: Params, seeds: list[int]) -> EmbeddingOnly:
     """From random numbers, or from the embeddings of `prefix.init_words`."""
     training, length = chosen.training, chosen.training.prefix_len
-    method = EmbeddingOnly(lm, length, training.mlp_width, seeds, chosen.prefix.dropout, training.init_std or 1.0)
+    method = EmbeddingOnly(lm, length, training.mlp_width, seeds, training.dropout, training.init_std)
     if chosen.prefix.init_words is not None:
         method.vectors.start_from(lm.embed(lm.words(chosen.prefix.init_words, length)))
     return method

@@ -46,7 +46,7 @@ class InfixTuning(Method):
 def build(lm: DecoderOnly, chosen: Params, seeds: list[int]) -> InfixTuning:
     """From random numbers, or as if `prefix.init_words` stood behind the source: their embeddings, no offset."""
     training, length = chosen.training, chosen.training.prefix_len
-    method = InfixTuning(lm, length, training.mlp_width, seeds, chosen.prefix.dropout, training.init_std or 1.0)
+    method = InfixTuning(lm, length, training.mlp_width, seeds, training.dropout, training.init_std)
     if chosen.prefix.init_words is not None:
         method.vectors.start_from(lm.embed(lm.words(chosen.prefix.init_words, length)))
         method.offsets.start_from(torch.zeros(length, size_of(method.shape), device=lm.device))

@@ -28,7 +28,7 @@ class Prefix(Method):
         dropout: float = 0.0,
         std: float = 1.0,
     ):
-        """`mlp_width` None: no MLP, the keys and values are the parameters, from numbers of deviation `std`."""
+        """`mlp_width` None: no MLP, the keys and values are the parameters. Either starts from numbers of deviation `std`."""
         super().__init__(seeds)
         self.shapes = lm.shapes
         self.tables = nn.ModuleDict({
@@ -73,7 +73,7 @@ def build(lm: LM, chosen: Params, seeds: list[int]) -> Prefix:
     The words are repeated up to the length; with their own count as the length it is what is published.
     """
     training, length = chosen.training, chosen.training.prefix_len
-    prefix = Prefix(lm, length, training.mlp_width, seeds, chosen.prefix.dropout, training.init_std or 1.0)
+    prefix = Prefix(lm, length, training.mlp_width, seeds, training.dropout, training.init_std)
     if chosen.prefix.init_words is not None:
         prefix.start_from(lm.activations(lm.words(chosen.prefix.init_words, length)))
     return prefix

@@ -18,6 +18,7 @@ from stages.engine.model import Writer
 from stages.engine.steering import Steering
 from stages.engine.tensors import read_tensors
 from stages.errors import UserError
+from stages.methods.belonging import check_belongs
 from stages.methods.method import Method, generators
 from stages.methods.prompt_tuning import EMBEDDINGS, FAMILIES, TOGETHER, apply, prompt_in, steering_of
 from stages.params import Params
@@ -69,8 +70,9 @@ class PromptProjection(Method):
 
     @torch.no_grad()
     def take(self, trained: Path) -> None:
-        """The projector of an earlier training's file. Raises UserError if it is of other sizes."""
+        """The projector of an earlier training's file. Raises UserError if it is of another model or of other sizes."""
         found = read_tensors(trained)
+        check_belongs(trained.parent, self.lm)
         for name, weight in self.weights.items():
             kept = found.get(f"{_PART}{name}")
             if kept is None or kept.shape[1:] != weight.shape[1:]:

@@ -15,6 +15,7 @@ from stages.engine.model import Writer
 from stages.engine.steering import DECODER, Steering
 from stages.engine.tensors import read_tensors
 from stages.errors import UserError
+from stages.methods.belonging import check_belongs
 from stages.methods.method import Method, generators
 from stages.params import Params
 
@@ -94,6 +95,7 @@ def _first(known: list[torch.Tensor], others: Start) -> Start:
 def file(lm: Writer, length: int, path: Path) -> Start:
     """A trained prompt, of this task or another. Raises UserError if it is none for this model and length."""
     found = prompt_in(path)
+    check_belongs(path.parent, lm)
     if found.shape != (length, lm.width):
         raise UserError(
             f"params.yaml: prompt.file: {path} holds {list(found.shape)}, where prefix_len and {lm.name} need {[length, lm.width]}"
@@ -110,17 +112,17 @@ def prompt_in(path: Path) -> torch.Tensor:
 
 
 def build(lm: Writer, chosen: Params, seeds: list[int]) -> PromptTuning:
-    length, options = chosen.training.prefix_len, chosen.prompt
+    training, length = chosen.training, chosen.training.prefix_len
     if isinstance(lm, EncoderDecoder):
         lm.check_vectors()
     starts: dict[str, Callable[[], Start]] = {
         "uniform": lambda: uniform(lm, length),
         "vocabulary": lambda: vocabulary(lm, length),
         "labels": lambda: labels(lm, length, lm.labels),
-        "words": lambda: words(lm, length, options.words),
+        "words": lambda: words(lm, length, training.words),
         "file": lambda: file(lm, length, *chosen.given),
     }
-    return PromptTuning(lm, starts[options.init](), seeds)
+    return PromptTuning(lm, starts[training.init](), seeds)
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -15,14 +14,9 @@ from stages.engine.tensors import write_tensors
 from stages.errors import UserError
 from stages.files import read_text, replacing
 from stages.methods import METHODS, apply
+from stages.methods.belonging import CONFIG, belonging, check_belongs
 
-CONFIG = "config.json"
-
-
-def belonging(lm: LM) -> dict:
-    """What tells the model a run was trained on from others. Of the weights as they are now: ask before a training."""
-    shapes = {place: asdict(shape) for place, shape in lm.shapes.items()}
-    return {"base_model": lm.name, "base_model_fingerprint": lm.fingerprint(), "shapes": shapes}
+__all__ = ["belonging", "load", "save", "weights_of"]
 
 
 def save(
@@ -39,21 +33,14 @@ def save(
 
 def load(directory: Path, lm: LM) -> Steering:
     """Put a saved run into effect on `lm`. Raises UserError that says in one line what does not fit."""
-    expected = belonging(lm)
+    config = check_belongs(directory, lm)
     try:
-        config = json.loads(read_text(directory / CONFIG))
-        differing = [key for key, value in expected.items() if config[key] != value]
         method, sizes, lm.labels = config["method"], config["tensors"], config.get("labels", [])
         stored = load_file(directory / f"{method}.safetensors")
         if method not in METHODS:
             raise KeyError(method)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{directory} holds no trained run ({error})") from error
-    if differing:
-        key = differing[0]
-        raise UserError(
-            f"{directory} is of another model: its {key} is {config[key]}, that of {lm.name} is {expected[key]}"
-        )
     found = {name: list(tensor.shape) for name, tensor in stored.items()}
     if found != sizes:
         raise UserError(f"{directory}: {method}.safetensors holds {found}, {CONFIG} says {sizes}")

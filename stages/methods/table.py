@@ -67,8 +67,17 @@ class MLP(Table):
     """Embedding [len, width] -> Linear -> tanh -> Linear -> [len, out], for each run."""
 
     def __init__(
-        self, length: int, out: int, width: int, hidden: int, seeds: list[int], dropout: float = 0.0, place: int = 0
+        self,
+        length: int,
+        out: int,
+        width: int,
+        hidden: int,
+        seeds: list[int],
+        dropout: float = 0.0,
+        place: int = 0,
+        std: float = 1.0,
     ):
+        """The embedding from normal numbers of deviation `std`, the rest as nn.Linear."""
         super().__init__(seeds, dropout, place)
         drawn = generators(seeds, self.salt)
 
@@ -77,7 +86,7 @@ class MLP(Table):
             bound = 1 / math.sqrt(fan_in)
             return nn.Parameter(torch.stack([torch.empty(size).uniform_(-bound, bound, generator=g) for g in drawn]))
 
-        self.embedding = nn.Parameter(torch.stack([torch.randn(length, width, generator=g) for g in drawn]))
+        self.embedding = nn.Parameter(torch.stack([torch.randn(length, width, generator=g) * std for g in drawn]))
         self.down, self.down_bias = uniform(width, width, hidden), uniform(width, 1, hidden)
         self.up, self.up_bias = uniform(hidden, hidden, out), uniform(hidden, 1, out)
 
@@ -105,7 +114,7 @@ def table(
     place: int = 0,
     std: float = 1.0,
 ) -> Table:
-    """Free, from numbers of deviation `std`, or out of an MLP of `hidden` units over vectors of `width`."""
+    """Free, or out of an MLP of `hidden` units over vectors of `width`; either from numbers of deviation `std`."""
     if hidden is None:
         return Free(length, out, seeds, dropout, place, std)
-    return MLP(length, out, width, hidden, seeds, dropout, place)
+    return MLP(length, out, width, hidden, seeds, dropout, place, std)

@@ -113,7 +113,7 @@ def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
         groups = groups_to_train(cell)
         examples, dev = ([_examples(lm, cell, run, split, groups, taken) for run in runs] for split in ("train", "dev"))
         checkpoint = Checkpoint(directory / f"training-{runs[0].name}" / "checkpoint.safetensors")
-        stored, _ = train(lm, method, examples, dev, training, cell.first.train, checkpoint)
+        stored, _ = train(lm, method, examples, dev, training, checkpoint)
     for index, run in enumerate(runs):
         own = {name: tensor[index : index + 1] for name, tensor in stored.items()}
         options = asdict(training) if training else {}

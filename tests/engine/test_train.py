@@ -5,7 +5,6 @@ from itertools import chain, count
 
 import pytest
 import torch
-import yaml
 from torch.nn import functional as F
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
@@ -28,18 +27,13 @@ from stages.methods.infix import InfixTuning
 from stages.methods.prefix import Prefix
 from stages.methods.prompt_tuning import PromptTuning, uniform
 from stages.params import Training
-from stages.sections import Apt, Train
+from stages.sections import Apt
 from stages.tasks.record import Record
 
 TRAINING = Training(
     prefix_len=4, mlp_width=8, bottleneck=None, lr=1e-2, epochs=None, steps=12, batch_size=3, warmup_steps=2,
     loss="sequence_sum", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
 )  # fmt: skip
-
-
-def options(project, **changes):
-    raw = yaml.safe_load((project / "params.yaml").read_text())["train"]
-    return Train.model_validate(raw | changes)
 
 
 def examples(seed, count=10):
@@ -56,7 +50,7 @@ def run(lm, project, method, data, name, training=TRAINING, dev=None, **changes)
     """What the trained runs store, and the curve."""
     checkpoint = Checkpoint(project / name / "checkpoint.safetensors")
     dev = dev or [examples(99, 4)] * len(data)
-    return train(lm, method, data, dev, training, options(project, **changes), checkpoint)
+    return train(lm, method, data, dev, replace(training, **changes), checkpoint)
 
 
 def close(one, two, rtol=1e-4, atol=1e-5):

@@ -59,6 +59,12 @@ def test_what_does_not_fit_is_named(seq2seq, kept, project):
         build(seq2seq, chosen_of(), [1])
     with pytest.raises(UserError, match="cannot read tensors from"):
         build(seq2seq, chosen_of(source="nowhere"), [1])
+    first = build(seq2seq, chosen_of(source=str(project / "kept")), [1])
+    saved.save(project / "first", "prompt_projection", first.stored(), saved.belonging(seq2seq), {})
+    with torch.no_grad():
+        seq2seq.model.get_input_embeddings().weight += 0.1
+    with pytest.raises(UserError, match=r"first is of another model: its base_model_fingerprint is"):
+        build(seq2seq, chosen_of(source=str(project / "kept"), trained=str(project / "first")), [1])
     first = build(seq2seq, chosen_of(source=str(project / "kept"), hidden=5), [1])
     saved.save(project / "first", "prompt_projection", first.stored(), saved.belonging(seq2seq), {})
     with pytest.raises(UserError, match=r"projector.trained: .* has for down \[60, 5\], not \[60, 256\]"):

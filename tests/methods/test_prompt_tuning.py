@@ -142,7 +142,7 @@ def test_starts_from_words(any_lm, project):
 
 
 def test_starts_from_the_prompt_of_another_training(any_lm, project):
-    """Prompt transfer: trained on one task, where another begins; kept as it is with `train.steps` 0."""
+    """Prompt transfer: trained on one task, where another begins."""
     first = method_of(any_lm, 6, [7])
     saved.save(project / "kept", "prompt_tuning", first.stored(), saved.belonging(any_lm), {})
     vectors = build(any_lm, chosen_of(project, init="file", file=str(project / "kept")), [1, 2]).vectors.detach()
@@ -153,6 +153,10 @@ def test_starts_from_the_prompt_of_another_training(any_lm, project):
     saved.save(project / "short", "prompt_tuning", other.stored(), saved.belonging(any_lm), {})
     with pytest.raises(UserError, match=r"holds \[5, 32\], where prefix_len and .* need \[6, 32\]"):
         build(any_lm, chosen_of(project, init="file", file=str(project / "short")), [1])
+    with torch.no_grad():
+        any_lm.model.get_input_embeddings().weight += 0.1
+    with pytest.raises(UserError, match=r"kept is of another model: its base_model_fingerprint is"):
+        build(any_lm, chosen_of(project, init="file", file=str(project / "kept")), [1])
 
 
 def test_a_run_that_dvc_deletes_is_refused(project):

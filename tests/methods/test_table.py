@@ -26,6 +26,12 @@ def test_a_free_start_has_the_deviation_that_is_asked_for():
     assert abs(wide.std() - 1) < 0.1
 
 
+def test_what_an_mlp_reads_has_the_deviation_that_is_asked_for():
+    wide, narrow = (table(40, 50, 8, 16, [1], std=std).state_dict() for std in (1.0, 0.02))
+    torch.testing.assert_close(narrow.pop("embedding"), 0.02 * wide.pop("embedding"))
+    assert all(torch.equal(narrow[name], wide[name]) for name in wide), "the MLP starts as nn.Linear"
+
+
 def test_dropout_drops_in_training_only():
     one = make(1, dropout=0.5)
     kept = one(step=3) != 0
