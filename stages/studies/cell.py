@@ -30,6 +30,10 @@ from stages.tasks import TASKS
 from stages.tasks.record import read_records
 
 _STAGES = Path(__file__).parents[1]
+_CODE = [  # with the engine, the methods, scoring and tasks
+    *(f"{name}.py" for name in ("decode", "params", "score", "subsample")),
+    *(f"studies/{name}.py" for name in ("cell", "ensemble", "gang", "grid", "settings")),
+]
 
 
 def gangs(cell: Cell, on_gpu: bool) -> list[list[Run]]:
@@ -127,18 +131,20 @@ def what_decides(cell: Cell) -> list:
     return [cell.study, cell.first.cells.together, settings_of(cell), where]
 
 
+def files_of(cell: Cell) -> list[Path]:
+    """The files that decide what the runs become: data, trained runs that they start from, and code, as the deps of dvc.yaml."""
+    data = directory_of(cell.first.task)
+    files = [*(data / f"{split}.jsonl" for split in ("train", "dev", "test")), *cell.first.given, *code()]
+    files += [_STAGES / name for name in _CODE]
+    return files + sorted(file for part in ("scoring", "tasks") for file in (_STAGES / part).glob("*.py"))
+
+
 @entry_point
 def main() -> None:
     study, variant, size = sys.argv[1:]
     cell = cell_of(params.read(), study, variant, size)
     check_data(cell)
-    data = directory_of(cell.first.task)
-    files = [*(data / f"{split}.jsonl" for split in ("train", "dev", "test")), *code()]
-    files += [
-        *cell.first.given,
-        *sorted(file for part in ("scoring", "tasks") for file in (_STAGES / part).glob("*.py")),
-    ]
-    with scratch(what_decides(cell), *files) as directory:
+    with scratch(what_decides(cell), *files_of(cell)) as directory:
         work_off(cell, directory)
         results = [(run, gang.result_of(run, directory)) for run in cell.runs]
         with replacing(cell.out) as out:

@@ -34,6 +34,7 @@ from stages.studies.data import directory_of
 from stages.studies.grid import Cell, Run
 from stages.tasks.record import Record, prefaced, read_records
 
+_MODEL = "model"
 _TEXTS = "hypotheses.json"
 _RESULT = "result.json"
 
@@ -42,7 +43,7 @@ def work(cell: Cell, runs: list[Run], directory: Path) -> None:
     """Leave what each run makes of the test records. Raises UserError that names study, cell and run."""
     left = [run for run in runs if not (directory / run.name / _TEXTS).exists()]
     with _named(cell, runs):
-        if not all((directory / run.name).exists() for run in left):
+        if not all((directory / run.name / _MODEL).exists() for run in left):
             _train(cell, runs, directory)
     if left:
         with _named(cell, left):
@@ -98,7 +99,7 @@ def _opened(chosen: Params) -> tuple[LM, dict]:
 
 
 def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
-    """Leave `<run>/model` of each."""
+    """Leave `<run>/model` of each, whole or not at all."""
     lm, belongs = _opened(cell.first)
     training = cell.first.training
     learn(lm, cell.first, directory_of(cell.first.task))
@@ -117,7 +118,7 @@ def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
     for index, run in enumerate(runs):
         own = {name: tensor[index : index + 1] for name, tensor in stored.items()}
         options = asdict(training) if training else {}
-        saved.save(directory / run.name / "model", cell.first.method, own, belongs, options, lm.labels)
+        saved.save(directory / run.name / _MODEL, cell.first.method, own, belongs, options, lm.labels)
 
 
 def _examples(lm: LM, cell: Cell, run: Run, split: str, groups: Collection[str] | None, taken: int) -> Examples:
@@ -132,7 +133,7 @@ def _describe(cell: Cell, runs: list[Run], directory: Path) -> None:
     """What they make of the test records: prefixes and prompts that trained together in one pass, others in turn."""
     chosen, records = cell.first, test_records(cell)
     lm, _ = _opened(chosen)
-    steerings = [saved.load(directory / run.name / "model", lm) for run in runs]
+    steerings = [saved.load(directory / run.name / _MODEL, lm) for run in runs]
     lm.compute_in(dtype_of(chosen.precision, lm.device, lm.width))
     pack(lm.model)
     if len(runs) > 1 and all(steering.joinable for steering in steerings):
@@ -150,4 +151,4 @@ def _describe(cell: Cell, runs: list[Run], directory: Path) -> None:
         write_json(
             directory / run.name / _TEXTS, [[record.id, text] for record, text in zip(records, own, strict=True)]
         )
-        shutil.rmtree(directory / run.name / "model")
+        shutil.rmtree(directory / run.name / _MODEL)

@@ -105,8 +105,13 @@ def cells_of(raw: dict[str, Any], study: str) -> list[Cell]:
         changes = merged(grid.run, variant.run)
         _check_keys(changes, where, name)
         for index, size in enumerate(grid.sizes):
-            steps = {} if variant.steps is None else {"train": {"steps": variant.steps[index]}}
-            cells.append(Cell(study, name, size, grid, merged(merged(raw, changes), steps)))
+            base, steps = raw, {}
+            if variant.steps is not None:  # the single run may have epochs
+                base, steps = (
+                    merged(raw, {"train": {"epochs": params.RECIPE}}),
+                    {"train": {"steps": variant.steps[index]}},
+                )
+            cells.append(Cell(study, name, size, grid, merged(merged(base, changes), steps)))
     for cell in cells:
         task = cell.first.task
         if task not in chosen.cells.tasks:

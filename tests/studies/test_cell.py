@@ -8,11 +8,12 @@ from stages.decode import decode
 from stages.errors import UserError
 from stages.files import write_jsonl
 from stages.studies import gang
-from stages.studies.cell import check_data, gangs, work_off
+from stages.studies.cell import check_data, files_of, gangs, work_off
 from stages.studies.data import directory_of
 from stages.studies.ensemble import voted
 from stages.studies.gang import test_records as records_to_describe
 from stages.studies.grid import cells_of
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -81,6 +82,37 @@ def test_fine_tuning_in_low_data_reads_the_words_that_the_prefix_starts_from(raw
         gang.work(cell, cell.runs, project / cell.name)
     assert read == ["name : Aromi"] * 3 + ["In words: name : Aromi"] * 3
     assert cells_of(raw, "lowdata")[0].first.prefix.init_words == "In words:"
+
+
+def test_a_run_whose_model_was_not_saved_whole_trains_again(raw, project):
+    """Killed between the making of its directory and the renaming of the model into it."""
+    for split in ("train", "dev", "test"):
+        write_jsonl(directory_of("mini_e2e") / f"{split}.jsonl", [
+            {"id": "0", "source": "name : Aromi", "targets": ["Aromi."], "group": None, "name": "Aromi"}
+        ])  # fmt: skip
+    cell = first(
+        raw,
+        "lowdata",
+        sizes=[1],
+        subsets=1,
+        seeds=[101],
+        variants={"prefix": {"run": {"method": "prefix"}, "steps": [1]}},
+    )
+    (project / "scratch/0-101").mkdir(parents=True)
+    gang.work(cell, cell.runs, project / "scratch")
+    assert [path.name for path in (project / "scratch/0-101").iterdir() if path.suffix != ".jsonl"] == [
+        "hypotheses.json"
+    ]
+
+
+def test_what_a_cell_resumes_by_is_what_dvc_runs_it_again_by(raw):
+    """Else runs of other code would be taken for its own."""
+    stages = yaml.safe_load((ROOT / "stages/studies/dvc.yaml").read_text())["stages"]
+    files = {file.resolve() for file in files_of(first(raw, "lowdata"))}
+    deps = [ROOT / dep for dep in stages["lowdata-cell"]["deps"] if dep.startswith("stages/")]
+    missing = [dep for dep in deps if not {dep, *dep.glob("*.py")} & files]
+    assert len(deps) > 15 and not missing
+    assert all(set(dep.glob("*.py")) <= files for dep in deps)
 
 
 def test_runs_that_train_together_answer_in_one_pass_and_vote(raw, project, monkeypatch):

@@ -130,6 +130,7 @@ def changed(raw, study="lowdata"):
         ({"recipes": {"embedded": {"mini-gpt2": {"adapter": {"lr": 1.0}, "prefix": {"lr": 1.0, "steps": 9}}}}}, []),
         ({"recipes": {"embedded": {"mini-gpt2": {"prefix": {"mlp_width": 99}}}}}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),
         ({"precision": "fp32"}, []),
+        ({"train": {"epochs": 5.0}}, []),  # the study has steps
         ({"source_words": "Say:"}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),  # fine-tuning has its own
         ({"prefix": {"dropout": 0.5}}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),
         ({"studies": {"lowdata": {"variants": {"finetune": {"steps": [100, 100, 9, 400]}}}}}, ["finetune-200"]),
