@@ -68,7 +68,7 @@ def learn(lm: LM, chosen: Params, linearized: Path) -> None:
 
     They are those of all training and dev records, however few a run is trained on.
     """
-    of_prompt = chosen.training is not None and chosen.training.init == "labels"
+    of_prompt = chosen.method == "prompt_tuning" and chosen.training.init == "labels"
     if isinstance(lm, Encoder) or of_prompt:
         records = (record for split in ("train", "dev") for record in read_records(linearized / f"{split}.jsonl"))
         lm.learn(records)
