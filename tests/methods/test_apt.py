@@ -150,9 +150,8 @@ def check_gradients(model, project, options):
     chosen = chosen_of(project, "minilm" if model.family == "encoder" else "mini-gpt2", **options.model_dump())
     run = headed(model, chosen).double()
     with torch.no_grad():
-        for (
-            parameter
-        ) in run.parameters():  # an encoder's prefix and head are so small at the start that gates move nothing
+        # An encoder's prefix and head are so small at the start that its gates move nothing.
+        for parameter in run.parameters():
             parameter.mul_(50 if model.family == "encoder" else 1)
     gates = moved(getattr(run, "method", run)).gates
     batch = Batch.of(list(encode(model, RECORDS, None, None)), [0] * len(RECORDS), model.device)
