@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from stages.engine.held import PREFIX, holding
@@ -44,13 +44,33 @@ def attend(
             position_bias = nn.functional.pad(position_bias, (rows.shape[3], 0))
     if query.requires_grad:
         query = query.contiguous()  # a view would keep the keys and values it was split from, which were copied
-    tensors = query, key, value, position_bias
-    if query.requires_grad and query.device.type == "cpu" and query.dtype == torch.bfloat16:
-        # torch's backward pass of bf16 attention takes a CPU up to four times as long as that of fp32.
-        tensors = [tensor if tensor is None else tensor.float() for tensor in tensors]
-    *tensors, position_bias = tensors
-    output, _ = sdpa_attention_forward(module, *tensors, attention_mask, position_bias=position_bias, **options)
-    return output.to(query.dtype), None
+    in_bf16 = query.device.type == "cpu" and query.dtype == torch.bfloat16
+    trains = query.requires_grad and "softcap" not in options
+    compute = _by_products if in_bf16 and trains else sdpa_attention_forward
+    return compute(module, query, key, value, attention_mask, position_bias=position_bias, **options)
+
+
+def _by_products(
+    _module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    position_bias: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_,
+) -> tuple[torch.Tensor, None]:
+    """What sdpa computes, [batch, length, heads, head_dim]; its fused kernel's backward pass of bf16 takes a CPU up to four times as long.
+
+    Scores are rounded to bf16, as by transformers' eager attention; their softmax is of fp32.
+    """
+    key, value = (repeat_kv(part, query.shape[1] // part.shape[1]).contiguous() for part in (key, value))
+    scores = (query @ key.mT).float() * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if position_bias is not None:
+        scores = scores + position_bias
+    weights = nn.functional.dropout(scores.masked_fill(~mask, -torch.inf).softmax(-1), dropout)
+    return (weights.to(value.dtype) @ value).transpose(1, 2), None
 
 
 def _whole_mask(*arguments, **options) -> torch.Tensor:

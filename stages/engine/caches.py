@@ -122,8 +122,8 @@ class Beams(Cache):
     """Keys and values of sentences, those of what all beams of a sentence go back to stored once.
 
     Each sentence has a place and columns of its own: what it stands behind, then at each step one column for each
-    beam. Choosing beams moves none of it: `seen` says which columns each beam goes back to. The model reads the beams of
-    a sentence as if they were tokens of one text.
+    beam. Choosing beams moves none of it: `seen` says which columns each beam goes back to, and those that no beam does
+    are written over. The model reads the beams of a sentence as if they were tokens of one text.
     """
 
     def __init__(self, shape: Shape, beam: int, dtype: torch.dtype, device: torch.device):
@@ -133,8 +133,10 @@ class Beams(Cache):
             shape.layers, 2, 0, 0, shape.kv_heads, shape.head_dim, dtype=dtype, device=device
         )  # [layers, 2, places, columns, kv_heads, head_dim]
         self.seen = torch.zeros(0, beam, 0, dtype=torch.bool, device=device)  # [places, beam, columns]
-        self.counts: list[int] = []  # columns in use, by place: on the host, and on the device
-        self.filled = torch.zeros(0, dtype=torch.long, device=device)
+        # Which step wrote a column, from 1, [places, columns]; and how many there were, [places].
+        self.steps = torch.zeros(0, 0, dtype=torch.long, device=device)
+        self.taken = torch.zeros(0, dtype=torch.long, device=device)
+        self.counts: list[int] = []  # columns in use, by place: nothing was written behind them
 
     def enter(self, read: Sequence[tuple[torch.Tensor, torch.Tensor]], seen: torch.Tensor, counts: list[int]) -> None:
         """Sentences take the next places: keys and values of each layer [rows, kv_heads, columns, head_dim].
@@ -148,8 +150,9 @@ class Beams(Cache):
             for part, tensor in enumerate(pair):
                 self.store[number, part, places, :columns] = tensor.transpose(1, 2)
         self.seen[places] = F.pad(seen, (0, self.seen.shape[2] - columns))[:, None]
+        self.steps[places] = 0
+        self.taken = torch.cat([self.taken, self.taken.new_zeros(len(counts))])
         self.counts += counts
-        self.filled = torch.cat([self.filled, self.filled.new_tensor(counts)])
 
     def _make_room(self, places: int, columns: int) -> None:
         old_places, old_columns = self.store.shape[2:4]
@@ -162,7 +165,9 @@ class Beams(Cache):
         store[:, :, :old_places, :old_columns] = self.store
         seen = self.seen.new_zeros(places, self.beam, columns)
         seen[:old_places, :, :old_columns] = self.seen
-        self.store, self.seen = store, seen
+        steps = self.steps.new_zeros(places, columns)
+        steps[:old_places, :old_columns] = self.steps
+        self.store, self.seen, self.steps = store, seen, steps
 
     def keep(self, order: list[int]) -> None:
         """Place `i` goes on with the sentence of place `order[i]`, which is `i` or behind all that stay."""
@@ -170,19 +175,21 @@ class Beams(Cache):
             if place != other:
                 width = self.counts[other]
                 self.store[:, :, place, :width] = self.store[:, :, other, :width]
-                self.seen[place] = self.seen[other]
-        self.counts = [self.counts[other] for other in order]
-        self.filled = self.filled[order]
+                self.seen[place], self.steps[place] = self.seen[other], self.steps[other]
+        self.counts, self.taken = [self.counts[other] for other in order], self.taken[order]
 
     def advance(self, parents: torch.Tensor) -> None:
         """Beam `b` of a sentence goes on from its beam `parents[b]`, [places, beam], with a column of its own."""
-        places = len(self.counts)
-        self.counts = [count + self.beam for count in self.counts]
-        self._make_room(places, max(self.counts))
-        self.columns = self.filled[:, None] + torch.arange(self.beam, device=self.filled.device)  # [places, beam]
-        self.filled = self.filled + self.beam
-        seen = self.seen[:places].take_along_dim(parents[..., None], 1)
-        self.seen[:places] = seen.scatter_(2, self.columns[..., None], True)
+        places, width = len(self.counts), max(self.counts) + self.beam
+        self._make_room(places, width)
+        seen = self.seen[:places, :, :width].take_along_dim(parents[..., None], 1)
+        free = torch.arange(width, device=seen.device).where(~seen.any(1), width)  # [places, width]
+        self.columns = free.topk(self.beam, largest=False).values  # [places, beam]
+        self.seen[:places, :, :width] = seen.scatter_(2, self.columns[..., None], True)
+        self.taken = self.taken + 1
+        self.steps[:places].scatter_(1, self.columns, self.taken[:, None].expand_as(self.columns))
+        last = self.columns.amax(1).tolist()
+        self.counts = [max(count, column + 1) for count, column in zip(self.counts, last, strict=True)]
 
     def mask(self) -> torch.Tensor:
         """What each beam sees, [places, 1, beam, width]."""

@@ -212,10 +212,10 @@ class _Memory(Memory):
         self.own.advance(parents)
         cache = EncoderDecoderCache(self.own, self.sources)
         cache.is_updated = dict.fromkeys(range(len(self.sources.layers)), True)
-        # Behind the prefix stands the start, then each position takes a column for each beam.
-        width = max(self.own.counts)
-        columns = torch.arange(width, device=self.lm.device) - self.prefix_len
-        columns = torch.where(columns > 0, (columns - 1) // self.beam + 1, columns)
+        # Behind the prefix stands the start, at position 0, then what was written step by step.
+        steps = self.own.steps[: len(self.read), : max(self.own.counts)]
+        columns = torch.arange(steps.shape[1], device=self.lm.device) - self.prefix_len
+        columns = torch.where(steps > 0, steps, columns)
         decoder = self.lm.model.get_decoder()
         positions = at(decoder, self.following, columns, self.beam, max(self.read) + 1)
         with positions, adapted(self.steering, self.runs):

@@ -15,7 +15,7 @@ from torch import nn
 def at(decoder: nn.Module, following: torch.Tensor, columns: torch.Tensor, beam: int, longest: int) -> Iterator[None]:
     """Within the block, the decoder reads `beam` tokens of each sentence, all at position `following` [places].
 
-    `columns` [width] are the positions of what attention sees, negative for a prefix, which is at no distance;
+    `columns` [places, width] are the positions of what attention sees, negative for a prefix, which is at no distance;
     all positions are below `longest`.
     """
 

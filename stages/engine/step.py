@@ -10,6 +10,9 @@ from stages.engine.loss import token_losses
 from stages.engine.model import LM
 from stages.engine.steering import Steering
 
+# What a pass through the model costs beside its tokens, in tokens (mini-gpt2 on a core).
+PASS = 150
+
 
 def target_losses(lm: LM, steering: Steering, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum of the cross-entropies of each row's target tokens and their number, both [batch]."""
@@ -40,16 +43,25 @@ def run_losses(sums: torch.Tensor, of: torch.Tensor, sizes: torch.Tensor) -> tor
 
 
 def step_batches(
-    chosen: list[tuple[int, int]], examples: list[Examples], size: int, device: torch.device
+    chosen: list[tuple[int, int]], examples: list[Examples], alike: bool, device: torch.device
 ) -> list[Batch]:
-    """The rows (run, example) of a step: in one batch on a GPU; on a CPU, where padding takes as long as text, in
-    batches of similar length, of `size` rows each: as many as one run alone has."""
-    if device.type == "cpu" and len(chosen) > size:
-        chosen = sorted(chosen, key=lambda row: examples[row[0]].lengths[row[1]].sum().item())
-    else:
-        size = len(chosen)
-    parts = (chosen[start : start + size] for start in range(0, len(chosen), size))
+    """The rows (run, example) of a step: in one batch on a GPU, or if they are `alike` in length; on a CPU, where padding takes
+    as long as text, in several, of similar length."""
+    parts = [chosen]
+    if device.type == "cpu" and not alike:
+        lengths = {row: int(examples[row[0]].lengths[row[1]].sum()) for row in chosen}
+        by_length = sorted(chosen, key=lengths.__getitem__)
+        parts = _cut(by_length, [lengths[row] for row in by_length])
     return [Batch.of([examples[run][i] for run, i in part], [run for run, _ in part], device) for part in parts]
+
+
+def _cut(rows: list[tuple[int, int]], lengths: list[int]) -> list[list[tuple[int, int]]]:
+    """Rows that ascend in length, cut where it saves the most padding, as long as this is more than a pass costs."""
+    saved = [cut * (lengths[-1] - lengths[cut - 1]) for cut in range(1, len(rows))]
+    if max(saved, default=0) < PASS:
+        return [rows]
+    cut = saved.index(max(saved)) + 1
+    return _cut(rows[:cut], lengths[:cut]) + _cut(rows[cut:], lengths[cut:])
 
 
 def backward(lm: LM, steering: Steering, batches: list[Batch], runs: int, kind: str) -> torch.Tensor:

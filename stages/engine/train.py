@@ -124,6 +124,7 @@ def train(
     orders = [
         Order(part.lengths.sum(1), training.batch_size, seed) for part, seed in zip(examples, method.seeds, strict=True)
     ]
+    alike = runs == 1 and orders[0].by_length
     steps = steps_of(training, len(examples[0]))
     if not steps:
         return method.stored(), []
@@ -135,7 +136,7 @@ def train(
     due = time.monotonic() + CHECKPOINT_SECONDS
     for step in tqdm(range(first, steps), initial=first, total=steps, desc="train", disable=None):
         chosen = [(run, i) for run, order in enumerate(orders) for i in order.at(step)]
-        batches = step_batches(chosen, examples, training.batch_size, lm.device)
+        batches = step_batches(chosen, examples, alike, lm.device)
         if training.lm_dropout:
             lm.model.train()
             torch.manual_seed(method.seeds[0] * 1_000_003 + step)  # a resumed training drops what this one does

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
+from stages.engine.attention import _by_products
 from stages.engine.batches import Batch, Example
 from stages.engine.beam import Search, search_sources
 from stages.engine.precision import dtype_of, has_bf16
@@ -108,3 +110,15 @@ def test_no_steering_at_all(any_lm):
     any_lm.compute_in(torch.bfloat16)
     found = dict(search_sources(any_lm, Steering(), [0], [EXAMPLES[0].source], Search(2, 1.0, 4, 3071), 1))
     assert len(found[0]) <= 4
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_attention_by_products_is_that_of_sdpa(bias):
+    """With fewer heads of keys than of queries, a mask of its own for each row, and T5's bias."""
+    query, key, value = (torch.randn(2, heads, length, 8) for heads, length in ((4, 3), (2, 5), (2, 5)))
+    mask = torch.tensor([[True] * 5, [False, True, True, False, True]])[:, None, None].expand(2, 1, 3, 5)
+    added = torch.randn(1, 4, 3, 5) if bias else torch.zeros(1, 4, 3, 5)
+    found, _ = _by_products(None, query, key, value, mask, added if bias else None, scaling=0.5)
+    wide = (part.repeat_interleave(2, 1) for part in (key, value))
+    wanted = F.scaled_dot_product_attention(query, *wide, attn_mask=added.where(mask, -torch.inf), scale=0.5)
+    torch.testing.assert_close(found, wanted.transpose(1, 2))

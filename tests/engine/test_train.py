@@ -1,7 +1,7 @@
 """Training against a plain loop, against separate runs, against itself without an interruption."""
 
 from dataclasses import replace
-from itertools import chain, count
+from itertools import chain, combinations, count
 
 import pytest
 import torch
@@ -191,17 +191,36 @@ def test_runs_together_equal_runs_alone(any_lm, project, eval_every, kind):
 
 
 def test_the_rows_of_a_step_stand_beside_rows_of_their_length():
-    """On a CPU: each row once, in batches of as many as one run has, shorter before longer; one run's as they were."""
-    data = [examples(seed) for seed in (1, 2, 3)]
-    chosen = [(run, i) for run in range(3) for i in (4, 0, 7)]
-    batches = step_batches(chosen, data, 3, torch.device("cpu"))
-    assert [len(batch.examples) for batch in batches] == [3, 3, 3]
-    rows = [(run, one) for batch in batches for run, one in zip(batch.runs.tolist(), batch.examples, strict=True)]
-    lengths = [len(one.source) + len(one.target) for _, one in rows]
-    assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
-    assert sorted((run, one.source) for run, one in rows) == sorted((run, data[run][i].source) for run, i in chosen)
-    [batch] = step_batches(chosen[:3], data, 3, torch.device("cpu"))
-    assert batch.examples == [data[0][i] for i in (4, 0, 7)]
+    """On a CPU they are cut where that saves more padding than a pass costs, each row once, shorter before longer."""
+    data = [Examples([Example([run] * length, [1] * 9) for length in (5, 150, 8, 140, 7)]) for run in (1, 2)]
+    chosen = [(run, i) for run in (0, 1) for i in range(5)]
+    batches = step_batches(chosen, data, False, torch.device("cpu"))
+    assert [[len(one.source) for one in batch.examples] for batch in batches] == [
+        [5, 5, 7, 7, 8, 8],
+        [140, 140, 150, 150],
+    ]
+    assert all(
+        one.source[0] == run + 1 for batch in batches for run, one in zip(batch.runs, batch.examples, strict=True)
+    )
+    for rows, alike in ((chosen, True), ([(0, 4), (0, 0), (0, 2)], False)):  # alike, or too short for a cut to pay
+        [batch] = step_batches(rows, data, alike, torch.device("cpu"))
+        assert sorted(batch.examples, key=str) == sorted((data[run][i] for run, i in rows), key=str)
+
+
+@pytest.mark.parametrize("loss", ["sequence_sum", "token_mean"])
+@pytest.mark.parametrize("seeds", [[1], [1, 2]])
+def test_what_a_run_becomes_does_not_depend_on_how_its_rows_are_cut(any_lm, project, monkeypatch, loss, seeds):
+    def trained(name, least):
+        monkeypatch.setattr("stages.engine.step.PASS", least)
+        data, training = [examples(seed) for seed in seeds], replace(TRAINING, lr=1e-3, loss=loss)
+        return run(any_lm, project, method_of(any_lm, *seeds), data, name, training)[0]
+
+    assert len(step_batches([(0, i) for i in range(3)], [examples(1)], False, torch.device("cpu"))) == 1
+    close(trained("whole", 10**9), trained("cut", 1), 0, 1e-5)
+
+
+def lengths_of(size):
+    return torch.randint(5, 100, (size,), generator=torch.Generator().manual_seed(0))
 
 
 def test_each_run_is_judged_by_its_own_dev_examples(any_lm):
@@ -292,14 +311,32 @@ def test_best_dev_loss_is_kept(lm, project):
     assert best < last, "random targets: the dev loss rises while the training loss falls"
 
 
-def test_order_covers_each_epoch_once_in_batches_of_similar_length():
-    lengths = torch.randint(5, 100, (205,), generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("size", [205, 2005])
+def test_order_covers_each_epoch_once(size):
+    order, steps = Order(lengths_of(size), 10, seed=3), -(-size // 10)
+    first, second = ([order.at(e * steps + i) for i in range(steps)] for e in (0, 1))
+    assert all(sorted(chain.from_iterable(epoch)) == list(range(size)) for epoch in (first, second)) and first != second
+    assert [Order(lengths_of(size), 10, seed=3).at(steps + 4)] == second[4:5]
+
+
+def test_batches_are_of_similar_length_where_the_data_are_many():
+    lengths = lengths_of(2005)
     order = Order(lengths, 10, seed=3)
-    first, second = ([order.at(e * 21 + i) for i in range(21)] for e in (0, 1))
-    assert all(sorted(chain.from_iterable(epoch)) == list(range(205)) for epoch in (first, second)) and first != second
-    assert [Order(lengths, 10, seed=3).at(25)] == second[4:5]
-    spread = [(lengths[b].max() - lengths[b].min()).item() for b in first]
+    spread = [(lengths[order.at(i)].max() - lengths[order.at(i)].min()).item() for i in range(201)]
     assert sum(spread) / len(spread) < 10
+
+
+@pytest.mark.parametrize("size", [50, 100, 200, 500, 1490])
+def test_in_low_data_examples_that_met_meet_again_by_chance_alone(size):
+    """Batches of similar length among so few would be the same in every epoch."""
+    one, other = (Order(lengths_of(size), 10, seed) for seed in (101, 102))
+    epochs = [
+        {pair for i in range(size // 10) for pair in combinations(sorted(order.at(epoch * (size // 10) + i)), 2)}
+        for order in (one, other) for epoch in range(4)
+    ]  # fmt: skip
+    again = [len(a & b) / len(a) for a, b in combinations(epochs, 2)]
+    chance = 9 / (size - 1)
+    assert chance * 0.7 < sum(again) / len(again) < chance * 1.3
 
 
 def test_texts_that_fill_the_last_position(any_lm):
