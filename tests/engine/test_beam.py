@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from stages.engine.beam import Search, pieces_by_length, search_sources
+from stages.engine.caches import Beams
+from stages.engine.model import Shape
 from stages.engine.steering import Steering
 
 PROMPTS = [[5, 300, 700, 9, 1000], [4, 8], [15, 16, 23, 42, 108, 77, 901, 3], [11, 12, 13]]
@@ -139,3 +141,19 @@ def test_pieces_cover_all_and_begin_with_the_longest():
     ordered = [i for piece in pieces for i in piece]
     assert sorted(ordered) == list(range(100)) and [lengths[i] for i in ordered] == sorted(lengths)[::-1]
     assert {len(piece) for piece in pieces[:-1]} == {24}
+
+
+def test_columns_that_no_beam_goes_back_to_are_written_over():
+    """Of steps whose beams all go on from one, what is left is that one's path."""
+    beams = Beams(Shape(1, 1, 2), 3, torch.float32, torch.device("cpu"))
+    read = torch.zeros(2, 1, 4, 2)
+    beams.enter([(read, read)], torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]).bool(), [4, 2])
+    for step in range(1, 21):
+        beams.advance(torch.tensor([[1, 1, 1], [0, 1, 2]]))  # the other sentence's beams never part with a column
+        keys = torch.full((2, 1, 3, 2), float(step))
+        found, _ = beams.update(keys, keys, 0)
+        for place, entered in ((0, 4), (1, 2)):
+            for beam in range(3):
+                seen = found[place, 0, beams.mask()[place, 0, beam], 0].tolist()
+                assert sorted(seen) == [0.0] * entered + list(range(1, step + 1))
+    assert beams.counts == [4 + 20 + 2, 2 + 20 * 3]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stages.engine.attention import _by_products
+from stages.engine.attention import MOST, _by_products, attend
 from stages.engine.batches import Batch, Example
 from stages.engine.beam import Search, search_sources
 from stages.engine.precision import dtype_of, has_bf16
@@ -110,6 +110,21 @@ def test_no_steering_at_all(any_lm):
     any_lm.compute_in(torch.bfloat16)
     found = dict(search_sources(any_lm, Steering(), [0], [EXAMPLES[0].source], Search(2, 1.0, 4, 3071), 1))
     assert len(found[0]) <= 4
+
+
+def test_attention_of_bf16_on_a_cpu_is_by_products_where_gradients_flow(monkeypatch):
+    def attended(length, moves, dtype=torch.bfloat16):
+        parts = [torch.randn(1, 2, length, 8, dtype=dtype).requires_grad_(moves) for _ in range(3)]
+        attend(torch.nn.Module(), *parts, torch.ones(1, 1, length, length, dtype=torch.bool))
+
+    def otherwise(*_, **__):
+        raise AssertionError("sdpa")
+
+    monkeypatch.setattr("stages.engine.attention.sdpa_attention_forward", otherwise)
+    attended(MOST, True)
+    for others in ((MOST, False), (MOST, True, torch.float32), (MOST + 1, True)):  # the last: scores of long texts are many
+        with pytest.raises(AssertionError, match="sdpa"):
+            attended(*others)
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -169,8 +169,12 @@ def gangs(lm):
 
 @pytest.mark.parametrize("kind", ["prefix", "adapter", "prompt_tuning", "infix", "embedding_only", "apt"])
 @pytest.mark.parametrize("eval_every", [None, 3])
-def test_runs_together_equal_runs_alone(any_lm, project, eval_every, kind):
-    """To 1e-5, each with its own examples and its own dev examples, on which each stops where it stops alone."""
+def test_runs_together_equal_runs_alone(any_lm, project, monkeypatch, eval_every, kind):
+    """To 1e-5, each with its own examples and its own dev examples, on which each stops where it stops alone.
+
+    Their rows pass in several batches, as those of longer texts do.
+    """
+    monkeypatch.setattr("stages.engine.step.PASS", 1)
     if kind not in gangs(any_lm):
         pytest.skip(f"{kind} is for decoder-only models")
     build, seeds, gentle = gangs(any_lm)[kind], [1, 2, 3], replace(TRAINING, lr=1e-3)  # large steps let rounding grow
@@ -205,6 +209,17 @@ def test_the_rows_of_a_step_stand_beside_rows_of_their_length():
     for rows, alike in ((chosen, True), ([(0, 4), (0, 0), (0, 2)], False)):  # alike, or too short for a cut to pay
         [batch] = step_batches(rows, data, alike, torch.device("cpu"))
         assert sorted(batch.examples, key=str) == sorted((data[run][i] for run, i in rows), key=str)
+
+
+@pytest.mark.parametrize(("examples_of_each", "runs", "alike"), [(9, 1, False), (10, 1, True), (10, 2, False)])
+def test_rows_are_taken_as_alike_where_batches_are(lm, project, monkeypatch, examples_of_each, runs, alike):
+    """A run's own, of data so many that its batches are of similar length."""
+    monkeypatch.setattr("stages.engine.batches.POOL", 1)
+    monkeypatch.setattr("stages.engine.batches.POOLS", 4)
+    said = []
+    monkeypatch.setattr(engine, "step_batches", lambda *given: said.append(given[2]) or step_batches(*given))
+    run(lm, project, method_of(lm, *range(runs)), [examples(1, examples_of_each)] * runs, "said", steps=1)
+    assert said == [alike]
 
 
 @pytest.mark.parametrize("loss", ["sequence_sum", "token_mean"])
