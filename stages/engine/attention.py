@@ -1,4 +1,4 @@
-"""Attention in front of which a prefix can stand: models compute it by `attend`, transformers' own sdpa.
+"""Attention in front of which a prefix can stand: models compute it by `attend`, transformers' own sdpa, or as that does.
 
 Encoders of encoder-decoder models know no past key values, and their decoders would count a prefix as positions. So
 the prefix of a module is joined on here: in the encoder, in the decoder and across alike. Positions stay those of the
@@ -18,6 +18,7 @@ from stages.engine.held import PREFIX, holding
 from stages.engine.steering import Steering, rows_of
 
 NAME = "sdpa_with_prefix"
+MOST = 256  # of a text's tokens, where attention keeps its scores
 
 
 def attend(
@@ -45,7 +46,7 @@ def attend(
     if query.requires_grad:
         query = query.contiguous()  # a view would keep the keys and values it was split from, which were copied
     in_bf16 = query.device.type == "cpu" and query.dtype == torch.bfloat16
-    trains = query.requires_grad and "softcap" not in options
+    trains = query.requires_grad and query.shape[2] <= MOST and "softcap" not in options
     compute = _by_products if in_bf16 and trains else sdpa_attention_forward
     return compute(module, query, key, value, attention_mask, position_bias=position_bias, **options)
 
@@ -63,7 +64,7 @@ def _by_products(
 ) -> tuple[torch.Tensor, None]:
     """What sdpa computes, [batch, length, heads, head_dim]; its fused kernel's backward pass of bf16 takes a CPU up to four times as long.
 
-    Scores are rounded to bf16, as by transformers' eager attention; their softmax is of fp32.
+    Scores are rounded to bf16, as by transformers' eager attention; their softmax is of fp32, and kept for the backward pass.
     """
     key, value = (repeat_kv(part, query.shape[1] // part.shape[1]).contiguous() for part in (key, value))
     scores = (query @ key.mT).float() * (query.shape[-1] ** -0.5 if scaling is None else scaling)

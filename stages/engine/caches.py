@@ -136,7 +136,7 @@ class Beams(Cache):
         # Which step wrote a column, from 1, [places, columns]; and how many there were, [places].
         self.steps = torch.zeros(0, 0, dtype=torch.long, device=device)
         self.taken = torch.zeros(0, dtype=torch.long, device=device)
-        self.counts: list[int] = []  # columns in use, by place: nothing was written behind them
+        self.counts: list[int] = []  # columns in use, by place: what stands behind them is seen by none
 
     def enter(self, read: Sequence[tuple[torch.Tensor, torch.Tensor]], seen: torch.Tensor, counts: list[int]) -> None:
         """Sentences take the next places: keys and values of each layer [rows, kv_heads, columns, head_dim].

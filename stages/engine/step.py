@@ -43,25 +43,26 @@ def run_losses(sums: torch.Tensor, of: torch.Tensor, sizes: torch.Tensor) -> tor
 
 
 def step_batches(
-    chosen: list[tuple[int, int]], examples: list[Examples], alike: bool, device: torch.device
+    chosen: list[tuple[int, int]], examples: list[Examples], size: int, alike: bool, device: torch.device
 ) -> list[Batch]:
     """The rows (run, example) of a step: in one batch on a GPU, or if they are `alike` in length; on a CPU, where padding takes
-    as long as text, in several, of similar length."""
+    as long as text, in several, of similar length and of at most `size` rows: as many as one run has."""
     parts = [chosen]
     if device.type == "cpu" and not alike:
         lengths = {row: int(examples[row[0]].lengths[row[1]].sum()) for row in chosen}
         by_length = sorted(chosen, key=lengths.__getitem__)
-        parts = _cut(by_length, [lengths[row] for row in by_length])
+        parts = _cut(by_length, [lengths[row] for row in by_length], size)
     return [Batch.of([examples[run][i] for run, i in part], [run for run, _ in part], device) for part in parts]
 
 
-def _cut(rows: list[tuple[int, int]], lengths: list[int]) -> list[list[tuple[int, int]]]:
+def _cut(rows: list[tuple[int, int]], lengths: list[int], size: int) -> list[list[tuple[int, int]]]:
     """Rows that ascend in length, cut where it saves the most padding, as long as this is more than a pass costs."""
     saved = [cut * (lengths[-1] - lengths[cut - 1]) for cut in range(1, len(rows))]
     if max(saved, default=0) < PASS:
-        return [rows]
+        each = -(-len(rows) // -(-len(rows) // size))  # as even as can be
+        return [rows[start : start + each] for start in range(0, len(rows), each)]
     cut = saved.index(max(saved)) + 1
-    return _cut(rows[:cut], lengths[:cut]) + _cut(rows[cut:], lengths[cut:])
+    return _cut(rows[:cut], lengths[:cut], size) + _cut(rows[cut:], lengths[cut:], size)
 
 
 def backward(lm: LM, steering: Steering, batches: list[Batch], runs: int, kind: str) -> torch.Tensor:

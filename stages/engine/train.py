@@ -136,7 +136,7 @@ def train(
     due = time.monotonic() + CHECKPOINT_SECONDS
     for step in tqdm(range(first, steps), initial=first, total=steps, desc="train", disable=None):
         chosen = [(run, i) for run, order in enumerate(orders) for i in order.at(step)]
-        batches = step_batches(chosen, examples, alike, lm.device)
+        batches = step_batches(chosen, examples, training.batch_size, alike, lm.device)
         if training.lm_dropout:
             lm.model.train()
             torch.manual_seed(method.seeds[0] * 1_000_003 + step)  # a resumed training drops what this one does

@@ -37,7 +37,7 @@ _CODE = [  # with the engine, the methods, scoring and tasks
 
 
 def gangs(cell: Cell, on_gpu: bool) -> list[list[Run]]:
-    """The runs that are trained in one batch. On a CPU several in one gain nothing: their texts differ in length.
+    """The runs that are trained in one batch. On a CPU several in one gain nothing: one run's rows keep it busy.
 
     The model's own dropout is drawn for a whole batch: where it is at work, a run trains alone, lest it depend on others.
     """
