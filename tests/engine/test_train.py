@@ -198,26 +198,23 @@ def test_the_rows_of_a_step_stand_beside_rows_of_their_length():
     """On a CPU they are cut where that saves more padding than a pass costs, each row once, shorter before longer."""
     data = [Examples([Example([run] * length, [1] * 9) for length in (5, 150, 8, 140, 7)]) for run in (1, 2)]
     chosen = [(run, i) for run in (0, 1) for i in range(5)]
-    batches = step_batches(chosen, data, False, torch.device("cpu"))
-    assert [[len(one.source) for one in batch.examples] for batch in batches] == [
-        [5, 5, 7, 7, 8, 8],
-        [140, 140, 150, 150],
-    ]
-    assert all(
-        one.source[0] == run + 1 for batch in batches for run, one in zip(batch.runs, batch.examples, strict=True)
-    )
+    batches = step_batches(chosen, data, 5, False, torch.device("cpu"))
+    sources = [[len(one.source) for one in batch.examples] for batch in batches]
+    assert sources == [[5, 5, 7], [7, 8, 8], [140, 140, 150, 150]], "no more rows than one run has"
+    for batch in batches:
+        assert all(one.source[0] == run + 1 for run, one in zip(batch.runs, batch.examples, strict=True))
     for rows, alike in ((chosen, True), ([(0, 4), (0, 0), (0, 2)], False)):  # alike, or too short for a cut to pay
-        [batch] = step_batches(rows, data, alike, torch.device("cpu"))
+        [batch] = step_batches(rows, data, 5, alike, torch.device("cpu"))
         assert sorted(batch.examples, key=str) == sorted((data[run][i] for run, i in rows), key=str)
 
 
-@pytest.mark.parametrize(("examples_of_each", "runs", "alike"), [(9, 1, False), (10, 1, True), (10, 2, False)])
+@pytest.mark.parametrize(("examples_of_each", "runs", "alike"), [(11, 1, False), (12, 1, True), (12, 2, False)])
 def test_rows_are_taken_as_alike_where_batches_are(lm, project, monkeypatch, examples_of_each, runs, alike):
     """A run's own, of data so many that its batches are of similar length."""
     monkeypatch.setattr("stages.engine.batches.POOL", 1)
     monkeypatch.setattr("stages.engine.batches.POOLS", 4)
     said = []
-    monkeypatch.setattr(engine, "step_batches", lambda *given: said.append(given[2]) or step_batches(*given))
+    monkeypatch.setattr(engine, "step_batches", lambda *given: said.append(given[3]) or step_batches(*given))
     run(lm, project, method_of(lm, *range(runs)), [examples(1, examples_of_each)] * runs, "said", steps=1)
     assert said == [alike]
 
@@ -230,7 +227,7 @@ def test_what_a_run_becomes_does_not_depend_on_how_its_rows_are_cut(any_lm, proj
         data, training = [examples(seed) for seed in seeds], replace(TRAINING, lr=1e-3, loss=loss)
         return run(any_lm, project, method_of(any_lm, *seeds), data, name, training)[0]
 
-    assert len(step_batches([(0, i) for i in range(3)], [examples(1)], False, torch.device("cpu"))) == 1
+    assert len(step_batches([(0, i) for i in range(3)], [examples(1)], 3, False, torch.device("cpu"))) == 1
     close(trained("whole", 10**9), trained("cut", 1), 0, 1e-5)
 
 
