@@ -37,7 +37,7 @@ _CODE = [  # with the engine, the methods, scoring and tasks
 
 
 def gangs(cell: Cell, on_gpu: bool) -> list[list[Run]]:
-    """The runs that are trained in one batch. On a CPU several in one gain nothing: one run's rows keep it busy.
+    """The runs that are trained in one batch; by `auto` on a CPU each alone, in a process of its own.
 
     The model's own dropout is drawn for a whole batch: where it is at work, a run trains alone, lest it depend on others.
     """

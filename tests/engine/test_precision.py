@@ -122,11 +122,7 @@ def test_attention_of_bf16_on_a_cpu_is_by_products_where_gradients_flow(monkeypa
 
     monkeypatch.setattr("stages.engine.attention.sdpa_attention_forward", otherwise)
     attended(MOST, True)
-    for others in (
-        (MOST, False),
-        (MOST, True, torch.float32),
-        (MOST + 1, True),
-    ):  # the last: scores of long texts are many
+    for others in ((MOST, False), (MOST, True, torch.float32), (MOST + 1, True)):  # scores of long texts are many
         with pytest.raises(AssertionError, match="sdpa"):
             attended(*others)
 
