@@ -133,9 +133,8 @@ class Beams(Cache):
             shape.layers, 2, 0, 0, shape.kv_heads, shape.head_dim, dtype=dtype, device=device
         )  # [layers, 2, places, columns, kv_heads, head_dim]
         self.seen = torch.zeros(0, beam, 0, dtype=torch.bool, device=device)  # [places, beam, columns]
-        # Which step wrote a column, from 1, [places, columns]; and how many there were, [places].
+        # Which step wrote a column, from 1, [places, columns].
         self.steps = torch.zeros(0, 0, dtype=torch.long, device=device)
-        self.taken = torch.zeros(0, dtype=torch.long, device=device)
         self.counts: list[int] = []  # columns in use, by place: what stands behind them is seen by none
 
     def enter(self, read: Sequence[tuple[torch.Tensor, torch.Tensor]], seen: torch.Tensor, counts: list[int]) -> None:
@@ -151,7 +150,6 @@ class Beams(Cache):
                 self.store[number, part, places, :columns] = tensor.transpose(1, 2)
         self.seen[places] = F.pad(seen, (0, self.seen.shape[2] - columns))[:, None]
         self.steps[places] = 0
-        self.taken = torch.cat([self.taken, self.taken.new_zeros(len(counts))])
         self.counts += counts
 
     def _make_room(self, places: int, columns: int) -> None:
@@ -176,7 +174,7 @@ class Beams(Cache):
                 width = self.counts[other]
                 self.store[:, :, place, :width] = self.store[:, :, other, :width]
                 self.seen[place], self.steps[place] = self.seen[other], self.steps[other]
-        self.counts, self.taken = [self.counts[other] for other in order], self.taken[order]
+        self.counts = [self.counts[other] for other in order]
 
     def advance(self, parents: torch.Tensor) -> None:
         """Beam `b` of a sentence goes on from its beam `parents[b]`, [places, beam], with a column of its own."""
@@ -186,8 +184,8 @@ class Beams(Cache):
         free = torch.arange(width, device=seen.device).where(~seen.any(1), width)  # [places, width]
         self.columns = free.topk(self.beam, largest=False).values  # [places, beam]
         self.seen[:places, :, :width] = seen.scatter_(2, self.columns[..., None], True)
-        self.taken = self.taken + 1
-        self.steps[:places].scatter_(1, self.columns, self.taken[:, None].expand_as(self.columns))
+        step = self.steps[:places].amax(1, keepdim=True) + 1
+        self.steps[:places].scatter_(1, self.columns, step.expand_as(self.columns))
         last = self.columns.amax(1).tolist()
         self.counts = [max(count, column + 1) for count, column in zip(self.counts, last, strict=True)]
 
