@@ -79,7 +79,7 @@ class Training:
     init_std: float | None = None  # of what is made from random numbers, by an MLP or without
     dropout: float = 0.0  # on what is trained
     init: str | None = None  # what a prompt starts from
-    words: str | None = None  # and from which
+    words: str | None = None  # and from which: as a text, or for classes that the task has not
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,9 @@ class Params(Section):
         manner = getattr(self.optimizers, optimizer)
         eval_every = choose("train.eval_every", own.eval_every, missing=True)
         init = choose("prompt.init", self.prompt.init) if self.method == "prompt_tuning" else None
+        worded = init in ("words", "labels")
+        if init and not worded and self.prompt.words != RECIPE:
+            raise UserError(f"{FILE}: prompt.words is given, but prompt.init is {init}: it reads none")
         return Training(
             prefix_len=choose("prefix_len", self.prefix_len) if steered else None,
             mlp_width=mlp_width,
@@ -198,7 +201,7 @@ class Params(Section):
             init_std=choose("prefix.init_std", self.prefix.init_std) if made else None,
             dropout=(choose("prefix.dropout", self.prefix.dropout, missing=True) or 0.0) if made else 0.0,
             init=init,
-            words=choose("prompt.words", self.prompt.words) if init == "words" else None,
+            words=choose("prompt.words", self.prompt.words, missing=init == "labels") if worded else None,
         )
 
     @property

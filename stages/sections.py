@@ -112,6 +112,8 @@ class Prompt(Section):
     def _given(self) -> "Prompt":
         if self.init == "file" and self.file is None:
             raise ValueError("init is file: give file")
+        if self.init != "file" and self.file is not None:
+            raise ValueError(f"file is given, but init is {self.init}: set init to file")
         return self
 
 

@@ -71,16 +71,25 @@ def test_a_prompt_is_trained_as_lester_et_al_train_it(project):
     change(project, "prompt.words", "recited")
     change(project, "train.eval_every", "none")
     assert (params.load().training.words, params.load().training.eval_every) == ("recited", None)
+    change(project, "prompt.init", "uniform")
+    with pytest.raises(
+        UserError, match=r"^params.yaml: prompt.words is given, but prompt.init is uniform: it reads none$"
+    ):
+        assert params.load().training
     change(project, "prompt.init", "file")
     with pytest.raises(UserError, match=r"^params.yaml: prompt: init is file: give file$"):
+        params.load()
+    change(project, "prompt.init", "recipe")
+    change(project, "prompt.file", "elsewhere")
+    with pytest.raises(UserError, match=r"^params.yaml: prompt: file is given, but init is recipe: set init to file$"):
         params.load()
 
 
 @pytest.mark.parametrize(
     ("task", "init", "words"),
     [
-        ("record", "words", "commonsense reasoning reading comprehension"), ("squad_to_mrqa", "vocabulary", None),
-        ("wsc_referent", "words", "commonsense pronoun resolution"), ("wsc", "labels", None), ("mrpc", "labels", None),
+        ("record", "labels", "commonsense reasoning reading comprehension"), ("squad_to_mrqa", "vocabulary", None),
+        ("wsc_referent", "labels", "commonsense pronoun resolution"), ("wsc", "labels", None), ("mrpc", "labels", None),
     ],
 )  # fmt: skip
 def test_a_prompt_starts_where_lester_et_al_start_it(project, task, init, words):

@@ -15,8 +15,8 @@ class RunsAdafactor(Adafactor):
 
     @staticmethod
     def _get_options(param_group, param_shape):
-        """Factored are matrices, behind the dimension of the runs; no first moment."""
-        return len(param_shape) >= 3, param_group["beta1"] is not None
+        """The second moment of a run is kept number by number: Lester et al.'s code factors none of a prompt's."""
+        return False, param_group["beta1"] is not None
 
     @staticmethod
     def _rms(tensor: torch.Tensor) -> torch.Tensor:
@@ -31,7 +31,10 @@ def adamw(parameters: list[torch.nn.Parameter], training: Training, by_run: bool
 
 
 def adafactor(parameters: list[torch.nn.Parameter], training: Training, by_run: bool) -> Optimizer:
-    """As Lester et al. 2021 have it: no first moment, no scaling by the parameters' size; beta2 is 1 - step^-0.8."""
+    """As Lester et al. 2021 have it: no first moment, no scaling by the parameters' size; beta2 is 1 - step^-0.8.
+
+    The second moments of the model's own matrices are factored, those of a run's parameters are not.
+    """
     return (RunsAdafactor if by_run else Adafactor)(
         parameters, lr=training.lr, weight_decay=training.weight_decay, decay_rate=-0.8, scale_parameter=False,
         relative_step=False,

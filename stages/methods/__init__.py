@@ -1,7 +1,7 @@
 """Methods: one module each, which says which parameters move and how the model comes to see them.
 
 Each has `FAMILIES`, the model families it fits; `TOGETHER`, whether several runs can train in one batch; `READS`, the
-sections of params.yaml that it alone reads; `build(lm, chosen, seeds)`, its trainable runs; and `apply(lm, stored)`,
+sections of params.yaml that it reads and not every method; `build(lm, chosen, seeds)`, its trainable runs; and `apply(lm, stored)`,
 which puts trained runs into effect and returns their steering. To add a method, write its
 module, name it here and in `Method` of `stages/sections.py`, and give it recipes in params.yaml.
 """
@@ -66,11 +66,17 @@ def module_of(method: str, lm: LM) -> ModuleType:
 def learn(lm: LM, chosen: Params, linearized: Path) -> None:
     """Let the model know the classes of the task: an encoder, or one whose prompt starts from them.
 
-    They are those of all training and dev records, however few a run is trained on.
+    They are those of all training and dev records, however few a run is trained on. Raises UserError for a prompt that
+    is to start from classes where there are none.
     """
-    of_prompt = chosen.method == "prompt_tuning" and chosen.training.init == "labels"
+    training = chosen.training
+    of_prompt = training is not None and training.init == "labels" and training.words is None
     if isinstance(lm, Encoder) or of_prompt:
-        records = (record for split in ("train", "dev") for record in read_records(linearized / f"{split}.jsonl"))
+        records = [record for split in ("train", "dev") for record in read_records(linearized / f"{split}.jsonl")]
+        if of_prompt and all(record.parts is None and record.words is None for record in records):
+            raise UserError(
+                f"params.yaml: prompt.init is labels, but {chosen.task} has no classes: give prompt.words, or another init"
+            )
         lm.learn(records)
 
 

@@ -66,10 +66,8 @@ def vocabulary(lm: Writer, length: int) -> Start:
 
 
 def labels(lm: Writer, length: int, texts: Sequence[str]) -> Start:
-    """The mean over a class's pieces in a place of its own, the other places from the vocabulary."""
-    if len(texts) > length:
-        raise UserError(f"params.yaml: prompt.init is labels: {len(texts)} classes do not fit into prefix_len {length}")
-    means = [lm.embed(lm.pieces(text)).cpu().mean(0) for text in texts]
+    """The mean over a class's pieces in a place of its own, of as many classes as fit; the other places from the vocabulary."""
+    means = [lm.embed(lm.pieces(text)).cpu().mean(0) for text in texts[:length]]
     return _first(means, vocabulary(lm, length))
 
 
@@ -118,7 +116,7 @@ def build(lm: Writer, chosen: Params, seeds: list[int]) -> PromptTuning:
     starts: dict[str, Callable[[], Start]] = {
         "uniform": lambda: uniform(lm, length),
         "vocabulary": lambda: vocabulary(lm, length),
-        "labels": lambda: labels(lm, length, lm.labels),
+        "labels": lambda: labels(lm, length, training.words.split() if training.words else lm.labels),
         "words": lambda: words(lm, length, training.words),
         "file": lambda: file(lm, length, *chosen.given),
     }

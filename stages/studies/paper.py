@@ -2,7 +2,7 @@
 
 from stages.studies.ablations import LENGTHS, MLP, PLACEMENT, WORDS
 from stages.studies.extrapolation import NEWS_TO_SPORTS, UNSEEN, WITHIN_NEWS
-from stages.studies.followers import APT, ENSEMBLE
+from stages.studies.followers import APT, ENSEMBLE, SYSTEMS
 from stages.studies.lowdata import LEVELS, LOWDATA, REVIEW
 from stages.studies.shown import Shown
 
@@ -17,6 +17,7 @@ STUDIES: dict[str, Shown] = {
     "words": WORDS,
     "mlp": MLP,
     "levels": LEVELS,
+    "systems": SYSTEMS,
     "apt": APT,
     "ensemble": ENSEMBLE,
 }

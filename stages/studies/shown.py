@@ -41,7 +41,7 @@ METRICS = {
 COLUMNS = {
     "e2e": ("BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr"),
     "webnlg": tuple(f"{metric}{part}" for metric in ("BLEU", "METEOR", "TER") for part in ("_seen", "_unseen", "")),
-    "dart": ("BLEU", "METEOR", "TER", "moverscore", "bertscore", "bleurt"),
+    "dart": ("BLEU", "METEOR", "TER", "MoverScore", "BERTScore", "BLEURT"),
     "qa": tuple(f"{metric}_{name}" for metric in ("F1", "EM") for name in ("SQuAD", *SHIFTED)),
 }
 # Metrics in [0, 1] that the papers print times 100.

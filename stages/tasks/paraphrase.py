@@ -17,7 +17,7 @@ from stages.scoring.task import Task, without_programs
 from stages.sections import Linearize
 from stages.sources import Rows, Shift
 from stages.tasks.record import Record
-from stages.tasks.rows import fetch_rows, read_rows
+from stages.tasks.rows import fetch_rows, fetch_test_rows, read_rows
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class Paraphrase:
     positive: str
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        return *self.keys, "label"
+
+    @property
     def labels(self) -> tuple[str, str]:
         return f"not_{self.positive}", self.positive
 
@@ -38,14 +42,14 @@ class Paraphrase:
         return Task(_no_files, without_programs(measure))
 
     def fetch(self, source: Rows, out: Path) -> None:
-        fetch_rows(source, self.folder, (*self.keys, "label"), out)
+        fetch_rows(source, self.folder, self.columns, out)
 
     def linearize(self, raw: Path, options: Linearize) -> dict[str, list[Record]]:
         """Records by split. Raises UserError for a row of another form."""
         return {split: list(self.records(raw / f"{split}.jsonl")) for split in ("train", "dev", "test")}
 
     def records(self, path: Path) -> Iterator[Record]:
-        for number, row in enumerate(read_rows(path, (*self.keys, "label")), start=1):
+        for number, row in enumerate(read_rows(path, self.columns), start=1):
             texts = [row[key] for key in self.keys]
             if (
                 row["label"] not in (0, 1)
@@ -75,11 +79,11 @@ class Shifted:
         with replacing(out) as directory:
             directory.mkdir()
             self.learnt.fetch(source.learnt, directory / "learnt")
-            self.tested.fetch(source.tested, directory / "tested")
+            fetch_test_rows(source.tested, self.tested.folder, self.tested.columns, directory / "tested")
 
     def linearize(self, raw: Path, options: Linearize) -> dict[str, list[Record]]:
         """Training and dev records of the one, test records of the other. Raises UserError."""
-        test = self.tested.linearize(raw / "tested", options)["test"]
+        test = list(self.tested.records(raw / "tested/test.jsonl"))
         return self.learnt.linearize(raw / "learnt", options) | {"test": test}
 
     def compared(self, hypotheses: list[str], records: list[Record]) -> tuple[list, list]:

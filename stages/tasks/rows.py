@@ -13,7 +13,8 @@ from stages.sources import Rows
 from stages.tasks import hub
 
 # Splits with the names that data sets give them.
-NAMES = {"train": ("train",), "validation": ("val", "validation", "dev")}
+Names = dict[str, tuple[str, ...]]
+NAMES: Names = {"train": ("train",), "validation": ("val", "validation", "dev")}
 
 
 def read_rows(
@@ -48,23 +49,39 @@ def fetch_rows(
     source: Rows, folder: str, keys: tuple[str, ...], out: Path, of: Callable[[dict[str, Any]], Any] | None = None
 ) -> None:
     """Write train, dev and test.jsonl into the new directory `out`, or nothing. Raises UserError, also for a row that
-    lacks one of `keys`.
+    lacks one of `keys`. With `source.divide` there need be no training rows.
 
     Of a directory `source.root`, the files of its `folder` are taken, or its own. Rows with the same `of`, a text they
     are all about, are never divided between two splits.
     """
-    found = _from_hub(source, keys) if source.root is None else _from_directory(Path(source.root), folder, keys)
-    splits = divided(found["train"], found["validation"], source, of)
+    needed = {split: names for split, names in NAMES.items() if split == "validation" or not source.divide}
+    found = _found(source, folder, keys, needed)
+    _write(divided(found.get("train", []), found["validation"], source, of), out)
+
+
+def fetch_test_rows(source: Rows, folder: str, keys: tuple[str, ...], out: Path) -> None:
+    """Write test.jsonl alone, the validation rows, into the new directory `out`. Raises UserError as `fetch_rows`."""
+    found = _found(source, folder, keys, {"validation": NAMES["validation"]})
+    _write({"test": found["validation"]}, out)
+
+
+def _write(splits: dict[str, list[dict]], out: Path) -> None:
     with replacing(out) as directory:
         directory.mkdir()
         for split, rows in splits.items():
             write_jsonl(directory / f"{split}.jsonl", rows)
 
 
-def _from_directory(root: Path, folder: str, keys: tuple[str, ...]) -> dict[str, list[dict]]:
+def _found(source: Rows, folder: str, keys: tuple[str, ...], needed: Names) -> dict[str, list[dict]]:
+    if source.root is None:
+        return _from_hub(source, keys, needed)
+    return _from_directory(Path(source.root), folder, keys, needed)
+
+
+def _from_directory(root: Path, folder: str, keys: tuple[str, ...], needed: Names) -> dict[str, list[dict]]:
     where = root / folder if (root / folder).is_dir() else root
     found = {}
-    for split, names in NAMES.items():
+    for split, names in needed.items():
         files = [path for path in (where / f"{name}.jsonl" for name in names) if path.is_file()]
         if not files:
             raise UserError(f"{where} holds no {' or '.join(f'{name}.jsonl' for name in names)}")
@@ -72,9 +89,9 @@ def _from_directory(root: Path, folder: str, keys: tuple[str, ...]) -> dict[str,
     return found
 
 
-def _from_hub(source: Rows, keys: tuple[str, ...]) -> dict[str, list[dict]]:
+def _from_hub(source: Rows, keys: tuple[str, ...], needed: Names) -> dict[str, list[dict]]:
     instead = "set sources.<task>.root to a directory of train.jsonl and val.jsonl"
-    found = hub.load(source.dataset, source.config, source.revision, NAMES, instead)
+    found = hub.load(source.dataset, source.config, source.revision, needed, instead)
     splits = {split: [dict(row) for row in rows] for split, rows in found.items()}
     for key in keys:
         if any(key not in row for rows in splits.values() for row in rows):

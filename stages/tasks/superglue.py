@@ -166,13 +166,13 @@ def _labels(names: tuple[str, ...], spelled: tuple[str, ...]) -> Compared:
 
 
 def _options(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:
-    """By question the labels of its answers."""
-    spelled = {"True": "1", "False": "0"}
+    """By question the labels of its answers; what is none of the two is the wrong one, as in Lester et al.'s F1a."""
+    spelled, wrong = {"True": "1", "False": "0"}, {"1": "0", "0": "1"}
     questions: dict[str, tuple[list[str], list[str]]] = {}
     for text, record in zip(hypotheses, records, strict=True):
         mine, gold = questions.setdefault(record.id.rpartition("-")[0], ([], []))
-        mine.append(spelled.get(text, _NONE))
         gold.append(spelled[record.targets[0]])
+        mine.append(spelled.get(text, wrong[gold[-1]]))
     return [mine for mine, _ in questions.values()], [gold for _, gold in questions.values()]
 
 

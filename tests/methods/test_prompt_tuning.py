@@ -129,8 +129,19 @@ def test_starts_from_classes_each_in_one_place(any_lm, project):
     _, table = ids_of(any_lm, vectors)
     assert all((table == vector).all(1).any() for vector in vectors[2:])
     any_lm.labels = [str(i) for i in range(7)]
-    with pytest.raises(UserError, match=r"prompt.init is labels: 7 classes do not fit into prefix_len 6"):
-        build(any_lm, chosen_of(project, init="labels"), [1])
+    vectors = build(any_lm, chosen_of(project, init="labels"), [1]).vectors.detach()[0]
+    assert torch.allclose(
+        vectors, torch.stack([any_lm.embed(any_lm.pieces(str(i))).mean(0) for i in range(6)]), atol=1e-6
+    )
+
+
+def test_words_stand_for_classes_where_there_are_none(any_lm, project):
+    """As Lester et al. start ReCoRD's and WSC's prompts: a place for each word, however many pieces it has."""
+    vectors = build(any_lm, chosen_of(project, init="labels", words="reasoning comprehension"), [1]).vectors.detach()[0]
+    for place, word in enumerate(("reasoning", "comprehension")):
+        assert torch.allclose(vectors[place], any_lm.embed(any_lm.pieces(word)).mean(0), atol=1e-6)
+    _, table = ids_of(any_lm, vectors)
+    assert all((table == vector).all(1).any() for vector in vectors[2:])
 
 
 def test_starts_from_words(any_lm, project):

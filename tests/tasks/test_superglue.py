@@ -190,7 +190,7 @@ def test_the_validation_set_is_the_test_split_and_dev_a_share_of_the_training_ro
 
 
 def test_or_is_divided(tmp_path):
-    write(tmp_path, "train.jsonl", rows(3))
+    """The validation rows, without a file of training rows."""
     write(tmp_path, "val.jsonl", rows(50, "not_entailment"))
     found = splits(tmp_path, divide=True)
     assert {split: len(records) for split, records in found.items()} == {"train": 40, "dev": 5, "test": 5}
