@@ -39,9 +39,13 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def json_text(value: Any) -> str:
+    """JSON with a stable order of keys as given, for people and for `dvc diff`."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON with a stable order of keys as given, for people and for `dvc diff`."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
 
 
 def write_jsonl(path: Path, records: Iterable[dict]) -> None:

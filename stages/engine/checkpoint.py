@@ -5,8 +5,10 @@ on>`, so that DVC does not delete it before a re-run and a training with other s
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ import torch
 from safetensors import safe_open
 
 from stages.engine.tensors import write_tensors
+from stages.errors import UserError
 from stages.files import replacing
 
 SCRATCH = Path(".scratch")
@@ -38,10 +41,36 @@ def _directory(settings: Any, *sources: Path) -> Path:
 
 @contextlib.contextmanager
 def scratch(settings: Any, *sources: Path) -> Iterator[Path]:
-    """A directory for work with these settings and files, found again by a re-run and deleted on success."""
+    """A directory for work with these settings and files, found again by a re-run and deleted on success.
+
+    Raises UserError where another process is at work in it: a stage goes on when `dvc` alone is killed.
+    """
     directory = _directory(settings, *sources)
-    yield directory
-    shutil.rmtree(directory, ignore_errors=True)
+    with _locked(directory):
+        yield directory
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """The directory is this process's; behind the block nothing is left of an empty one."""
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        held = os.open(directory, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if directory.exists() and os.path.samestat(os.fstat(held), directory.stat()):
+                break
+        except BlockingIOError as error:
+            os.close(held)
+            raise UserError(f"{directory}: another process is at this work: wait for its end, or end it") from error
+        os.close(held)  # who held it has just been done with it
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+        os.close(held)
 
 
 class Checkpoint:

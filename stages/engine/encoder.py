@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.engine import deberta
 from stages.engine.attention import observed, prefixed
@@ -129,18 +129,24 @@ class Encoder(LM):
         return ids
 
     def _sentence(self, record: Record, most: int | None) -> Example:
-        """Words to be tagged, each at its first token. Raises UserError for a sentence to be cut, or a word of no token."""
-        read = self.tokenizer([self._space + word for word in record.words], is_split_into_words=True)
+        """Words to be tagged, each at its first token. Raises UserError for a sentence to be cut.
+
+        A word in which the model reads no token (a character of no width) is read as one that it does not know.
+        """
+        read = self._words(record.words)
+        if lost := set(range(len(record.words))) - set(read.word_ids()):
+            known = (self.tokenizer.unk_token if place in lost else word for place, word in enumerate(record.words))
+            read = self._words(known)
         ids, words = self._fitting(read["input_ids"], record), read.word_ids()
         if most is not None and len(ids) > most:
             raise UserError(
                 f"record {record.id} has {len(ids)} tokens, cut.source_tokens is {most}: it would lose its last tags"
             )
         first = [word is not None and word != before for before, word in pairwise([None, *words])]
-        if sum(first) != len(record.words):
-            lost = min(set(range(len(record.words))) - set(words))
-            raise UserError(f"record {record.id}: {self.name} reads no token in the word {record.words[lost]!r}")
         return Example([len(ids), *ids], [0 if begins else NONE for begins in first])
+
+    def _words(self, words: Iterable[str]) -> BatchEncoding:
+        return self.tokenizer([self._space + word for word in words], is_split_into_words=True)
 
     def _label(self, text: str, record: Record) -> int:
         if text not in self.labels:

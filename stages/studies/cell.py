@@ -5,6 +5,7 @@ of their votes, where they can vote.
 """
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tqdm import tqdm
 
 from stages import params
 from stages.engine.checkpoint import code, scratch
+from stages.engine.precision import has_bf16
 from stages.errors import UserError, entry_point
 from stages.files import replacing, sha256, write_json, write_jsonl
 from stages.methods import METHODS
@@ -92,6 +94,7 @@ def _at_once(cell: Cell, left: list[list[Run]], directory: Path, processes: int)
 def _begin() -> None:
     """Of a process: no bars of its own beside the one of all runs, and no going on without who began it."""
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
+    signal.signal(signal.SIGINT, lambda *_: os._exit(1))  # else an interrupted one would take up the next runs
     parent = parent_process()
 
     def watch() -> None:
@@ -108,6 +111,8 @@ def check_data(cell: Cell) -> None:
     if groups is not None:
         for split, wanted in (("train", learnt), ("dev", learnt), ("test", groups.test)):
             found = {record.group for record in read_records(directory_of(task) / f"{split}.jsonl")}
+            if split == "dev" and groups.train is None and found & learnt:
+                continue  # of those that training happens to have, a rare one need not be in the smaller split
             for group in sorted(wanted):
                 if group not in found:
                     raise UserError(f"{where}.groups: {task} has no {split} record of {group}: it has {_listed(found)}")
@@ -115,6 +120,9 @@ def check_data(cell: Cell) -> None:
     total = sum(len(record.targets) for record in records if learnt is None or record.group in learnt)
     if not total:
         raise UserError(f"{where}.groups: no training example of {task} is left beside those of {groups.test}")
+    described, most = len(gang.test_records(cell)), cell.grid.test
+    if most != "full" and most > described:
+        raise UserError(f"{where}.test: {most:,} is more than the {described:,} test records of {task}")
     for size in cell.grid.sizes:
         if size != "full" and size > total:
             raise UserError(f"{where}.sizes: {size:,} is more than the {total:,} training examples of {task}")
@@ -125,10 +133,11 @@ def _listed(groups: set[str | None]) -> str:
 
 
 def what_decides(cell: Cell) -> list:
-    """Everything but files that the runs depend on."""
+    """Everything but files that the runs depend on; and where they are: work that began on a GPU is not gone on with on a CPU."""
     weights = Path(cell.first.model_directory) / "model.safetensors"
     where = sha256(weights) if weights.is_file() else cell.first.model_directory
-    return [cell.study, cell.first.cells.together, settings_of(cell), where]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return [cell.study, cell.first.cells.together, settings_of(cell), where, device.type, has_bf16(device)]
 
 
 def files_of(cell: Cell) -> list[Path]:
@@ -147,6 +156,9 @@ def main() -> None:
     with scratch(what_decides(cell), *files_of(cell)) as directory:
         work_off(cell, directory)
         results = [(run, gang.result_of(run, directory)) for run in cell.runs]
+        for run, result in results:
+            for metric, reason in result["reasons"].items():
+                print(f"subset {run.subset} seed {run.seed}: {metric} is null: {reason}", file=sys.stderr)
         with replacing(cell.out) as out:
             out.mkdir()
             write_jsonl(out / "runs.jsonl", (

@@ -30,14 +30,19 @@ def by_size(axes: Axes, results: Results, metric: str) -> None:
 
 
 def by_length(axes: Axes, results: Results, metric: str) -> None:
-    """Figure 4: over the length of the prefix; a variant without one is a line across."""
-    points = [(length_of(cell), scores[metric]) for cell, scores in results]
-    lengths = sorted({length for length, _ in points if length is not None})
-    _line(axes, [(length, spread) for length, spread in points if length is not None], None)
+    """Figure 4: over the length of the prefix, a line for each size; a variant without one is a line across."""
+    sizes = list(dict.fromkeys(cell.size for cell, _ in results))
+    lengths = sorted({length for cell, _ in results if (length := length_of(cell)) is not None})
+    for size in sizes:
+        own = [(length_of(cell), scores[metric]) for cell, scores in results if cell.size == size]
+        name = f"{_named(size)} examples" if len(sizes) > 1 else None
+        _line(axes, [(length, spread) for length, spread in own if length is not None], name)
     for cell, scores in results:
         if length_of(cell) is None:
-            axes.axhline(scores[metric].mean, linestyle="--", color="gray", label=cell.variant)
-            axes.legend()
+            name = f"{cell.variant}, {_named(cell.size)}" if len(sizes) > 1 else cell.variant
+            axes.axhline(scores[metric].mean, linestyle="--", color="gray", label=name)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
     _ticks(axes, lengths, [str(length) for length in lengths], "prefix length")
 
 

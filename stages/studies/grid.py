@@ -77,11 +77,14 @@ class Cell:
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `changes`, section by section."""
+    """`base` with the values of `changes`, section by section. Raises UserError for a value in place of a section."""
     both = dict(base)
     for key, value in changes.items():
-        deeper = isinstance(value, dict) and isinstance(both.get(key), dict)
-        both[key] = merged(both[key], value) if deeper else value
+        deeper = isinstance(value, dict)
+        before = both.get(key)
+        if before is not None and deeper != isinstance(before, dict):
+            raise UserError(f"{key} is given as {value!r} and as {before!r}: only one of them is a section")
+        both[key] = merged(before, value) if deeper and before is not None else value
     return both
 
 
@@ -102,16 +105,21 @@ def cells_of(raw: dict[str, Any], study: str) -> list[Cell]:
             raise UserError(
                 f"{where}.variants.{name}.steps has {len(variant.steps)} values for {len(grid.sizes)} sizes: give one each"
             )
-        changes = merged(grid.run, variant.run)
+        if "task" in variant.run:
+            raise UserError(
+                f"{where}.variants.{name}.run: task is for run alone: the variants of a study have one in common"
+            )
+        try:
+            changes = merged(grid.run, variant.run)
+            own = merged(raw, changes)
+        except UserError as error:
+            raise UserError(f"{where}: run or variants.{name}.run: {error}") from error
         _check_keys(changes, where, name)
         for index, size in enumerate(grid.sizes):
-            base, steps = raw, {}
             if variant.steps is not None:  # the single run may have epochs
-                base, steps = (
-                    merged(raw, {"train": {"epochs": params.RECIPE}}),
-                    {"train": {"steps": variant.steps[index]}},
-                )
-            cells.append(Cell(study, name, size, grid, merged(merged(base, changes), steps)))
+                base = merged(raw, {"train": {"epochs": params.RECIPE}})
+                own = merged(merged(base, changes), {"train": {"steps": variant.steps[index]}})
+            cells.append(Cell(study, name, size, grid, own))
     for cell in cells:
         task = cell.first.task
         if task not in chosen.cells.tasks:

@@ -3,32 +3,39 @@
 python -m stages.studies.report
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from stages import params
 from stages.errors import entry_point
-from stages.files import read_text, write_text
+from stages.files import json_text, read_text, write_text
 from stages.studies.grid import Cell, cells_of, size_name
-from stages.studies.paper import STUDIES
+from stages.studies.paper import shown_of
+from stages.studies.settings import DIRECTORY, file_of, settings_of
 from stages.studies.shown import Shown, columns_of, percent_of
 from stages.studies.summary import METRICS_DIRECTORY
 
 OUT = METRICS_DIRECTORY / "report.md"
+LOCK = Path("stages/studies/dvc.lock")
 
 
 def rows(cells: list[Cell], found: dict, shown: Shown) -> list[str]:
     """A table row for each cell, mean ± deviation, and behind the last of a variant what the paper publishes of it."""
     columns, percent = _columns(cells, found), percent_of(cells[0].first.original)
+    models = {cell.first.model for cell in cells}
     lines = [f"| variant | examples | runs | {' | '.join(columns)} |", f"|---|---:|---:|{'---:|' * len(columns)}"]
     for index, cell in enumerate(cells):
         own = found.get(cell.variant, {}).get(size_name(cell.size))
+        name = cell.variant if len(models) == 1 else f"{cell.variant}, {cell.first.model}"
         if own is None:
-            lines.append(f"| {cell.variant} | {cell.size} | not run |{' |' * len(columns)}")
+            lines.append(f"| {name} | {cell.size} | not run |{' |' * len(columns)}")
         else:
             texts = [_spread(own, metric, 100 if metric in percent else 1) for metric in columns]
-            lines.append(f"| {cell.variant} | {cell.size} | {own['runs']} | {' | '.join(texts)} |")
+            lines.append(f"| {name} | {cell.size} | {own['runs']} | {' | '.join(texts)} |")
         if cell.variant in shown.published and cell.variant not in {later.variant for later in cells[index + 1 :]}:
             lines.append(_published(cell.variant, shown.published[cell.variant], columns))
     not_ours = [variant for variant in shown.published if variant not in {cell.variant for cell in cells}]
@@ -77,7 +84,7 @@ def gaps(cells: list[Cell], found: dict) -> list[str]:
     return [head, "", f"| examples | difference | {metric} |", "|---:|---|---:|", *lines, ""]
 
 
-def others(cells: list[Cell], found: dict) -> str | None:
+def others(cells: list[Cell], found: dict, locked: Mapping[tuple[str, str], str]) -> str | None:
     """What the summary is of, if that is not what params.yaml now says: of its numbers nothing can then be said here."""
     for cell in cells:
         of = found.get(cell.variant, {})
@@ -89,21 +96,42 @@ def others(cells: list[Cell], found: dict) -> str | None:
                 for model, task, runs in (wanted, (of["model"], of["task"], own["runs"]))
             )
             return f"{cell.name} was run with {then}, params.yaml says {now}"
+        then = None if own is None else locked.get((cell.study, cell.name))
+        if then is not None and then != _settings(cell):
+            return f"{cell.name} was run with others than {file_of(cell)} has now"
     return None
 
 
-def section(study: str, cells: list[Cell], file: Path) -> list[str]:
-    shown, first = STUDIES[study], cells[0].first
+def _settings(cell: Cell) -> str:
+    """The md5 of the cell's file of settings, as the stage `check` writes it."""
+    return hashlib.md5(json_text(settings_of(cell)).encode(), usedforsecurity=False).hexdigest()
+
+
+def settings_in(lock: Path) -> dict[tuple[str, str], str]:
+    """By study and cell, the md5 of the settings that it was run with, as DVC has locked it."""
+    stages = (yaml.safe_load(read_text(lock)) or {}).get("stages", {}) if lock.exists() else {}
+    found = {}
+    for stage in stages.values():
+        for dep in stage.get("deps", []):
+            path = Path(dep["path"])
+            if path.is_relative_to(DIRECTORY) and path.suffix == ".json":
+                found[path.parent.name, path.stem] = dep["md5"]
+    return found
+
+
+def section(study: str, cells: list[Cell], file: Path, locked: Mapping[tuple[str, str], str]) -> list[str]:
+    shown, first = shown_of(study), cells[0].first
     lines, again = [f"## {shown.title}", ""], f"`dvc repro stages/studies/dvc.yaml:{study}`"
     found = json.loads(read_text(file)) if file.exists() else {}  # git holds an empty one of a study that was not run:
     if not found:  # `dvc metrics diff` complains of those that are missing
         return [*lines, f"Not run: {again}", ""]
-    if other := others(cells, found):
+    if other := others(cells, found, locked):
         return [*lines, f"Run with other parameters ({other}): {again}", ""]
+    models = ", ".join(dict.fromkeys(cell.first.model for cell in cells))
     percent = [metric for metric in _columns(cells, found) if metric in percent_of(first.original)]
     unit = f" {', '.join(percent)} times 100, as the papers print them." if percent else ""
     lines += [
-        f"{first.model} on {first.task}, {len(cells[0].runs)} runs a cell (mean ± standard deviation over them).{unit}",
+        f"{models} on {first.task}, {len(cells[0].runs)} runs a cell (mean ± standard deviation over them).{unit}",
         "",
         f"![{shown.title}]({study}.png)",
         "",
@@ -120,14 +148,15 @@ def section(study: str, cells: list[Cell], file: Path) -> list[str]:
 def main() -> None:
     raw = params.read()
     params.check(raw)
+    locked = settings_in(LOCK)
     lines = [
         "# The paper's studies",
         "",
         "Made by `python -m stages.studies.report`; how to read it: docs/studies.md.",
         "",
     ]
-    for study in (name for name in STUDIES if name in raw["studies"]):
-        lines += section(study, cells_of(raw, study), METRICS_DIRECTORY / f"{study}.json")
+    for study in raw["studies"]:
+        lines += section(study, cells_of(raw, study), METRICS_DIRECTORY / f"{study}.json", locked)
     write_text(OUT, "\n".join(lines).rstrip() + "\n")
     print(OUT)
 

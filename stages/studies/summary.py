@@ -12,7 +12,7 @@ from stages.errors import UserError, entry_point
 from stages.files import write_json, write_text
 from stages.studies.figures import Results, draw, length_of
 from stages.studies.grid import cells_of, size_name
-from stages.studies.paper import STUDIES
+from stages.studies.paper import shown_of
 from stages.studies.results import ahead, scores_of, votes_of
 from stages.studies.shown import metrics_of
 
@@ -67,7 +67,8 @@ def main() -> None:
         raise UserError(f"{cells[0].out}/runs.jsonl: no metric that is shown could be computed; its reasons say why")
     write_json(METRICS_DIRECTORY / f"{study}.json", numbers(results))
     write_text(METRICS_DIRECTORY / f"{study}.csv", table(results, metrics))
-    draw(METRICS_DIRECTORY / f"{study}.png", STUDIES[study].how, results, metrics, STUDIES[study].title)
+    shown = shown_of(study)
+    draw(METRICS_DIRECTORY / f"{study}.png", shown.how, results, metrics, shown.title)
 
 
 if __name__ == "__main__":

@@ -172,8 +172,15 @@ def test_what_cannot_be_read_is_named(encoder):
         encode(lm, [SENTENCE], 4, None)
     with pytest.raises(UserError, match="record 7 has 2 tags for 3 words"):
         encode(lm, [Record("7", "", ["O O"], words=SENTENCE.words)], None, None)
-    with pytest.raises(UserError, match=r"record 7: tiny.* reads no token in the word '.u200b'"):
-        encode(lm, [Record("7", "", ["O O"], words=["is", "\u200b"])], None, None)
+
+
+def test_a_word_of_no_token_is_one_that_the_model_does_not_know(encoder):
+    """Files have characters of no width as words; each keeps its tag, in training and answer alike."""
+    encoder.learn([SENTENCE])
+    asked = Record("7", "", ["O B-LOC O"], words=["is", "\u200b", "cheap"])
+    [example], question = encode(encoder, [asked], None, None), encoder.question(asked, None)
+    assert question.source == list(example.source) and encoder.tokenizer.unk_token_id in question.source
+    assert [tag for tag in example.target if tag != NONE] == [encoder.labels.index(tag) for tag in ("O", "B-LOC", "O")]
 
 
 @pytest.mark.parametrize("lacking", ["", "pooler.", "encoder.layer.0."])

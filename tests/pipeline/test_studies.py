@@ -25,7 +25,7 @@ def small(raw):
     raw["cells"] |= {"tasks": ["mini_xsum"], "processes": 1}
     lowdata = raw["studies"]["lowdata"]
     raw["studies"] = {"lowdata": lowdata}
-    lowdata |= {"sizes": [10, 20], "subsets": 1}
+    lowdata |= {"sizes": [10, 20], "subsets": 1, "test": "full"}
     lowdata["run"] |= {"task": "mini_xsum", "model": "mini-bart", "prefix": {"init_words": None}}
     lowdata["run"]["train"] |= {"batch_size": 2, "eval_every": 2}
     for variant in lowdata["variants"].values():
@@ -147,6 +147,42 @@ def test_processes_end_with_who_began_them(clone):
     while members(process.pid):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    restore(clone, FILE)
+
+
+def test_an_interrupted_cell_begins_no_further_run(clone):
+    """Ctrl-C reaches all processes of the terminal; those that work must not take up what was waiting."""
+    params = clone / "params.yaml"
+    raw = yaml.safe_load(params.read_text())
+    raw["cells"]["processes"] = 2
+    raw["studies"]["lowdata"]["seeds"] = [101, 102, 103, 104]
+    params.write_text(yaml.safe_dump(raw, sort_keys=False))
+    command = [sys.executable, "-m", "stages.studies.cell", "lowdata", "prefix", "20"]
+    process = subprocess.Popen(command, cwd=clone, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    begun = set()
+    while len(begun) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+        begun = {file.parent.name for file in (clone / ".scratch").glob("*/*/*") if "-" in file.parent.name}
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode != 0 and "Traceback" not in said
+    names = {file.name for file in (clone / ".scratch").glob("*/*")}
+    assert not any(seed in name for name in names for seed in ("103", "104"))
+    restore(clone, FILE)
+
+
+def test_a_cell_is_worked_at_by_one_process(clone):
+    """Killing `dvc` alone leaves its stage at work: the same command must not begin another beside it."""
+    command = [sys.executable, "-m", "stages.studies.cell", "lowdata", "prefix", "20"]
+    process = subprocess.Popen(command, cwd=clone, stderr=subprocess.DEVNULL)
+    while not list((clone / ".scratch").glob("*/*")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    second = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+    assert second.returncode == 1 and "Traceback" not in second.stderr
+    assert second.stderr.strip().endswith("another process is at this work: wait for its end, or end it")
+    assert process.wait() == 0
     restore(clone, FILE)
 
 

@@ -1,6 +1,7 @@
 """Which runs train together, and what is refused of the data; the rest as a user runs it: tests/pipeline/test_studies.py."""
 
 import pytest
+import torch
 import yaml
 
 import stages.decode
@@ -8,7 +9,7 @@ from stages.decode import decode
 from stages.errors import UserError
 from stages.files import write_jsonl
 from stages.studies import gang
-from stages.studies.cell import check_data, files_of, gangs, work_off
+from stages.studies.cell import check_data, files_of, gangs, what_decides, work_off
 from stages.studies.data import directory_of
 from stages.studies.ensemble import voted
 from stages.studies.gang import test_records as records_to_describe
@@ -105,6 +106,16 @@ def test_a_run_whose_model_was_not_saved_whole_trains_again(raw, project):
     ]
 
 
+def test_work_of_a_gpu_is_not_gone_on_with_on_a_cpu(raw, monkeypatch):
+    """Runs that train together there train alone here, and numbers are rounded otherwise."""
+    cell = cells_of(raw, "lowdata")[0]
+    here = what_decides(cell)
+    assert what_decides(cell) == here
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert what_decides(cell) != here
+
+
 def test_what_a_cell_resumes_by_is_what_dvc_runs_it_again_by(raw):
     """Else runs of other code would be taken for its own."""
     stages = yaml.safe_load((ROOT / "stages/studies/dvc.yaml").read_text())["stages"]
@@ -124,7 +135,11 @@ def test_runs_that_train_together_answer_in_one_pass_and_vote(raw, project, monk
         ))  # fmt: skip
     study = raw["studies"]["ensemble"]
     assert [len(runs) for runs in gangs(cells_of(raw, "ensemble")[0], on_gpu=False)] == [5]
-    study["run"]["train"] |= {"steps": 3, "eval_every": 2}
+    study["run"]["train"] |= {
+        "steps": 3,
+        "eval_every": 2,
+        "lr": 0.001,
+    }  # a step is one of signs, which rounding may turn
     study["run"]["prefix_len"] = 4
     passes, said = [], {}
     monkeypatch.setattr(gang, "decode", lambda *given: passes.append(given[-1]) or decode(*given))
@@ -168,10 +183,24 @@ def test_all_groups_are_learnt_but_those_that_are_described(news):
         check_data(first(news, "news_to_sports", groups={"train": None, "test": ["sport", "world"]}))
 
 
+def test_a_rare_topic_need_not_be_in_the_dev_split(news):
+    """Where the topics are those that the data happen to have; topics that a study names must be there."""
+    for split, rare in (("train", "travel"), ("dev", "world")):
+        write_jsonl(directory_of("mini_xsum") / f"{split}.jsonl", (
+            {"id": f"{i}", "source": "a", "targets": ["b"], "group": rare if i else "world", "name": None} for i in range(3)
+        ))  # fmt: skip
+    check_data(first(news, "news_to_sports"))
+    with pytest.raises(UserError, match="groups: mini_xsum has no dev record of travel: it has world"):
+        check_data(first(news, "news_to_sports", groups={"train": ["travel"], "test": ["sport"]}))
+
+
 def test_what_the_data_lacks_is_named(news):
     groups = {"train": ["world"], "test": ["sport"]}
     check_data(first(news, "news_to_sports", groups=groups, sizes=[10, "full"]))
     with pytest.raises(UserError, match=r"news_to_sports.sizes: 11 is more than the 10 training examples of mini_xsum"):
         check_data(first(news, "news_to_sports", groups=groups, sizes=[10, 11]))
+    check_data(first(news, "news_to_sports", groups=groups, sizes=[10], test=5))
+    with pytest.raises(UserError, match=r"news_to_sports.test: 6 is more than the 5 test records of mini_xsum"):
+        check_data(first(news, "news_to_sports", groups=groups, test=6))
     with pytest.raises(UserError, match="groups: mini_xsum has no test record of spots: it has sport, world"):
         check_data(first(news, "news_to_sports", groups=groups | {"test": ["spots"]}))

@@ -62,8 +62,11 @@ def test_what_a_variant_says_stands_over_what_the_study_says(raw):
 
 def test_merged():
     base = {"a": {"b": 1, "c": 2}, "d": [1]}
-    assert merged(base, {"a": {"b": 5}, "d": {"e": 1}}) == {"a": {"b": 5, "c": 2}, "d": {"e": 1}}
+    assert merged(base, {"a": {"b": 5}, "d": 2, "e": {"f": 1}}) == {"a": {"b": 5, "c": 2}, "d": 2, "e": {"f": 1}}
     assert base == {"a": {"b": 1, "c": 2}, "d": [1]}
+    for changes in ({"a": 5}, {"d": {"e": 1}}, {"a": {"b": {}}}):
+        with pytest.raises(UserError, match=r"^[abd] is given as .* and as .*: only one of them is a section$"):
+            merged(base, changes)
 
 
 def test_size_names_sort_as_the_sizes():
@@ -94,7 +97,11 @@ def test_size_names_sort_as_the_sizes():
         ({"run": {"task": "mini_e2e", "model": "mini-gpt2", "prefix_len": 5, "cells": {"tasks": ["e2e"]}}},
          "studies.lowdata: cells.tasks is not for run or variants.prefix.run: it is the same in all studies"),
         ({"variants": {"prefix": {"run": {"method": "prefix", "cells": None}}}},
-         "studies.lowdata.variants.prefix: cells: Input should be a valid dictionary"),
+         "studies.lowdata: run or variants.prefix.run: cells is given as None and as {'"),
+        ({"run": {"task": "mini_e2e", "model": "mini-gpt2", "prefix_len": 5, "train": 5}},
+         "studies.lowdata: run or variants.prefix.run: train is given as {'lr': 0.002} and as 5: only one"),
+        ({"variants": {"prefix": {"run": {"method": "prefix", "task": "mini_webnlg"}}}},
+         "studies.lowdata.variants.prefix.run: task is for run alone: the variants of a study have one in common"),
         ({"run": {"task": "e2e", "model": "mini-gpt2", "prefix_len": 5}}, "studies.lowdata has task e2e, which cells.tasks lacks"),
     ],
 )  # fmt: skip

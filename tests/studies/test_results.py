@@ -1,5 +1,6 @@
 """Means and deviations of hand-made runs, in metrics, tables, pictures and the report."""
 
+import hashlib
 import json
 from dataclasses import replace
 from statistics import stdev
@@ -14,7 +15,9 @@ from stages.studies import figures, report
 from stages.studies.data import directory_of
 from stages.studies.ensemble import voted
 from stages.studies.grid import VOTES, cells_of, merged
+from stages.studies.paper import STUDIES, shown_of
 from stages.studies.results import Spread, ahead, scores_of
+from stages.studies.settings import file_of, settings_of
 from stages.studies.summary import numbers, table
 from tests.conftest import ROOT
 
@@ -119,6 +122,10 @@ def test_over_the_length(results):
     figures.by_length(axes, [results[0], results[2]], "BLEU")
     assert axes.lines[0].get_xydata().tolist() == [[20, pytest.approx(0.515)]]
     assert axes.lines[1].get_ydata() == [pytest.approx(0.715)] * 2, "what has no length is a line across"
+    axes = Figure().add_subplot()
+    figures.by_length(axes, results, "BLEU")
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["50 examples", "200 examples", "finetune, 50", "finetune, 200"], "sizes are not joined to one line"
 
 
 def test_a_picture_is_the_same_file_again(results, project):
@@ -152,7 +159,7 @@ def test_the_papers_numbers_stand_behind_the_variants(cells, project):
     )
     file = project / "metrics/placement.json"
     write_json(file, {"prefix": {"model": "mini-gpt2", "task": "mini_e2e", **own}})
-    text = report.section("placement", cells, file)
+    text = report.section("placement", cells, file, {})
     assert (
         text[2]
         == "mini-gpt2 on mini_e2e, 3 runs a cell (mean ± standard deviation over them). BLEU times 100, as the papers print them."
@@ -178,9 +185,51 @@ def test_numbers_of_other_parameters_are_not_reported(cells, results, project, c
     (project / "metrics").mkdir()
     write_json(project / "metrics/lowdata.json", numbers(results))
     now = cells_of(merged(raw, {"studies": {"lowdata": change}}), "lowdata")
-    text = report.section("lowdata", now, project / "metrics/lowdata.json")
+    text = report.section("lowdata", now, project / "metrics/lowdata.json", {})
     wanted = f"(prefix-50 was run with mini-gpt2 on mini_e2e, 4 runs, params.yaml says {said})"
     assert text[2:] == [f"Run with other parameters {wanted}: `dvc repro stages/studies/dvc.yaml:lowdata`", ""]
+
+
+@pytest.mark.parametrize("key", ["lr", "batch_size"])
+def test_numbers_of_other_settings_are_not_reported(cells, results, project, key):
+    """As DVC has locked them, whichever they are."""
+    write_json(project / "metrics/lowdata.json", numbers(results))
+    for cell in cells:
+        write_json(project / file_of(cell), settings_of(cell))
+    lock = {f"lowdata-cell@{cell.name}": {"deps": [
+        {"path": "stages/engine", "md5": "0.dir"},
+        {"path": file_of(cell).as_posix(), "md5": hashlib.md5((project / file_of(cell)).read_bytes()).hexdigest()},
+    ]} for cell in cells}  # fmt: skip
+    (project / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
+    locked = report.settings_in(project / "dvc.lock")
+    assert len(locked) == len(cells)
+    file = project / "metrics/lowdata.json"
+    assert "4 runs a cell" in "".join(report.section("lowdata", cells, file, locked))
+    changed = [
+        replace(cell, raw=merged(cell.raw, {"train": {key: 3}})) if cell.variant == "finetune" else cell
+        for cell in cells
+    ]
+    text = report.section("lowdata", changed, file, locked)
+    said = f"finetune-50 was run with others than {file_of(cells[2])} has now"
+    assert text[2:] == [f"Run with other parameters ({said}): `dvc repro stages/studies/dvc.yaml:lowdata`", ""]
+    assert report.settings_in(project / "none.lock") == {}
+
+
+def test_models_that_differ_are_named_with_the_variants(cells, results, project):
+    write_json(project / "metrics/lowdata.json", numbers(results))
+    found = json.loads((project / "metrics/lowdata.json").read_text())
+    found["finetune"]["model"] = "gpt2"
+    write_json(project / "metrics/lowdata.json", found)
+    two = [replace(cell, raw=cell.raw | {"model": "gpt2"}) if cell.variant == "finetune" else cell for cell in cells]
+    text = report.section("lowdata", two, project / "metrics/lowdata.json", {})
+    assert text[2].startswith("mini-gpt2, gpt2 on mini_e2e, 4 runs")
+    assert any(line.startswith("| prefix, mini-gpt2 | 50 |") for line in text)
+    assert any(line.startswith("| finetune, gpt2 | 50 |") for line in text)
+
+
+def test_a_study_of_ones_own_is_bars_under_its_name():
+    assert shown_of("mine").title == "mine" and shown_of("mine").how is figures.bars
+    assert shown_of("lengths") is STUDIES["lengths"]
 
 
 def test_runs_of_a_task_with_classes_vote(project):
