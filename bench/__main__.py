@@ -2,7 +2,8 @@
 
     python -m bench [--e2e DIR] [--tokenizer DIR] [--only PART ...] [--fresh]
 
-What is done is kept in .bench, so that an interrupted bench goes on; other settings or another engine begin anew.
+What is done is kept in .bench, so that an interrupted bench goes on; other settings or another engine begin anew. What was
+measured is printed; docs/benchmarks.md is written when all parts are.
 """
 
 import argparse
@@ -82,7 +83,8 @@ def main() -> None:
     tokenizer = f"tokenizer {Path(chosen.tokenizer).name}"
     write_json(KEPT / "results.json", results(machine, command, rows))
     text = document(machine, command, records, tokenizer, rows)
-    write_text(OUT, text)
+    if len(kept) == len(PARTS):  # some rows alone, perhaps of another day, would take the place of a whole table
+        write_text(OUT, text)
     print(next(block for block in text.split("\n\n") if block.startswith("| |")))
 
 

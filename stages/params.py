@@ -139,7 +139,7 @@ class Params(Section):
         return self.task.removeprefix("mini_")
 
     def _recipe(self) -> tuple[str, Recipe | None]:
-        """What `recipe` stands for in a training, and where it stands: of the task, else of the tasks that are like it.
+        """What `recipe` stands for in a training, behind its name: of the task, else of the tasks that are like it.
 
         `apt` takes that of `prefix`, on an encoder P-tuning v2's, where it has none.
         """
@@ -150,8 +150,14 @@ class Params(Section):
         for name in names:
             for method in methods:
                 if recipe := getattr(self.recipes, kind).get(name, {}).get(method):
-                    return f"{kind}.{name}", recipe
-        return f"{kind}.{names[0]}", None
+                    return f"recipes.{kind}.{name}.{method}", recipe
+        return f"recipes.{kind}.{names[0]}.{self.method}", None
+
+    @property
+    def recipe_name(self) -> str | None:
+        """Where it stands, if there is one: the published ones are of the papers' models, whatever this one is."""
+        where, recipe = self._recipe()
+        return None if recipe is None else where
 
     @property
     def training(self) -> Training | None:
@@ -166,7 +172,7 @@ class Params(Section):
         def choose(key: str, own: Any, missing: bool = False) -> Any:
             value = getattr(recipe, key.rpartition(".")[2], None) if own == RECIPE else own
             if value is None and not missing:
-                raise UserError(f"{FILE}: {key} is `recipe`, but recipes.{where}.{self.method} gives none: set it")
+                raise UserError(f"{FILE}: {key} is `recipe`, but {where} gives none: set it")
             return value
 
         own, steered, made = self.train, self.method in STEERED, self.method in MADE

@@ -9,7 +9,7 @@ from stages.tasks import TASKS
 
 
 def voted(cell: Cell, answers: list[list[str]]) -> dict[str, float]:
-    """The metrics of the votes on `answers[run][record]`; of several runs whose task has classes, for texts cannot vote."""
+    """The metrics of the votes on `answers[run][record]`; of several runs of a SuperGLUE task; longer texts cannot vote."""
     task = cell.first.task
     if GROUPS.get(cell.first.original) != "superglue" or len(answers) < 2:
         return {}

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from sentencepiece import SentencePieceTrainer
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
@@ -16,6 +17,8 @@ from transformers import (
     MistralConfig,
     OPTConfig,
     PegasusConfig,
+    T5Config,
+    T5ForConditionalGeneration,
     UMT5Config,
 )
 
@@ -162,3 +165,19 @@ def test_no_network_for_a_hub_id(project, monkeypatch):
         UserError, match="model nobody/nothing: no such directory, and not to be had from the Hugging Face hub"
     ):
         load("nobody/nothing", "nobody/nothing", "main")
+
+
+def test_a_tokenizer_that_is_published_as_sentencepiece_alone_is_read(tmp_path):
+    """T5's and DeBERTa-v2's often are: without the packages transformers asks for another one by mistake."""
+    text, model = tmp_path / "text", tmp_path / "model"
+    text.write_text("the hotel is near the river\nthe price of the hotel is low\n" * 50)
+    config = T5Config(vocab_size=200, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0)
+    T5ForConditionalGeneration(config).save_pretrained(model)
+    SentencePieceTrainer.train(
+        input=str(text), model_prefix=str(model / "spiece"), vocab_size=40, hard_vocab_limit=False,
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
+    )  # fmt: skip
+    lm = load(str(model), "t5", "main")
+    pieces = lm.pieces("the hotel is low")
+    assert lm.family == "encoder-decoder" and lm.tokenizer.decode(pieces) == "the hotel is low"
+    assert lm.tokenizer.unk_token_id not in pieces and lm.end == 1

@@ -146,6 +146,8 @@ def test_options_are_scored_by_question():
     ]
     records = [record for row in rows for record in TASKS["multirc"].read(row)]
     assert numbers("multirc", ["True", "True", "True", "False"], records) == {"F1a": 0.8, "EM": 0.5}
+    # What is no label is the wrong one, of an option that is false, too.
+    assert numbers("multirc", ["True", "maybe"], records[:2]) == {"F1a": 0.6667, "EM": 0.0}
 
 
 def test_a_referent_is_judged_as_t5_judges_it():
