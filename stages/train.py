@@ -64,10 +64,8 @@ def main() -> None:
         "parameters_stored": sum(tensor.numel() for tensor in stored.values()),
         "parameters_of_model": sum(p.numel() for p in lm.model.parameters()),
     }
-    print(
-        f"{title}: `recipe` is {chosen.recipe_name or 'nothing'}; "
-        + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-    )
+    print(f"{title}: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
+    print(f"`recipe` in params.yaml: {chosen.recipe_name or 'none for these'}")
     write_json(Path("metrics/train.json"), {"loss": round(points[-1].loss, 4) if points else None, **counts})
 
 
