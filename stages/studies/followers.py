@@ -6,7 +6,7 @@ from stages.studies.shown import Shown
 SYSTEMS = Shown(
     title="Prefix-tuning, Prompt Tuning and Adaptive Prefix Tuning on one task",
     how=bars,
-    said="The papers have no task in common.",
+    said="The three papers have no task in common.",
 )
 APT = Shown(
     title="Adaptive Prefix Tuning, its gates, and P-tuning v2",
