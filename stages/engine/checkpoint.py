@@ -46,30 +46,33 @@ def scratch(settings: Any, *sources: Path) -> Iterator[Path]:
     Raises UserError where another process is at work in it: a stage goes on when `dvc` alone is killed.
     """
     directory = _directory(settings, *sources)
-    with _locked(directory):
+    with _locked(directory.with_suffix(".lock")):
         yield directory
         shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """The directory is this process's; behind the block nothing is left of an empty one."""
+def _locked(file: Path) -> Iterator[None]:
+    """This process alone holds the file, which is gone behind the block."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        directory.mkdir(parents=True, exist_ok=True)
-        held = os.open(directory, os.O_RDONLY)
+        held = os.open(file, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if directory.exists() and os.path.samestat(os.fstat(held), directory.stat()):
+            if os.path.samestat(os.fstat(held), os.stat(file)):
                 break
-        except BlockingIOError as error:
+        except FileNotFoundError:
+            pass
+        except OSError as error:
             os.close(held)
-            raise UserError(f"{directory}: another process is at this work: wait for its end, or end it") from error
+            taken = "another process is at this work: wait for its end, or end it"
+            said = taken if isinstance(error, BlockingIOError) else f"cannot be locked ({error.strerror})"
+            raise UserError(f"{file}: {said}") from error
         os.close(held)  # who held it has just been done with it
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            directory.rmdir()
+        file.unlink(missing_ok=True)
         os.close(held)
 
 

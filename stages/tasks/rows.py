@@ -60,7 +60,10 @@ def fetch_rows(
 
 
 def fetch_test_rows(source: Rows, folder: str, keys: tuple[str, ...], out: Path) -> None:
-    """Write test.jsonl alone, the validation rows, into the new directory `out`. Raises UserError as `fetch_rows`."""
+    """Write test.jsonl alone, the validation rows, into the new directory `out`. Raises UserError as `fetch_rows`, and for rows
+    that are to be divided."""
+    if source.divide:
+        raise UserError("sources.<task>.tested.divide: what is only tested on is not divided")
     found = _found(source, folder, keys, {"validation": NAMES["validation"]})
     _write({"test": found["validation"]}, out)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,10 @@ import time
 import pytest
 import yaml
 
+from stages import params
+from stages.engine.checkpoint import scratch
+from stages.studies.cell import files_of, what_decides
+from stages.studies.grid import cell_of
 from tests.pipeline.clone import call, commit, copy, restore, stages_run
 
 pytestmark = pytest.mark.pipeline
@@ -152,6 +157,7 @@ def test_processes_end_with_who_began_them(clone):
 
 def test_an_interrupted_cell_begins_no_further_run(clone):
     """Ctrl-C reaches all processes of the terminal; those that work must not take up what was waiting."""
+    shutil.rmtree(clone / ".scratch", ignore_errors=True)
     params = clone / "params.yaml"
     raw = yaml.safe_load(params.read_text())
     raw["cells"]["processes"] = 2
@@ -172,18 +178,20 @@ def test_an_interrupted_cell_begins_no_further_run(clone):
     restore(clone, FILE)
 
 
-def test_a_cell_is_worked_at_by_one_process(clone):
+def test_a_cell_is_worked_at_by_one_process(clone, monkeypatch):
     """Killing `dvc` alone leaves its stage at work: the same command must not begin another beside it."""
-    command = [sys.executable, "-m", "stages.studies.cell", "lowdata", "prefix", "20"]
-    process = subprocess.Popen(command, cwd=clone, stderr=subprocess.DEVNULL)
-    while not list((clone / ".scratch").glob("*/*")):
-        assert process.poll() is None
-        time.sleep(0.05)
-    second = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+    command = [sys.executable, "-m", "stages.studies.cell", "lowdata", "prefix", "10"]
+    monkeypatch.chdir(clone)
+    cell = cell_of(params.read(), "lowdata", "prefix", "10")
+    with scratch(what_decides(cell), *files_of(cell)) as directory:
+        second = subprocess.run(command, cwd=clone, capture_output=True, text=True)
     assert second.returncode == 1 and "Traceback" not in second.stderr
-    assert second.stderr.strip().endswith("another process is at this work: wait for its end, or end it")
-    assert process.wait() == 0
-    restore(clone, FILE)
+    said = f"error: {directory.with_suffix('.lock')}: another process is at this work: wait for its end, or end it\n"
+    assert second.stderr.endswith(said)
+    assert not directory.with_suffix(".lock").exists()
+    before = cell_files(clone)
+    call(clone, *command)
+    assert cell_files(clone) == before and not list((clone / ".scratch").glob("*.lock"))
 
 
 def members(group):

@@ -56,12 +56,20 @@ def numbers(task, hypotheses, records):
 
 
 def test_from_one_to_the_other_classes_are_translated(files):
+    """What is tested on needs no training rows."""
+    (files / "MRPC/train.jsonl").unlink()
     TASKS["qqp_to_mrpc"].fetch(Shift(learnt=source(files), tested=source(files)), files / "raw")
     found = TASKS["qqp_to_mrpc"].linearize(files / "raw", OPTIONS)
     assert found["train"][0].source.startswith("question1") and found["test"][0].source.startswith("sentence1")
     said = ["duplicate" if r.targets == ["equivalent"] else "not_duplicate" for r in found["test"]]
     assert numbers("qqp_to_mrpc", said, found["test"]) == {"accuracy": 1.0, "F1": 1.0}
     assert numbers("mrpc_to_qqp", ["equivalent"] * 8, found["train"] + found["dev"]) == {"accuracy": 0.5, "F1": 0.6667}
+
+
+def test_what_is_tested_on_is_not_divided(files):
+    whole = Shift(learnt=source(files), tested=source(files).model_copy(update={"divide": True}))
+    with pytest.raises(UserError, match=r"^sources.<task>.tested.divide: what is only tested on is not divided$"):
+        TASKS["qqp_to_mrpc"].fetch(whole, files / "raw")
 
 
 def test_what_is_no_label_counts_as_the_other_one(files):
