@@ -69,8 +69,7 @@ def learn(lm: LM, chosen: Params, linearized: Path) -> None:
     They are those of all training and dev records, however few a run is trained on. Raises UserError for a prompt that
     is to start from classes where there are none.
     """
-    training = chosen.training
-    of_prompt = training is not None and training.init == "labels" and training.words is None
+    of_prompt = chosen.method == "prompt_tuning" and chosen.training.init == "labels" and not chosen.training.words
     if isinstance(lm, Encoder) or of_prompt:
         records = [record for split in ("train", "dev") for record in read_records(linearized / f"{split}.jsonl")]
         if of_prompt and all(record.parts is None and record.words is None for record in records):
