@@ -41,7 +41,9 @@ def test_stages_without_a_model_run_without_torch(project, task):
 
 def imports_of(module):
     """The project's modules that it imports, by file."""
-    found = f"import sys, {module}; [print(m.__file__) for n, m in list(sys.modules.items()) if n.startswith('stages.')]"
+    found = (
+        f"import sys, {module}; [print(m.__file__) for n, m in list(sys.modules.items()) if n.startswith('stages.')]"
+    )
     done = subprocess.run([sys.executable, "-c", found], cwd=ROOT, capture_output=True, text=True, check=True)
     imported = {str(Path(file).relative_to(ROOT)) for file in done.stdout.splitlines()}
     return {file for file in imported if not file.endswith("__init__.py")}
