@@ -135,11 +135,8 @@ def test_runs_that_train_together_answer_in_one_pass_and_vote(raw, project, monk
         ))  # fmt: skip
     study = raw["studies"]["ensemble"]
     assert [len(runs) for runs in gangs(cells_of(raw, "ensemble")[0], on_gpu=False)] == [5]
-    study["run"]["train"] |= {
-        "steps": 3,
-        "eval_every": 2,
-        "lr": 0.001,
-    }  # a step is one of signs, which rounding may turn
+    # Adafactor's first step is one of signs, which rounding may turn: it must not be long.
+    study["run"]["train"] |= {"steps": 3, "eval_every": 2, "lr": 0.001}
     study["run"]["prefix_len"] = 4
     passes, said = [], {}
     monkeypatch.setattr(gang, "decode", lambda *given: passes.append(given[-1]) or decode(*given))
