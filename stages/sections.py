@@ -15,7 +15,7 @@ Task = Literal[
 Kind = Literal["e2e", "webnlg", "dart", "xsum", "superglue", "ner", "qa"]  # whose texts are cut and decoded alike
 Method = Literal[
     "prefix", "finetune", "ft_top2", "adapter", "adapter_small", "embedding_only", "infix", "prompt_tuning",
-    "prompt_projection", "apt", "none",
+    "prompt_projection", "apt", "linear_probe", "none",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ PAIRS += [("mini_xsum", "mini-bart"), ("mini_rte", "mini-bart"), ("mini_rte", "m
 RUNS = [
     (task, model, method) for task, model in PAIRS for method in METHODS
     # Of minilm, the other methods have no recipe.
-    if FAMILY[model] in METHODS[method].FAMILIES and (model != "minilm" or method in ("prefix", "apt", "finetune"))
+    if FAMILY[model] in METHODS[method].FAMILIES and (model != "minilm" or method in ("prefix", "apt", "linear_probe", "finetune"))
 ]  # fmt: skip
 
 

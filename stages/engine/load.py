@@ -43,7 +43,7 @@ def load(directory: str, name: str, revision: str) -> LM:
         )
         raise UserError(f"{where} ({first})") from error
     if family is Encoder:
-        _without_what_is_missing(model, set(loaded["missing_keys"]), name)
+        _without_untrained_pooler(model, set(loaded["missing_keys"]), name)
     if family is not Encoder and tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer of model {name} has no end-of-text token, which ends every target")
     model.requires_grad_(False).eval()
@@ -71,10 +71,16 @@ def family_of(config: Config) -> tuple[type[LM], type]:
     return DecoderOnly, AutoModelForCausalLM
 
 
-def _without_what_is_missing(model: nn.Module, missing: set[str], name: str) -> None:
-    """A checkpoint without a pooler (RoBERTa's) would have one of random numbers. Raises UserError if it lacks others."""
+def _without_untrained_pooler(model: nn.Module, missing: set[str], name: str) -> None:
+    """A pooler of random numbers is taken away: the class is read from the first token's state itself.
+
+    A checkpoint without one (RoBERTa's) would be given one; MiniLM's has one that nobody trained, as its biases show, which are
+    all 0 still. Raises UserError if the checkpoint lacks other weights.
+    """
     poolers = {key for key in missing if key.startswith("pooler.")}
-    if poolers:
+    parameters = model.pooler.named_parameters() if getattr(model, "pooler", None) else ()
+    biases = [value for key, value in parameters if key.endswith("bias")]
+    if poolers or (biases and not any(bias.any() for bias in biases)):
         model.pooler = None
     if missing - poolers:
         raise UserError(f"model {name} lacks weights, such as {min(missing - poolers)}")

@@ -56,10 +56,11 @@ class Head:
     def __call__(self, hidden: torch.Tensor, runs: torch.Tensor) -> torch.Tensor:
         """[rows, width] -> [rows, classes] in fp32, row `i` by the head of run `runs[i]`."""
         hidden = hidden.to(self.weight.dtype)
-        if len(self.weight) == 1:
-            return F.linear(hidden, self.weight[0], self.bias[0])
-        weight, bias = rows_of(self.weight, runs), rows_of(self.bias, runs)
-        return torch.baddbmm(bias[:, None], hidden[:, None], weight.mT)[:, 0]
+        with torch.autocast(hidden.device.type, enabled=False):  # a model that is fine-tuned computes in bf16 by it
+            if len(self.weight) == 1:
+                return F.linear(hidden, self.weight[0], self.bias[0])
+            weight, bias = rows_of(self.weight, runs), rows_of(self.bias, runs)
+            return torch.baddbmm(bias[:, None], hidden[:, None], weight.mT)[:, 0]
 
     def of(self, run: int) -> "Head":
         return Head(self.weight[run : run + 1], self.bias[run : run + 1])

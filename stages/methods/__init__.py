@@ -24,6 +24,7 @@ from stages.methods import (
     ft_top2,
     head,
     infix,
+    linear_probe,
     prefix,
     prompt_projection,
     prompt_tuning,
@@ -44,6 +45,7 @@ METHODS: dict[str, ModuleType] = {
     "prompt_tuning": prompt_tuning,
     "prompt_projection": prompt_projection,
     "apt": apt,
+    "linear_probe": linear_probe,
     "none": untuned,
 }
 

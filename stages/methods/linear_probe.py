@@ -1,0 +1,14 @@
+"""A frozen encoder and the head that every method has on one: what a prefix must surpass to have done anything."""
+
+from stages.engine.model import LM
+from stages.methods.untuned import TOGETHER, Untuned, apply
+from stages.params import Params
+
+__all__ = ["FAMILIES", "READS", "TOGETHER", "apply", "build"]
+
+FAMILIES = ("encoder",)
+READS = ()
+
+
+def build(lm: LM, chosen: Params, seeds: list[int]) -> Untuned:
+    return Untuned(seeds)
