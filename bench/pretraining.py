@@ -140,16 +140,16 @@ def measure(recipe: Recipe, chosen: params.Pretrain, probing: params.Probes, hea
         model = GPT2LMHeadModel(model.config)
     attention.use(model)
     optimizers = recipe.optimizers(model, ".h.", chosen.muon_lr, chosen.adamw_lr, steps)
-    checkpoint = loop.Checkpoint.of({"recipe": recipe.name, **chosen.model_dump()}, kept, *CODE)
     loss_at = lambda index: train.loss_of(model, *train.batch(tokens, chosen, index))  # noqa: E731
-    seconds = loop.pretrain(model, loss_at, optimizers, checkpoint)
-    return {
-        "tokens": steps * chosen.batch_size * chosen.length,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "minutes": seconds / 60,
-        "bits_per_byte": bits_per_byte(model, tokenizer, heard, chosen.length),
-        **probed(model, tokenizer, probing),
-    }
+    with loop.Checkpoint.of({"recipe": recipe.name, **chosen.model_dump()}, kept, *CODE) as checkpoint:
+        seconds = loop.pretrain(model, loss_at, optimizers, checkpoint)
+        return {
+            "tokens": steps * chosen.batch_size * chosen.length,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "minutes": seconds / 60,
+            "bits_per_byte": bits_per_byte(model, tokenizer, heard, chosen.length),
+            **probed(model, tokenizer, probing),
+        }
 
 
 COLUMNS = {

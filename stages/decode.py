@@ -27,7 +27,6 @@ from stages.params import Decoding
 from stages.sections import Decode
 from stages.tasks.record import Record, prefaced, read_records
 
-MODEL = Path("data/run/model")
 OUT = Path("data/run/predictions.jsonl")
 
 
@@ -91,19 +90,19 @@ def main() -> None:
     chosen = params.load()
     lm = open_model(chosen)
     belongs = saved.belonging(lm)
-    steering = saved.load(MODEL, lm)
+    steering = saved.load(params.RUN, lm)
     lm.compute_in(dtype_of(chosen.precision, lm.device, lm.width))
     pack(lm.model)
     settings = [asdict(chosen.decoding), chosen.model_dump(include={"decode", "source_words", "threads"})]
-    settings += [belongs, str(lm.computes_in)]
+    settings += [belongs, str(lm.computes_in), lm.device.type]
     test = Path("data/linearized") / chosen.task / "test.jsonl"
     records = list(read_records(test))
-    with scratch(settings, test, saved.weights_of(MODEL), *code()) as directory:
+    with scratch(settings, test, saved.weights_of(params.RUN), *code()) as directory:
         hypotheses = hypotheses_of(lm, steering, records, chosen, directory / "predictions.jsonl")
-    write_jsonl(OUT, (
-        {"id": r.id, "source": r.source, "group": r.group, "name": r.name, "hypothesis": text, "references": r.targets}
-        for r, text in zip(records, hypotheses, strict=True)
-    ))  # fmt: skip
+        write_jsonl(OUT, (
+            {"id": r.id, "source": r.source, "group": r.group, "name": r.name, "hypothesis": text, "references": r.targets}
+            for r, text in zip(records, hypotheses, strict=True)
+        ))  # fmt: skip
 
 
 if __name__ == "__main__":

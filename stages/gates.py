@@ -12,7 +12,6 @@ import matplotlib.figure
 import torch
 
 from stages import params
-from stages.decode import MODEL
 from stages.engine.batches import Batch
 from stages.engine.encode import encode
 from stages.engine.encoder import Encoder
@@ -34,7 +33,9 @@ def factors_of(
 ) -> torch.Tensor:
     """[records, layers, len]; raises UserError for a run without gates."""
     if steering.gate is None:
-        raise UserError(f"{MODEL} is a run without gates: method apt has them, with apt.token_gate or apt.layer_gate")
+        raise UserError(
+            f"{params.RUN} is a run without gates: method apt has them, with apt.token_gate or apt.layer_gate"
+        )
     if isinstance(lm, Encoder):
         examples = [lm.question(record, most_source) for record in records]
     else:  # what is written does not matter
@@ -66,7 +67,7 @@ def picture(mean: torch.Tensor, title: str) -> matplotlib.figure.Figure:
 def main() -> None:
     chosen = params.load()
     lm = open_model(chosen)
-    steering = saved.load(MODEL, lm)
+    steering = saved.load(params.RUN, lm)
     linearized = Path("data/linearized") / chosen.task
     records = list(prefaced(read_records(linearized / "test.jsonl"), chosen.source_words))
     factors = factors_of(lm, steering, records, chosen.decoding.source_tokens, chosen.decode.batch_size)

@@ -34,6 +34,7 @@ from stages.sections import (
     Recipes,
     Section,
     Task,
+    Text,
     Train,
     Whole,
     or_word,
@@ -96,11 +97,11 @@ class Decoding:
 
 class Params(Section):
     task: Task
-    model: Annotated[str, Field(min_length=1)]
+    model: Text
     revision: str
     method: Method
     prefix_len: CountOrRecipe
-    source_words: Annotated[str, Field(min_length=1)] | None
+    source_words: Text | None
     train_size: or_word(int, 1, "full")  # type: ignore[valid-type]
     subset: Whole
     seed: Whole

@@ -45,6 +45,13 @@ def or_word(kind: type, least: float, *words: str, above: bool = False, below: f
     return Annotated[Any, AfterValidator(check)]
 
 
+def _said(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_said)]
 Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, BeforeValidator(to_number), Field(gt=0, allow_inf_nan=False)]
@@ -100,13 +107,13 @@ class Prefix(Section):
     mlp_width: CountOrRecipe
     init_std: PositiveOrRecipe
     dropout: or_word(float, 0, RECIPE, below=1)  # type: ignore[valid-type]
-    init_words: Annotated[str, Field(min_length=1)] | None
+    init_words: Text | None
 
 
 class Prompt(Section):
     init: Literal["uniform", "vocabulary", "labels", "words", "file", "recipe"]
-    words: Annotated[str, Field(min_length=1)]
-    file: Annotated[str, Field(min_length=1)] | None
+    words: Text
+    file: Text | None
 
     @model_validator(mode="after")
     def _given(self) -> "Prompt":
@@ -119,8 +126,8 @@ class Prompt(Section):
 
 class Projector(Section):
     hidden: Count
-    source: Annotated[str, Field(min_length=1)] | None
-    trained: Annotated[str, Field(min_length=1)] | None
+    source: Text | None
+    trained: Text | None
 
 
 class Apt(Section):
@@ -161,7 +168,7 @@ class Recipe(Section):
     init_std: Positive | None = None
     dropout: Annotated[float, BeforeValidator(to_number), Field(ge=0, lt=1)] | None = None
     init: Literal["vocabulary", "labels", "words"] | None = None
-    words: Annotated[str, Field(min_length=1)] | None = None
+    words: Text | None = None
     bottleneck: Count | None = None
     optimizer: Literal["adamw", "adafactor"]
     lr: Positive

@@ -64,16 +64,18 @@ class Hub(Section):
     split_seed: Whole | None
 
 
-class Rows(Section):
-    """JSON lines, or CoNLL's columns, in a directory `root`, or on the Hugging Face hub (`config` null: its only one).
-
-    `divide`: the validation rows are divided into train, dev and test; else `dev_share` of the training rows is dev.
-    """
+class Lines(Section):
+    """JSON lines in a directory `root`, or a dataset of the Hugging Face hub (`config` null: its only one)."""
 
     root: str | None
     dataset: str
     config: str | None
     revision: str
+
+
+class Rows(Lines):
+    """`divide`: the validation rows are divided into train, dev and test; else `dev_share` of the training rows is dev."""
+
     dev_share: Annotated[float, BeforeValidator(to_number), Field(gt=0, lt=1)]
     divide: bool
 
@@ -82,7 +84,7 @@ class Shift(Section):
     """One data set to learn from, another to be tested on."""
 
     learnt: Rows
-    tested: Rows
+    tested: Lines
 
 
 class Columns(Section):

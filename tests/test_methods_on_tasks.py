@@ -8,6 +8,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from stages import decode, download, linearize, score, subsample, train
+from stages.engine import train as engine
+from stages.errors import UserError
 from stages.methods import METHODS
 
 FIRST_METRIC = {
@@ -110,6 +112,32 @@ def test_words_before_the_source(configure, data, task, model, monkeypatch):
     assert all(text.startswith("In words: ") for texts in read.values() for text in texts)
     rows = [json.loads(line) for line in (data / "data/run/predictions.jsonl").read_text().splitlines()]
     assert not any("In words" in row["source"] for row in rows)
+
+
+def test_a_training_outlives_what_cannot_be_written(configure, data, monkeypatch):
+    """As on a full disk: the same command goes on from the checkpoint, and decoding from its last batches."""
+    configure(task="mini_rte", model="minilm", method="apt")
+    for stage in (download, linearize, subsample, train, decode):
+        stage.main()
+    out, said = data / "data/run/model/apt.safetensors", data / "data/run/predictions.jsonl"
+    expected = out.read_bytes(), said.read_bytes()
+
+    def failing(*given, **named):
+        raise UserError("cannot write")
+
+    steps, real = [], engine.backward
+    monkeypatch.setattr(engine, "backward", lambda *given: steps.append(given) or real(*given))
+    monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", -1)
+    monkeypatch.setattr(engine, "CHECKPOINT_SHARE", float("inf"))
+    for stage, name in ((train, "saved.save"), (decode, "write_jsonl")):
+        with monkeypatch.context() as patched, pytest.raises(SystemExit, match="cannot write"):
+            patched.setattr(f"stages.{stage.__name__.rpartition('.')[2]}.{name}", failing)
+            stage.main()
+        assert len(list((data / ".scratch").glob("*/"))) == (1 if stage is train else 0)
+        stage.main()
+        assert not list((data / ".scratch").glob("*/"))
+    assert len(steps) == 2, "the second training has nothing left to do"
+    assert (out.read_bytes(), said.read_bytes()) == expected
 
 
 def test_another_tasks_prompt_as_it_is(configure, data):

@@ -115,6 +115,7 @@ def train_unit(unit: Unit) -> float:
         loss = _loss(lm, apply(unit.method, lm, stored), dev)
         saved.save(unit.directory / "model", unit.method, stored, belongs, asdict(chosen.training), lm.labels)
         write_json(result, {"unit": asdict(unit), "loss": round(loss, 4)})
+        checkpoint.remove()
     return json.loads(read_text(result))["loss"]
 
 

@@ -34,8 +34,11 @@ def code() -> list[Path]:
 def _directory(settings: Any, *sources: Path) -> Path:
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for source in sources:
-        with open(source, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        try:
+            with open(source, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise UserError(f"cannot read {source}: {error.strerror}") from error
     return SCRATCH / digest.hexdigest()[:32]
 
 
@@ -83,9 +86,12 @@ class Checkpoint:
         self.path = path
 
     @classmethod
-    def of(cls, settings: Any, *sources: Path) -> "Checkpoint":
-        """The checkpoint of the training with these settings (JSON) and these files."""
-        return cls(_directory(settings, *sources) / "checkpoint.safetensors")
+    @contextlib.contextmanager
+    def of(cls, settings: Any, *sources: Path) -> Iterator["Checkpoint"]:
+        """The checkpoint of the training with these settings (JSON) and these files, as `scratch`: what it makes is written
+        in the block, behind which it is deleted."""
+        with scratch(settings, *sources) as directory:
+            yield cls(directory / "checkpoint.safetensors")
 
     def save(
         self,

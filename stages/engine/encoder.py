@@ -74,9 +74,15 @@ class Encoder(LM):
         return len(self.labels)
 
     def learn(self, records: Iterable[Record]) -> None:
+        """Raises UserError where one of several texts is to be chosen, and not each of them is right in some record."""
         records = list(records)
         super().learn(records)
-        self.choosing = any(len(record.parts or ()) > 1 for record in records)
+        choices = max((len(record.parts or ()) for record in records), default=0)
+        self.choosing = choices > 1
+        if self.choosing and len(self.labels) != choices:
+            raise UserError(
+                f"one of {choices} texts is to be chosen, but training and dev records name {', '.join(self.labels)} alone"
+            )
 
     @property
     def scores(self) -> int:

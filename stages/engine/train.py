@@ -118,7 +118,7 @@ def train(
     """Train the runs of `method`, run `i` on `examples[i]`; return what they store, [runs, ...], and the curve.
 
     With `training.eval_every`, each run keeps what it was at its lowest loss on its own `dev[i]`. Resumes from `checkpoint` if
-    it exists and removes it at the end. Raises UserError if the loss diverges.
+    it exists; who keeps what is returned removes it. Raises UserError if the loss diverges.
     """
     parameters, runs = method.trained(), len(method.seeds)
     orders = [
@@ -161,5 +161,4 @@ def train(
             due = ended + max(CHECKPOINT_SECONDS, (ended - begun) / CHECKPOINT_SHARE)
     if training.eval_every and not history.best_loss.isfinite().all():
         raise UserError("the loss on the dev split was never a number: the training diverged, try a lower train.lr")
-    checkpoint.remove()
     return history.best if training.eval_every else method.stored(), history.points

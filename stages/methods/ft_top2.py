@@ -1,4 +1,4 @@
-"""FT-Top2: fine-tuning of the last two blocks and of what stands behind them (of a decoder, in both families).
+"""FT-Top2: fine-tuning of the last two blocks and of what stands behind them (of an encoder-decoder, its decoder's).
 
 The authors' code can also move the tied embedding with them (its `top_layers 2`; without, `22`). The size that
 is published for GPT-2 medium, 25.19M, is without.
@@ -25,12 +25,13 @@ def build(lm: LM, chosen: Params, seeds: list[int]) -> OwnWeights:
 
 
 def top_modules(lm: LM) -> list[torch.nn.Module]:
-    """The last blocks of the list that ends the model, and the norms that stand beside it, but for the embeddings'."""
+    """The last blocks of the list that ends the model, the norms that stand beside it, but for the embeddings', and the pooler."""
     last = lm.blocks()[-1]
     for parent in lm.model.modules():
         named = dict(parent.named_children())
         for child in named.values():
             if isinstance(child, torch.nn.ModuleList) and len(child) and child[-1] is last:
                 norms = [one for name, one in named.items() if name.startswith(("ln", "norm", "final", "layer_norm"))]
-                return [*child[-LAYERS:], *norms]
+                pooler = getattr(lm.model, "pooler", None)
+                return [*child[-LAYERS:], *norms, *([] if pooler is None else [pooler])]
     raise AssertionError("the last block stands in a list")

@@ -66,9 +66,13 @@ def vocabulary(lm: Writer, length: int) -> Start:
 
 
 def labels(lm: Writer, length: int, texts: Sequence[str]) -> Start:
-    """The mean over a class's pieces in a place of its own, of as many classes as fit; the other places from the vocabulary."""
-    means = [lm.embed(lm.pieces(text)).cpu().mean(0) for text in texts[:length]]
-    return _first(means, vocabulary(lm, length))
+    """The mean over a class's pieces in a place of its own, of as many classes as fit; the other places from the vocabulary.
+
+    The pieces are those that the model writes: byte-level ones begin without the space that they have within a text.
+    """
+    special = set(lm.tokenizer.all_special_ids)
+    written = ([piece for piece in ids if piece not in special] for ids in lm.target_ids(list(texts[:length]), None))
+    return _first([lm.embed(ids).cpu().mean(0) for ids in written], vocabulary(lm, length))
 
 
 def words(lm: Writer, length: int, text: str) -> Start:

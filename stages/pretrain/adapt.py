@@ -31,9 +31,10 @@ def main() -> None:
     tokenizer = t5.tokenizer_of(CORPUS)
     model = T5ForConditionalGeneration.from_pretrained(span.OUT).float()
     before = t5.evaluate(model, tokenizer, prefix_lm, chosen)
-    how = t5.trained(model, chosen, tokenizer, prefix_lm, span.OUT / "model.safetensors")
-    finish(model, tokenizer, lambda rounded: t5.evaluate(rounded, tokenizer, prefix_lm, chosen), how, OUT, METRICS)
-    write_json(METRICS, json.loads(read_text(METRICS)) | {"before": before})
+    with t5.checkpoint_of(chosen, span.OUT / "model.safetensors") as checkpoint:
+        how = t5.trained(model, chosen, tokenizer, prefix_lm, checkpoint)
+        finish(model, tokenizer, lambda rounded: t5.evaluate(rounded, tokenizer, prefix_lm, chosen), how, OUT, METRICS)
+        write_json(METRICS, json.loads(read_text(METRICS)) | {"before": before})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
 
 from stages import params
+from stages.engine.checkpoint import Checkpoint
 from stages.engine.determinism import settle
 from stages.errors import UserError, entry_point
 from stages.pretrain import attention, loop, rows
@@ -95,13 +96,12 @@ def loss_at(model, tokens: np.ndarray, steps, tokenizer, noise: Noise, chosen: p
     return loss_of(model, *batch(texts, tokenizer, noise, [chosen.seed, index]))
 
 
-def pretrained(chosen: params.Denoise, tokenizer: PreTrainedTokenizerFast, noise: Noise):
+def pretrained(chosen: params.Denoise, tokenizer: PreTrainedTokenizerFast, noise: Noise, checkpoint: Checkpoint):
     tokens = np.load(CORPUS / "train.npy", mmap_mode="r")
     steps = steps_of(tokens, tokenizer.convert_tokens_to_ids(END_OF_TEXT), chosen)
     model = build(chosen, tokenizer)
     attention.use(model)
     optimizers = Optimizers(model, ".layers.", chosen.muon_lr, chosen.adamw_lr, len(steps))
-    checkpoint = loop.checkpoint(chosen, CORPUS / "train.npy", "denoise", "noise", "rows")
     seconds = loop.pretrain(
         model, lambda index: loss_at(model, tokens, steps, tokenizer, noise, chosen, index), optimizers, checkpoint
     )
@@ -132,8 +132,9 @@ def main() -> None:
     keep_freed()
     tokenizer = bart_tokenizer(CORPUS)
     noise = Noise(tokenizer, chosen.masked, chosen.masked_lines)
-    model, how = pretrained(chosen, tokenizer, noise)
-    finish(model, tokenizer, lambda rounded: evaluate(rounded, tokenizer, noise, chosen), how, OUT, METRICS)
+    with loop.checkpoint(chosen, CORPUS / "train.npy", "denoise", "noise", "rows") as checkpoint:
+        model, how = pretrained(chosen, tokenizer, noise, checkpoint)
+        finish(model, tokenizer, lambda rounded: evaluate(rounded, tokenizer, noise, chosen), how, OUT, METRICS)
 
 
 if __name__ == "__main__":

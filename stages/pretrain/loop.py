@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -39,7 +40,7 @@ class Optimizers:
             optimizer.zero_grad(set_to_none=True)
 
 
-def checkpoint(chosen: Section, corpus: Path, *modules: str) -> Checkpoint:
+def checkpoint(chosen: Section, corpus: Path, *modules: str) -> AbstractContextManager[Checkpoint]:
     """Of the training with these parameters on this corpus; `modules` of this package are its own code."""
     code = (Path(__file__).with_name(f"{name}.py") for name in (*modules, *_CODE))
     return Checkpoint.of(chosen.model_dump(), corpus, *code)
@@ -48,7 +49,7 @@ def checkpoint(chosen: Section, corpus: Path, *modules: str) -> Checkpoint:
 def pretrain(
     model: nn.Module, loss_at: Callable[[int], torch.Tensor], optimizers: Optimizers, checkpoint: Checkpoint
 ) -> float:
-    """Minimise `loss_at(step)` over the steps of `optimizers`, from the checkpoint if there is one.
+    """Minimise `loss_at(step)` over the steps of `optimizers`, from the checkpoint if there is one; who keeps the model removes it.
 
     Returns the seconds that it took, all sittings together.
     """
@@ -67,5 +68,4 @@ def pretrain(
             seconds = before + time.monotonic() - begun
             checkpoint.save(model, optimizers.all, index + 1, {"seconds": torch.tensor(seconds)})
             saved = time.monotonic()
-    checkpoint.remove()
     return before + time.monotonic() - begun

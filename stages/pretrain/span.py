@@ -27,8 +27,9 @@ def main() -> None:
     tokenizer = t5.tokenizer_of(CORPUS)
     objective = span_corruption(t5.sentinels_of(tokenizer), chosen.masked, chosen.mean_span)
     model = t5.build(chosen, tokenizer)
-    how = t5.trained(model, chosen, tokenizer, objective)
-    finish(model, tokenizer, lambda rounded: t5.evaluate(rounded, tokenizer, objective, chosen), how, OUT, METRICS)
+    with t5.checkpoint_of(chosen) as checkpoint:
+        how = t5.trained(model, chosen, tokenizer, objective, checkpoint)
+        finish(model, tokenizer, lambda rounded: t5.evaluate(rounded, tokenizer, objective, chosen), how, OUT, METRICS)
 
 
 if __name__ == "__main__":

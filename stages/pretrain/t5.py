@@ -1,5 +1,6 @@
 """A small T5 (with version 1.1's gated feed-forward parts): its tokenizer, batches, loss and training, whatever the objective."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -93,20 +94,23 @@ def steps_of(tokens: np.ndarray, chosen: Span | Adapt, tokenizer: PreTrainedToke
     return rows.grouped(joined, chosen.step_tokens, _CLOSED, rng)
 
 
+def checkpoint_of(chosen: Span | Adapt, *begun: Path) -> AbstractContextManager[Checkpoint]:
+    """Of its training; `begun` are the weights that it is begun with, if not random."""
+    code = [Path(__file__).with_name(f"{name}.py") for name in ("t5", "objectives", "rows", "loop", "loss")]
+    return Checkpoint.of([type(chosen).__name__, chosen.model_dump()], CORPUS / "train.npy", *begun, *code)
+
+
 def trained(
     model: T5ForConditionalGeneration,
     chosen: Span | Adapt,
     tokenizer: PreTrainedTokenizerFast,
     objective: Objective,
-    *begun: Path,
+    checkpoint: Checkpoint,
 ) -> Made:
-    """Train it in place, from the checkpoint if there is one; `begun` are the weights that it is begun with, if not random."""
+    """Train it in place, from the checkpoint if there is one."""
     tokens = np.load(CORPUS / "train.npy", mmap_mode="r")
     steps = steps_of(tokens, chosen, tokenizer)
     optimizers = Optimizers(model, ".block.", chosen.muon_lr, chosen.adamw_lr, len(steps))
-    code = [Path(__file__).with_name(f"{name}.py") for name in ("t5", "objectives", "rows", "loop", "loss")]
-    kind = type(chosen).__name__
-    checkpoint = Checkpoint.of([kind, chosen.model_dump()], CORPUS / "train.npy", *begun, *code)
 
     def loss_at(index: int) -> torch.Tensor:
         texts = [tokens[begin:end] for begin, end in steps[index]]

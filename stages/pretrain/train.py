@@ -11,6 +11,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from stages import params
+from stages.engine.checkpoint import Checkpoint
 from stages.engine.determinism import settle
 from stages.errors import entry_point
 from stages.pretrain import attention, loop
@@ -69,13 +70,14 @@ def evaluate(model: GPT2LMHeadModel, length: int) -> dict[str, float]:
     return losses
 
 
-def pretrained(chosen: params.Pretrain, tokenizer: PreTrainedTokenizerFast) -> tuple[GPT2LMHeadModel, Made]:
+def pretrained(
+    chosen: params.Pretrain, tokenizer: PreTrainedTokenizerFast, checkpoint: Checkpoint
+) -> tuple[GPT2LMHeadModel, Made]:
     tokens = np.load(CORPUS / "train.npy", mmap_mode="r")
     steps = len(tokens) // (chosen.batch_size * chosen.length)
     model = build(chosen, tokenizer.eos_token_id)
     attention.use(model)
     optimizers = Optimizers(model, ".h.", chosen.muon_lr, chosen.adamw_lr, steps)
-    checkpoint = loop.checkpoint(chosen, CORPUS / "train.npy", "train")
     seconds = loop.pretrain(model, lambda index: loss_of(model, *batch(tokens, chosen, index)), optimizers, checkpoint)
     read = steps * chosen.batch_size * chosen.length
     return model, made(seconds, chosen.documents, read, steps, chosen.threads, CORPUS / "train.npy")
@@ -87,8 +89,9 @@ def main() -> None:
     settle(chosen.threads)
     keep_freed()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(CORPUS / "tokenizer")
-    model, how = pretrained(chosen, tokenizer)
-    finish(model, tokenizer, lambda rounded: evaluate(rounded, chosen.length), how, OUT, METRICS)
+    with loop.checkpoint(chosen, CORPUS / "train.npy", "train") as checkpoint:
+        model, how = pretrained(chosen, tokenizer, checkpoint)
+        finish(model, tokenizer, lambda rounded: evaluate(rounded, chosen.length), how, OUT, METRICS)
 
 
 if __name__ == "__main__":

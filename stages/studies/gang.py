@@ -41,13 +41,16 @@ _RESULT = "result.json"
 
 def work(cell: Cell, runs: list[Run], directory: Path) -> None:
     """Leave what each run makes of the test records. Raises UserError that names study, cell and run."""
-    left = [run for run in runs if not (directory / run.name / _TEXTS).exists()]
+    if all((directory / run.name / _TEXTS).exists() for run in runs):
+        return
     with _named(cell, runs):
-        if not all((directory / run.name / _MODEL).exists() for run in left):
+        if not all((directory / run.name / _MODEL).exists() for run in runs):
             _train(cell, runs, directory)
-    if left:
-        with _named(cell, left):
-            _describe(cell, left, directory)
+        _describe(
+            cell, runs, directory
+        )  # all of them, whatever is written already: who stands in a batch rounds its neighbours
+    for run in runs:
+        shutil.rmtree(directory / run.name / _MODEL)
 
 
 def score(cell: Cell, run: Run, directory: Path, measure: Measure) -> None:
@@ -107,18 +110,18 @@ def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
     lm.compute_in(dtype_of(cell.first.precision, lm.device, lm.width))
     if cell.first.train.activation_checkpointing:
         recompute(lm.blocks())
-    stored = method.stored()
+    stored, checkpoint = method.stored(), Checkpoint(directory / f"training-{runs[0].name}" / "checkpoint.safetensors")
     if training is not None:
         with torch.no_grad():
             taken = lm.taken(method())
         groups = groups_to_train(cell)
         examples, dev = ([_examples(lm, cell, run, split, groups, taken) for run in runs] for split in ("train", "dev"))
-        checkpoint = Checkpoint(directory / f"training-{runs[0].name}" / "checkpoint.safetensors")
         stored, _ = train(lm, method, examples, dev, training, checkpoint)
     for index, run in enumerate(runs):
         own = {name: tensor[index : index + 1] for name, tensor in stored.items()}
         options = asdict(training) if training else {}
         saved.save(directory / run.name / _MODEL, cell.first.method, own, belongs, options, lm.labels)
+    checkpoint.remove()
 
 
 def _examples(lm: LM, cell: Cell, run: Run, split: str, groups: Collection[str] | None, taken: int) -> Examples:
@@ -151,4 +154,3 @@ def _describe(cell: Cell, runs: list[Run], directory: Path) -> None:
         write_json(
             directory / run.name / _TEXTS, [[record.id, text] for record, text in zip(records, own, strict=True)]
         )
-        shutil.rmtree(directory / run.name / _MODEL)

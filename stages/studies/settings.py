@@ -60,11 +60,17 @@ def _unresolved(section: Section, resolved: Iterable[str]) -> dict[str, Any]:
 
 
 def check_method(cell: Cell) -> None:
-    """Raises UserError if the method does not fit the model; of one that is not on this machine nothing is known yet."""
+    """Raises UserError if the method does not fit the model, or starts from a file that is missing.
+
+    Of a model that is not on this machine nothing is known yet.
+    """
     with cell.named():
         family = _family(cell.first)
         if family is not None:
             check_fits(cell.first.method, family, cell.first.model)
+        for file in cell.first.given:
+            if not file.is_file():
+                raise UserError(f"{file}, which method {cell.first.method} is to start from, does not exist")
 
 
 def _family(chosen: Params) -> str | None:

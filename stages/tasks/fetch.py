@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterable
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -23,8 +24,10 @@ def _download(url: str, path: Path) -> None:
             size = int(response.headers.get("Content-Length", 0)) or None
             with tqdm.wrapattr(response, "read", total=size, desc=path.name, disable=None) as data:
                 shutil.copyfileobj(data, out)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
+            if size is not None and out.tell() != size:
+                raise ConnectionError(f"it broke off behind {out.tell():,} of {size:,} bytes")
+    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", None) or str(error).strip() or type(error).__name__
         raise UserError(
             f"cannot download {url} ({reason}): set sources.<task>.root to a directory that holds the file"
         ) from error

@@ -9,7 +9,7 @@ from typing import Any
 from stages.errors import UserError
 from stages.files import replacing, write_jsonl
 from stages.scoring.formats import lines_of
-from stages.sources import Rows
+from stages.sources import Lines, Rows
 from stages.tasks import hub
 
 # Splits with the names that data sets give them.
@@ -59,11 +59,8 @@ def fetch_rows(
     _write(divided(found.get("train", []), found["validation"], source, of), out)
 
 
-def fetch_test_rows(source: Rows, folder: str, keys: tuple[str, ...], out: Path) -> None:
-    """Write test.jsonl alone, the validation rows, into the new directory `out`. Raises UserError as `fetch_rows`, and for rows
-    that are to be divided."""
-    if source.divide:
-        raise UserError("sources.<task>.tested.divide: what is only tested on is not divided")
+def fetch_test_rows(source: Lines, folder: str, keys: tuple[str, ...], out: Path) -> None:
+    """Write test.jsonl alone, the validation rows, into the new directory `out`. Raises UserError as `fetch_rows`."""
     found = _found(source, folder, keys, {"validation": NAMES["validation"]})
     _write({"test": found["validation"]}, out)
 
@@ -75,7 +72,7 @@ def _write(splits: dict[str, list[dict]], out: Path) -> None:
             write_jsonl(directory / f"{split}.jsonl", rows)
 
 
-def _found(source: Rows, folder: str, keys: tuple[str, ...], needed: Names) -> dict[str, list[dict]]:
+def _found(source: Lines, folder: str, keys: tuple[str, ...], needed: Names) -> dict[str, list[dict]]:
     if source.root is None:
         return _from_hub(source, keys, needed)
     return _from_directory(Path(source.root), folder, keys, needed)
@@ -92,7 +89,7 @@ def _from_directory(root: Path, folder: str, keys: tuple[str, ...], needed: Name
     return found
 
 
-def _from_hub(source: Rows, keys: tuple[str, ...], needed: Names) -> dict[str, list[dict]]:
+def _from_hub(source: Lines, keys: tuple[str, ...], needed: Names) -> dict[str, list[dict]]:
     instead = "set sources.<task>.root to a directory of train.jsonl and val.jsonl"
     found = hub.load(source.dataset, source.config, source.revision, needed, instead)
     splits = {split: [dict(row) for row in rows] for split, rows in found.items()}

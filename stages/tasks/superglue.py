@@ -227,7 +227,11 @@ class SuperGlue:
                 records += self.read(row)
             except (LookupError, TypeError, ValueError, AttributeError, StopIteration, RuntimeError) as error:
                 raise UserError(f"{path}, row {number}: no row of {self.folder} ({error})") from error
-        return [r for r in records if r.group == "True" or split == "test"] if self.only_true else records
+        if self.only_true and split != "test":
+            records = [record for record in records if record.group == "True"]
+            if not records:
+                raise UserError(f"{path} has no row whose label is true, and is learnt from these alone")
+        return records
 
 
 def _task(name: str, folder: str, keys: str, read: Reader, compared: Compared, **more) -> SuperGlue:

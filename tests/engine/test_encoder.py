@@ -116,6 +116,15 @@ def test_rows_take_prefix_and_head_of_their_run(encoder):
 
 
 @torch.no_grad()
+def test_each_choice_must_be_right_somewhere(encoder):
+    """A class is the number of a choice: of one that no record names, the others would be told wrong."""
+    parts = [["it rained so", "the price is low"], ["it rained so", "he took it"]]
+    with pytest.raises(
+        UserError, match="one of 2 texts is to be chosen, but training and dev records name choice2 alone"
+    ):
+        encoder.learn([Record("0", "", ["choice2"], parts=parts)])
+
+
 def test_choices_are_scored_by_one_number_each(encoder):
     lm = encoder
     chosen = [

@@ -115,6 +115,16 @@ def test_ft_top2_moves_the_last_two_blocks_and_what_follows(any_lm, chosen):
     assert moved(any_lm, chosen, embedding=True) == expected | table and table
 
 
+def test_ft_top2_moves_an_encoders_pooler(encoder, chosen):
+    """Through which its head reads a class."""
+    expected = {
+        name for name, _ in encoder.model.named_parameters()
+        if name.startswith(("encoder.layer.1.", "encoder.layer.2.", "pooler."))
+    }  # fmt: skip
+    assert moved(encoder, chosen) == expected
+    assert any(name.startswith("pooler.") for name in expected) == encoder.name.endswith(("-bert", "-roberta"))
+
+
 @pytest.mark.parametrize("method", ["finetune", "ft_top2", "adapter", "adapter_small"])
 def test_a_saved_run_has_the_effect_of_the_trained_one(any_lm, chosen, hidden_of, tmp_path, method, same):
     before = {name: p.clone() for name, p in any_lm.model.named_parameters()}

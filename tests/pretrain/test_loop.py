@@ -35,15 +35,19 @@ def test_the_rate_rises_stays_and_falls():
 def test_another_training_finds_another_checkpoint(tmp_path):
     corpus = tmp_path / "train.npy"
     corpus.write_bytes(b"one")
-    paths = [loop.checkpoint(CHOSEN, corpus, "train").path, loop.checkpoint(CHOSEN, corpus, "train").path]
-    paths += [loop.checkpoint(CHOSEN.model_copy(update={"seed": 9}), corpus, "train").path]
-    paths += [loop.checkpoint(CHOSEN, corpus, "denoise", "noise", "rows").path]
+
+    def path(chosen, *modules):
+        with loop.checkpoint(chosen, corpus, *modules) as checkpoint:
+            return checkpoint.path
+
+    paths = [path(CHOSEN, "train"), path(CHOSEN, "train")]
+    paths += [path(CHOSEN.model_copy(update={"seed": 9}), "train"), path(CHOSEN, "denoise", "noise", "rows")]
     corpus.write_bytes(b"two")
-    paths += [loop.checkpoint(CHOSEN, corpus, "train").path]
+    paths += [path(CHOSEN, "train")]
     assert paths[0] == paths[1] and len(set(paths)) == 4
 
 
-def test_the_loop_minimises_and_clears_its_checkpoint(tmp_path, monkeypatch):
+def test_the_loop_minimises_and_leaves_a_checkpoint_to_who_keeps_the_model(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1)
     model = train.build(CHOSEN, 0)
     optimizers = loop.Optimizers(model, ".h.", 0.01, 0.003, 60)
@@ -51,4 +55,4 @@ def test_the_loop_minimises_and_clears_its_checkpoint(tmp_path, monkeypatch):
     before = train.loss_of(model, ids).item()
     checkpoint = loop.Checkpoint(tmp_path / "work/checkpoint.safetensors")
     loop.pretrain(model, lambda _: train.loss_of(model, ids), optimizers, checkpoint)
-    assert train.loss_of(model, ids).item() < 0.7 * before and not (tmp_path / "work").exists()
+    assert train.loss_of(model, ids).item() < 0.7 * before and checkpoint.path.exists()

@@ -106,6 +106,43 @@ def test_a_run_whose_model_was_not_saved_whole_trains_again(raw, project):
     ]
 
 
+def test_a_gang_that_is_killed_while_it_writes_says_the_same(raw, project, monkeypatch):
+    """All its runs stand in the batches again, though the texts of some are written."""
+    for split in ("train", "dev", "test"):
+        write_jsonl(directory_of("mini_e2e") / f"{split}.jsonl", (
+            {"id": f"{i}", "source": f"name : {i}", "targets": [f"It is {i}."], "group": None, "name": None} for i in range(4)
+        ))  # fmt: skip
+    raw["studies"]["lowdata"]["run"]["cells"] = {"together": 3}
+    cell = first(
+        raw,
+        "lowdata",
+        sizes=[2],
+        subsets=1,
+        seeds=[1, 2, 3],
+        variants={"prefix": {"run": {"method": "prefix"}, "steps": [1]}},
+    )
+    real, runs, written = gang.write_json, [], []
+    monkeypatch.setattr(gang, "decode", lambda *given: runs.append(given[-1]) or decode(*given))
+
+    def killed(path, value):
+        if len(written) == 1:
+            raise KeyboardInterrupt
+        written.append(path)
+        real(path, value)
+
+    gang.work(cell, cell.runs, project / "straight")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(gang, "write_json", killed)
+        gang.work(cell, cell.runs, project / "killed")
+    gang.work(cell, cell.runs, project / "killed")
+    assert runs == [3, 3, 3]
+    for run in cell.runs:
+        assert (project / "killed" / run.name / "hypotheses.json").read_bytes() == (
+            project / "straight" / run.name / "hypotheses.json"
+        ).read_bytes()
+        assert not (project / "killed" / run.name / "model").exists()
+
+
 def test_work_of_a_gpu_is_not_gone_on_with_on_a_cpu(raw, monkeypatch):
     """Runs that train together there train alone here, and numbers are rounded otherwise."""
     cell = cells_of(raw, "lowdata")[0]

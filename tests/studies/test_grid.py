@@ -173,9 +173,17 @@ def test_a_method_that_does_not_fit_is_refused_before_any_work(raw, study, metho
         check_method(cells_of(raw, study)[0])
 
 
+def test_a_prompt_that_is_missing_is_refused_before_any_work(raw):
+    raw["studies"]["ensemble"]["run"]["prompt"] = {"init": "file", "file": "nowhere"}
+    with pytest.raises(UserError, match=r"variants.prompt_tuning: nowhere/prompt_tuning.safetensors, which method "):
+        check_method(cells_of(raw, "ensemble")[0])
+
+
 def test_a_missing_recipe_is_refused_before_any_work(raw):
     raw["studies"]["apt"]["variants"] = {"adapter": {"run": {"method": "adapter"}}}
     [cell] = cells_of(raw, "apt")
     check_method(cell)
-    with pytest.raises(UserError, match=r"^params.yaml: studies.apt.variants.adapter: train.optimizer is `recipe`, but "):
+    with pytest.raises(
+        UserError, match=r"^params.yaml: studies.apt.variants.adapter: train.optimizer is `recipe`, but "
+    ):
         settings_of(cell)

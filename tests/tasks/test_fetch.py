@@ -1,7 +1,10 @@
 """Official files: all of them with the right checksum, or none at all."""
 
 import hashlib
+import re
+import socket
 import subprocess
+import threading
 import zipfile
 
 import pytest
@@ -64,6 +67,30 @@ def test_downloads_the_files(tmp_path, monkeypatch):
     monkeypatch.setattr(fetch, "_download", lambda url, path: path.write_bytes(DATA[url.removeprefix(f"{URL}/")]))
     fetch_files(source(None), tmp_path / "out")
     assert contents(tmp_path / "out") == DATA
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nxx", "it broke off behind 2 of 1,000 bytes"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nxx", "IncompleteRead"),
+        (b"what\r\n", "what"),
+        (b"", "Remote end closed connection without response"),
+    ],
+)
+def test_a_download_that_breaks_off_is_one_line(tmp_path, answer, said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/b.csv"
+        with pytest.raises(UserError, match=rf"^cannot download {url} \({re.escape(said)}.*\): set sources"):
+            fetch._download(url, tmp_path / "b.csv")
 
 
 def test_git_object_names(root, tmp_path):

@@ -66,12 +66,6 @@ def test_from_one_to_the_other_classes_are_translated(files):
     assert numbers("mrpc_to_qqp", ["equivalent"] * 8, found["train"] + found["dev"]) == {"accuracy": 0.5, "F1": 0.6667}
 
 
-def test_what_is_tested_on_is_not_divided(files):
-    whole = Shift(learnt=source(files), tested=source(files).model_copy(update={"divide": True}))
-    with pytest.raises(UserError, match=r"^sources.<task>.tested.divide: what is only tested on is not divided$"):
-        TASKS["qqp_to_mrpc"].fetch(whole, files / "raw")
-
-
 def test_what_is_no_label_counts_as_the_other_one(files):
     """T5's F1 with invalid predictions: of gold 1, 1, 0, 0 and said 1, nonsense, nonsense, 0 tp 1, fn 1, fp 1."""
     TASKS["qqp"].fetch(source(files), files / "raw")

@@ -225,6 +225,10 @@ def test_the_referent_is_learned_from_true_rows_alone(tmp_path):
     write(tmp_path, "val.jsonl", both)
     found = splits(tmp_path, "wsc_referent")
     assert len(found["train"]) + len(found["dev"]) == 10 and len(found["test"]) == 20
+    write(tmp_path / "false", "train.jsonl", [row | {"label": False} for row in both])
+    write(tmp_path / "false", "val.jsonl", both)
+    with pytest.raises(UserError, match=r"train\.jsonl has no row whose label is true, and is learnt from these alone"):
+        splits(tmp_path / "false", "wsc_referent")
 
 
 @pytest.mark.parametrize(("line", "message"), [
