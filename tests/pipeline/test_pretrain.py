@@ -13,7 +13,7 @@ import yaml
 
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.load import load
-from stages.pretrain import denoise, loop
+from stages.pretrain import adapt, denoise, loop, span
 from stages.pretrain import train as pretraining
 
 pytestmark = pytest.mark.pipeline
@@ -63,26 +63,26 @@ def small(project, request):
     return project, call
 
 
-@pytest.mark.parametrize(
-    ("stage", "module", "step"), [("train", pretraining, "batch"), ("denoise", denoise, "loss_at")]
-)
-def test_the_model_is_a_function_of_the_parameters(small, monkeypatch, stage, module, step):
+@pytest.mark.parametrize("module", [pretraining, denoise, span, adapt], ids=["gpt2", "bart", "t5", "t5-lm"])
+def test_the_model_is_a_function_of_the_parameters(small, monkeypatch, module):
     project, call = small
-    out = project / module.OUT
+    out, stage = project / module.OUT, module.__name__.rpartition(".")[2]
+    if module is adapt:
+        call("span")
     assert np.load(project / "data/pretrain/corpus/train.npy").dtype == np.uint16
 
     call(stage)
     first = {file.name: file.read_bytes() for file in out.iterdir()}
     assert {"model.safetensors", "config.json", "tokenizer.json"} <= set(first)
 
-    def interrupted(*arguments):
-        if arguments[-1] == 5:
+    def interrupted(optimizers, index):
+        if index == 5:
             raise KeyboardInterrupt
-        return real(*arguments)
+        real(optimizers, index)
 
-    real = getattr(module, step)
+    real = loop.Optimizers.step
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1)
-    monkeypatch.setattr(module, step, interrupted)
+    monkeypatch.setattr(loop.Optimizers, "step", interrupted)
     deterministic = torch.are_deterministic_algorithms_enabled()
     with pytest.raises(SystemExit, match="interrupted"):
         module.main()
@@ -96,14 +96,10 @@ def test_the_model_is_a_function_of_the_parameters(small, monkeypatch, stage, mo
 
 
 def test_a_t5_is_pretrained_and_adapted(small):
-    """The same bytes again; an adapted model continues texts better, and says by how much."""
+    """An adapted model continues texts better, and says by how much."""
     project, call = small
-    for stage, name in (("span", "mini-t5"), ("adapt", "mini-t5-lm")):
-        out, found = project / "data/pretrain" / name, []
-        for _ in range(2):
-            call(stage)
-            found.append({file.name: file.read_bytes() for file in out.iterdir()})
-        assert found[0] == found[1] and {"model.safetensors", "config.json", "tokenizer.json"} <= set(found[0])
+    for stage in ("span", "adapt"):
+        call(stage)
     metrics = json.loads((project / "metrics/adapt.json").read_text())
     assert set(metrics) == {"loss", "made", "before"} and set(metrics["loss"]) == set(metrics["before"])
     assert mean(metrics["loss"].values()) < mean(metrics["before"].values())
