@@ -56,7 +56,9 @@ def deps_of(pipeline, stage):
 @pytest.mark.parametrize("stage", ["train", "decode"])
 def test_a_stage_depends_on_the_engine_and_the_methods_that_it_imports(stage):
     """Else a change of it would leave `dvc repro` with nothing to do."""
-    imported = {file for file in imports_of(f"stages.{stage}") if file.startswith(("stages/engine/", "stages/methods/"))}
+    imported = {
+        file for file in imports_of(f"stages.{stage}") if file.startswith(("stages/engine/", "stages/methods/"))
+    }
     assert imported and imported - set(deps_of("dvc.yaml", stage)) == set()
 
 

@@ -2,8 +2,9 @@
 
     prefix of layer i = lambda_i * sigmoid(h_{i-1} W_i) * [keys, values]
 
-With both gates off it is the prefix of the same parameters: on an encoder P-tuning v2 (Liu et al. 2022), without the MLP. The equations are taken from notes on
-the paper, not from its text. Gates are computed from what a layer reads of an encoder's text, or of a decoder's source.
+With both gates off it is the prefix of the same parameters: on an encoder P-tuning v2 (Liu et al. 2022), without the MLP.
+The equations are taken from notes on the paper, not from its text. Gates are computed from what a layer reads of an
+encoder's text, or of a decoder's source.
 """
 
 from dataclasses import replace

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stages.engine import encode as engine
-from stages.engine.batches import Example, Order
+from stages.engine.batches import Batch, Example, Order
 from stages.engine.checkpoint import SCRATCH
 from stages.engine.encode import Examples, Rows, check_length, encode
 from stages.engine.model import Writer
@@ -31,6 +31,24 @@ def test_examples_are_those_of_each_text_alone(any_lm, project, monkeypatch):
     with pytest.raises(IndexError):
         found[12]
     assert list(SCRATCH.iterdir()) == [], "the file has no name"
+
+
+def test_joint_of_source_and_target(lm):
+    """` source<sep>target<end>` with no space before the target; the loss begins behind the separator."""
+    [one, two] = encode(lm, [Record("r", "name : Oak", [" Oak is old. ", "Old Oak"])], None, None)
+    ids = lm.tokenizer(" name : Oak", add_special_tokens=False)["input_ids"]
+    assert one.source == two.source == ids
+    assert one.target == [*lm.tokenizer("Oak is old.", add_special_tokens=False)["input_ids"], lm.end]
+    batch = Batch.of([one, two], [0, 0], lm.device)
+    assert batch.labels.tolist() == one.target + two.target
+    assert batch.rows.tolist() == [0] * len(one.target) + [1] * len(two.target)
+
+
+def test_an_encoder_decoder_reads_the_tokenizers_own_form(seq2seq):
+    [one] = encode(seq2seq, [Record("r", " Oak is old ", ["Old Oak"])], None, None)
+    assert one.source == seq2seq.tokenizer("Oak is old")["input_ids"] and one.target[-1] == seq2seq.end
+    [cut] = encode(seq2seq, [Record("r", "Oak is old and so is Elm", ["Old Oak and Elm"])], 4, 3)
+    assert (len(cut.source), len(cut.target), cut.target[-1]) == (4, 3, seq2seq.end)
 
 
 def test_no_rows(project):

@@ -1,7 +1,7 @@
 """Training against a plain loop, against separate runs, against itself without an interruption."""
 
 from dataclasses import replace
-from itertools import chain, combinations, count
+from itertools import count
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from stages.engine.batches import Batch, Example, Order
 from stages.engine.beam import Search, search_sources
 from stages.engine.checkpoint import Checkpoint
 from stages.engine.decoder_only import DecoderOnly
-from stages.engine.encode import Examples, encode
+from stages.engine.encode import Examples
 from stages.engine.optimizer import lr_factor
 from stages.engine.steering import Steering
 from stages.engine.step import run_losses, run_sizes, step_batches, target_losses
@@ -28,7 +28,6 @@ from stages.methods.prefix import Prefix
 from stages.methods.prompt_tuning import PromptTuning, uniform
 from stages.params import Training
 from stages.sections import Apt
-from stages.tasks.record import Record
 
 TRAINING = Training(
     prefix_len=4, mlp_width=8, bottleneck=None, lr=1e-2, epochs=None, steps=12, batch_size=3, warmup_steps=2,
@@ -57,24 +56,6 @@ def close(one, two, rtol=1e-4, atol=1e-5):
     assert set(one) == set(two)
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=rtol, atol=atol)
-
-
-def test_joint_of_source_and_target(lm):
-    """` source<sep>target<end>` with no space before the target; the loss begins behind the separator."""
-    [one, two] = encode(lm, [Record("r", "name : Oak", [" Oak is old. ", "Old Oak"])], None, None)
-    ids = lm.tokenizer(" name : Oak", add_special_tokens=False)["input_ids"]
-    assert one.source == two.source == ids
-    assert one.target == [*lm.tokenizer("Oak is old.", add_special_tokens=False)["input_ids"], lm.end]
-    batch = Batch.of([one, two], [0, 0], lm.device)
-    assert batch.labels.tolist() == one.target + two.target
-    assert batch.rows.tolist() == [0] * len(one.target) + [1] * len(two.target)
-
-
-def test_an_encoder_decoder_reads_the_tokenizers_own_form(seq2seq):
-    [one] = encode(seq2seq, [Record("r", " Oak is old ", ["Old Oak"])], None, None)
-    assert one.source == seq2seq.tokenizer("Oak is old")["input_ids"] and one.target[-1] == seq2seq.end
-    [cut] = encode(seq2seq, [Record("r", "Oak is old and so is Elm", ["Old Oak and Elm"])], 4, 3)
-    assert (len(cut.source), len(cut.target), cut.target[-1]) == (4, 3, seq2seq.end)
 
 
 def test_losses_equal_full_logits(lm):
@@ -231,10 +212,6 @@ def test_what_a_run_becomes_does_not_depend_on_how_its_rows_are_cut(any_lm, proj
     close(trained("whole", 10**9), trained("cut", 1), 0, 1e-5)
 
 
-def lengths_of(size):
-    return torch.randint(5, 100, (size,), generator=torch.Generator().manual_seed(0))
-
-
 def test_each_run_is_judged_by_its_own_dev_examples(any_lm):
     steering, dev = method_of(any_lm, 1, 2)(), [examples(99, 4), examples(98, 5)]
     found = engine.dev_loss(any_lm, steering, dev, 3)
@@ -323,34 +300,6 @@ def test_best_dev_loss_is_kept(lm, project):
     best = on_dev(run(lm, project, method_of(lm, 1), [examples(0)], "best", eval_every=1)[0])
     last = on_dev(run(lm, project, method_of(lm, 1), [examples(0)], "last")[0])
     assert best < last, "random targets: the dev loss rises while the training loss falls"
-
-
-@pytest.mark.parametrize("size", [205, 2005])
-def test_order_covers_each_epoch_once(size):
-    order, steps = Order(lengths_of(size), 10, seed=3), -(-size // 10)
-    first, second = ([order.at(e * steps + i) for i in range(steps)] for e in (0, 1))
-    assert all(sorted(chain.from_iterable(epoch)) == list(range(size)) for epoch in (first, second)) and first != second
-    assert [Order(lengths_of(size), 10, seed=3).at(steps + 4)] == second[4:5]
-
-
-def test_batches_are_of_similar_length_where_the_data_are_many():
-    lengths = lengths_of(2005)
-    order = Order(lengths, 10, seed=3)
-    spread = [(lengths[order.at(i)].max() - lengths[order.at(i)].min()).item() for i in range(201)]
-    assert sum(spread) / len(spread) < 10
-
-
-@pytest.mark.parametrize("size", [50, 100, 200, 500, 1490])
-def test_in_low_data_examples_that_met_meet_again_by_chance_alone(size):
-    """Batches of similar length among so few would be the same in every epoch."""
-    one, other = (Order(lengths_of(size), 10, seed) for seed in (101, 102))
-    epochs = [
-        {pair for i in range(size // 10) for pair in combinations(sorted(order.at(epoch * (size // 10) + i)), 2)}
-        for order in (one, other) for epoch in range(4)
-    ]  # fmt: skip
-    again = [len(a & b) / len(a) for a, b in combinations(epochs, 2)]
-    chance = 9 / (size - 1)
-    assert chance * 0.7 < sum(again) / len(again) < chance * 1.3
 
 
 def test_texts_that_fill_the_last_position(any_lm):
