@@ -142,9 +142,9 @@ class Params(Section):
     def _recipe(self) -> tuple[str, Recipe | None]:
         """What `recipe` stands for in a training, behind its name: of the task, else of the tasks that are like it.
 
-        `apt` takes that of `prefix`, on an encoder P-tuning v2's, where it has none.
+        `apt` and `linear_probe` take that of `prefix`, on an encoder P-tuning v2's, where they have none.
         """
-        others = {"apt": ("prefix",)}
+        others = {"apt": ("prefix",), "linear_probe": ("prefix",)}
         methods = (self.method, *others.get(self.method, ()))
         names = (self.model,) if self.embedded else (self.original, GROUPS.get(self.original, self.original))
         kind = "embedded" if self.embedded else "published"

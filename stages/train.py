@@ -15,7 +15,7 @@ from stages.engine.precision import dtype_of
 from stages.engine.recompute import recompute
 from stages.engine.start import open_model
 from stages.engine.train import Point, train
-from stages.errors import entry_point
+from stages.errors import UserError, entry_point
 from stages.files import write_json
 from stages.methods import METHODS, build, learn, saved
 from stages.methods.method import Method
@@ -55,6 +55,8 @@ def train_run(
 @entry_point
 def main() -> None:
     chosen = params.load()
+    if chosen.prompt.file is not None and "prompt" not in METHODS[chosen.method].READS:
+        raise UserError(f"{params.FILE}: prompt.file is given, but method {chosen.method} reads none: set method")
     lm = open_model(chosen)
     belongs = saved.belonging(lm)
     learn(lm, chosen, Path("data/linearized") / chosen.task)

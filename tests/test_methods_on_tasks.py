@@ -164,6 +164,15 @@ def test_another_tasks_prompt_as_it_is(configure, data):
     assert len((data / "data/run/predictions.jsonl").read_text().splitlines()) == 6
 
 
+def test_a_prompt_that_would_not_be_read(configure):
+    configure(
+        task="mini_xsum", model="mini-bart", method="prefix", prompt={"init": "file", "words": "recipe", "file": "kept"}
+    )
+    with pytest.raises(SystemExit) as ended:
+        train.main()
+    assert str(ended.value) == "error: params.yaml: prompt.file is given, but method prefix reads none: set method"
+
+
 def test_a_method_that_does_not_fit(configure):
     configure(task="mini_xsum", model="mini-bart", method="infix")
     with pytest.raises(SystemExit) as ended:
