@@ -114,29 +114,46 @@ def test_words_before_the_source(configure, data, task, model, monkeypatch):
     assert not any("In words" in row["source"] for row in rows)
 
 
-def test_a_training_outlives_what_cannot_be_written(configure, data, monkeypatch):
-    """As on a full disk: the same command goes on from the checkpoint, and decoding from its last batches."""
-    configure(task="mini_rte", model="minilm", method="apt")
+@pytest.mark.parametrize(("model", "method"), [("minilm", "apt"), ("mini-bart", "prefix")])
+def test_what_was_done_outlives_what_cannot_be_written(configure, data, monkeypatch, model, method):
+    """As on a full disk: the same command goes on from the checkpoint, and a beam search from its last batches."""
+    configure(task="mini_rte", model=model, method=method)
     for stage in (download, linearize, subsample, train, decode):
         stage.main()
-    out, said = data / "data/run/model/apt.safetensors", data / "data/run/predictions.jsonl"
+    out, said = data / f"data/run/model/{method}.safetensors", data / "data/run/predictions.jsonl"
     expected = out.read_bytes(), said.read_bytes()
+    work = {"steps": 0, "searches": 0}
 
-    def failing(*given, **named):
-        raise UserError("cannot write")
+    def counting(module, name, what):
+        real = getattr(module, name)
 
-    steps, real = [], engine.backward
-    monkeypatch.setattr(engine, "backward", lambda *given: steps.append(given) or real(*given))
+        def spy(*given):
+            work[what] += 1
+            return real(*given)
+
+        monkeypatch.setattr(module, name, spy)
+
+    counting(engine, "backward", "steps")
+    counting(decode, "search_runs", "searches")
     monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", -1)
     monkeypatch.setattr(engine, "CHECKPOINT_SHARE", float("inf"))
-    for stage, name in ((train, "saved.save"), (decode, "write_jsonl")):
+
+    def failing(path, *given):
+        if path in (train.params.RUN, decode.OUT):
+            raise UserError("cannot write")
+        return real_write(path, *given)
+
+    real_write = decode.write_jsonl
+    for stage, name in ((train, "stages.methods.saved.save"), (decode, "stages.decode.write_jsonl")):
         with monkeypatch.context() as patched, pytest.raises(SystemExit, match="cannot write"):
-            patched.setattr(f"stages.{stage.__name__.rpartition('.')[2]}.{name}", failing)
+            patched.setattr(name, failing)
             stage.main()
-        assert len(list((data / ".scratch").glob("*/"))) == (1 if stage is train else 0)
+        kept = list((data / ".scratch").glob("*/*"))
+        assert len(kept) == (1 if stage is train or model == "mini-bart" else 0)  # encoders classify at once
+        done = dict(work)
         stage.main()
+        assert work == done, "nothing is left to do"
         assert not list((data / ".scratch").glob("*/"))
-    assert len(steps) == 2, "the second training has nothing left to do"
     assert (out.read_bytes(), said.read_bytes()) == expected
 
 

@@ -46,9 +46,8 @@ def work(cell: Cell, runs: list[Run], directory: Path) -> None:
     with _named(cell, runs):
         if not all((directory / run.name / _MODEL).exists() for run in runs):
             _train(cell, runs, directory)
-        _describe(
-            cell, runs, directory
-        )  # all of them, whatever is written already: who stands in a batch rounds its neighbours
+        # All of them, whatever is written already: who stands in a batch rounds its neighbours.
+        _describe(cell, runs, directory)
     for run in runs:
         shutil.rmtree(directory / run.name / _MODEL)
 

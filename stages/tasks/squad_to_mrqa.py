@@ -14,7 +14,7 @@ from stages.errors import UserError
 from stages.files import replacing, write_jsonl
 from stages.scoring.superglue import TASKS as SCORINGS
 from stages.sections import Linearize
-from stages.sources import Rows, Shift
+from stages.sources import Lines, Shift
 from stages.tasks import hub
 from stages.tasks.record import Record, compared
 from stages.tasks.rows import fetch_rows, read_rows
@@ -40,7 +40,7 @@ def fetch(source: Shift, out: Path) -> None:
         write_jsonl(directory / "tested.jsonl", _others(source.tested))
 
 
-def _others(source: Rows) -> list[dict[str, Any]]:
+def _others(source: Lines) -> list[dict[str, Any]]:
     """Question, context and answers of the sets that are not SQuAD's."""
     if source.root is not None:
         files = sorted(Path(source.root).glob("*.jsonl"))

@@ -115,7 +115,6 @@ def test_rows_take_prefix_and_head_of_their_run(encoder):
         torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)
 
 
-@torch.no_grad()
 def test_each_choice_must_be_right_somewhere(encoder):
     """A class is the number of a choice: of one that no record names, the others would be told wrong."""
     parts = [["it rained so", "the price is low"], ["it rained so", "he took it"]]
@@ -125,6 +124,7 @@ def test_each_choice_must_be_right_somewhere(encoder):
         encoder.learn([Record("0", "", ["choice2"], parts=parts)])
 
 
+@torch.no_grad()
 def test_choices_are_scored_by_one_number_each(encoder):
     lm = encoder
     chosen = [

@@ -78,7 +78,8 @@ def test_downloads_the_files(tmp_path, monkeypatch):
         (b"", "Remote end closed connection without response"),
     ],
 )
-def test_a_download_that_breaks_off_is_one_line(tmp_path, answer, said):
+def test_a_download_that_breaks_off_is_one_line(tmp_path, monkeypatch, answer, said):
+    monkeypatch.setenv("no_proxy", "*")
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve():

@@ -7,7 +7,7 @@ import pytest
 from stages.errors import UserError
 from stages.scoring.scores import Scores
 from stages.sections import Linearize
-from stages.sources import Rows, Shift
+from stages.sources import Lines, Rows, Shift
 from stages.tasks import TASKS
 from stages.tasks.squad_to_mrqa import padded
 
@@ -16,6 +16,10 @@ OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
 
 def source(root):
     return Rows(root=str(root), dataset="x", config=None, revision="main", dev_share=0.25, divide=False)
+
+
+def lines(root):
+    return Lines(root=str(root), dataset="x", config=None, revision="main")
 
 
 def write(path, rows):
@@ -58,7 +62,7 @@ def numbers(task, hypotheses, records):
 def test_from_one_to_the_other_classes_are_translated(files):
     """What is tested on needs no training rows."""
     (files / "MRPC/train.jsonl").unlink()
-    TASKS["qqp_to_mrpc"].fetch(Shift(learnt=source(files), tested=source(files)), files / "raw")
+    TASKS["qqp_to_mrpc"].fetch(Shift(learnt=source(files), tested=lines(files)), files / "raw")
     found = TASKS["qqp_to_mrpc"].linearize(files / "raw", OPTIONS)
     assert found["train"][0].source.startswith("question1") and found["test"][0].source.startswith("sentence1")
     said = ["duplicate" if r.targets == ["equivalent"] else "not_duplicate" for r in found["test"]]
@@ -110,7 +114,7 @@ def test_a_broken_question_of_squad_is_named(tmp_path, change, said):
         tmp_path / "mrqa/A.jsonl", [{"context": "Ann.", "qas": [{"qid": "b1", "question": "Who?", "answers": ["Ann"]}]}]
     )
     task = TASKS["squad_to_mrqa"]
-    task.fetch(Shift(learnt=source(tmp_path), tested=source(tmp_path / "mrqa")), tmp_path / "raw")
+    task.fetch(Shift(learnt=source(tmp_path), tested=lines(tmp_path / "mrqa")), tmp_path / "raw")
     with pytest.raises(UserError, match=rf"learnt/train\.jsonl, {said}"):
         task.linearize(tmp_path / "raw", OPTIONS)
 
@@ -125,7 +129,7 @@ def test_a_broken_line_of_mrqa_is_named(tmp_path, line, said):
         write(tmp_path / "SQuAD" / f"{name}.jsonl", [squad(i) for i in range(8)])
     write(tmp_path / "mrqa/A.jsonl", [{"header": {}}, line])
     with pytest.raises(UserError, match=rf"A\.jsonl, line 2: {said}"):
-        TASKS["squad_to_mrqa"].fetch(Shift(learnt=source(tmp_path), tested=source(tmp_path / "mrqa")), tmp_path / "raw")
+        TASKS["squad_to_mrqa"].fetch(Shift(learnt=source(tmp_path), tested=lines(tmp_path / "mrqa")), tmp_path / "raw")
 
 
 def test_squad_to_mrqa(tmp_path):
@@ -134,7 +138,7 @@ def test_squad_to_mrqa(tmp_path):
     qas = [{"qid": "b1", "question": "Who's it?", "answers": ["Ann", "ann"], "detected_answers": []}]
     write(tmp_path / "mrqa/BioASQ.jsonl", [{"header": {"dataset": "BioASQ"}}, {"context": "Ann.", "qas": qas}])
     task = TASKS["squad_to_mrqa"]
-    task.fetch(Shift(learnt=source(tmp_path), tested=source(tmp_path / "mrqa")), tmp_path / "raw")
+    task.fetch(Shift(learnt=source(tmp_path), tested=lines(tmp_path / "mrqa")), tmp_path / "raw")
     found = task.linearize(tmp_path / "raw", OPTIONS)
     assert {split: len(records) for split, records in found.items()} == {"train": 6, "dev": 2, "test": 9}
     first, last = found["train"][0], found["test"][-1]
@@ -147,4 +151,4 @@ def test_squad_to_mrqa(tmp_path):
     assert found["test"][0].targets == ["the hill", "hill ."]
     assert numbers("squad_to_mrqa", ["hill"] * 8 + ["Bob"], found["test"]) == {"F1": 0.8889, "EM": 0.8889}
     with pytest.raises(UserError, match=r"holds no .jsonl file of MRQA"):
-        task.fetch(Shift(learnt=source(tmp_path), tested=source(tmp_path / "SQuAD/none")), tmp_path / "raw2")
+        task.fetch(Shift(learnt=source(tmp_path), tested=lines(tmp_path / "SQuAD/none")), tmp_path / "raw2")
