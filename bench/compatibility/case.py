@@ -1,0 +1,46 @@
+"""A configuration to be tried, and the checkpoint that is made of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoConfig, PreTrainedTokenizerFast
+
+STD = 0.3  # at which tokens and positions make clear differences; transformers' own 0.02 would hide most errors
+
+
+@dataclass(frozen=True)
+class Case:
+    """`settings` are of the architecture's config, over those of its family; `particulars` says what is switched on."""
+
+    name: str
+    architecture: str
+    particulars: str
+    tokenizer: Callable[[], PreTrainedTokenizerFast]
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+def write(case: Case, opener: type, common: Mapping[str, object], directory: Path) -> None:
+    """A checkpoint of random weights as a user would bring it: config, weights, tokenizer."""
+    tokenizer = case.tokenizer()
+    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
+    chosen = dict(common) | {"vocab_size": len(tokenizer)} | special | dict(case.settings)
+    model = opener.from_config(AutoConfig.for_model(case.architecture, **chosen))
+    randomize(model)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+
+
+@torch.no_grad()
+def randomize(model: nn.Module) -> None:
+    """Every weight is drawn, biases and norms too; what is computed and never trained (sinusoidal positions) stays."""
+    generator = torch.Generator().manual_seed(0)
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            weight.normal_(std=STD, generator=generator)
+            if weight.ndim == 1 and name.endswith("weight"):  # of a norm
+                weight.add_(1)
+    if getattr(model, "final_logits_bias", None) is not None:
+        model.final_logits_bias.normal_(generator=generator)

@@ -1,0 +1,57 @@
+"""The families, and what a run would read of the texts."""
+
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from bench.compatibility import decoder_only, encoder, encoder_decoder
+from bench.compatibility.cases_decoder_only import CASES as DECODER_ONLY
+from bench.compatibility.cases_encoder import CASES as ENCODER
+from bench.compatibility.cases_encoder_decoder import CASES as ENCODER_DECODER
+from bench.compatibility.records import JUDGING, PREFIX, TAGGING, WRITING
+from bench.compatibility.run import Family
+from stages.engine.batches import Example
+from stages.engine.encoder import Encoder
+from stages.engine.model import Writer
+from stages.errors import UserError
+
+SMALL = {
+    "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48,
+    "max_position_embeddings": 256,
+}  # fmt: skip
+
+
+def writing(lm: Writer) -> tuple[list[Example], str]:
+    """Examples that fit, and why the others are refused."""
+    fitting, line = [], ""
+    for example in lm.examples(WRITING, None, None):
+        try:
+            lm.check_room(len(example.source), len(example.target), PREFIX)
+            fitting.append(example)
+        except UserError as error:
+            line = str(error)
+    return fitting, line
+
+
+def reading(lm: Encoder) -> tuple[list[list[Example]], str]:
+    """Those that fit of the texts to be judged and of the sentences to be tagged, and why the others are refused."""
+    fitting, line = [], ""
+    for records in (JUDGING, TAGGING):
+        lm.learn(records)
+        fitting.append([])
+        for record in records:
+            try:
+                fitting[-1] += lm.examples([record], None, None)
+            except UserError as error:
+                line = str(error)
+    return fitting if all(fitting) else [], line
+
+
+TWO_STACKS = {
+    "d_model": 32, "encoder_layers": 2, "decoder_layers": 3, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "d_ff": 48, "num_layers": 2, "num_heads": 4,
+    "max_position_embeddings": 256,
+}  # fmt: skip
+FAMILIES = [
+    Family("decoder-only", AutoModelForCausalLM, SMALL, DECODER_ONLY, writing, decoder_only.compare),
+    Family("encoder-decoder", AutoModelForSeq2SeqLM, TWO_STACKS, ENCODER_DECODER, writing, encoder_decoder.compare),
+    Family("encoder", AutoModel, SMALL, ENCODER, reading, encoder.compare),
+]
