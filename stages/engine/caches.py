@@ -20,24 +20,39 @@ from stages.engine.steering import Steering, rows_of
 class Past:
     """Keys and values [rows, layers, 2, kv_heads, columns, head_dim]; one row stands for all of a batch.
 
-    `visible` [rows, columns] says which columns a row sees (None: all), `following` [rows] where its text begins.
+    `visible` [rows, columns] says which columns a row sees (None: all), `positions` [rows or 1, columns] where they stand,
+    `following` [rows] how many positions they take. The first `leading` tokens of a text, a model's beginning of text,
+    stand before them and see none.
     """
 
     keys_values: torch.Tensor
     visible: torch.Tensor | None
+    positions: torch.Tensor
     following: torch.Tensor
+    leading: int = 0
 
     @property
     def columns(self) -> int:
         return self.keys_values.shape[4]
 
+    def positions_of(self, length: int) -> torch.Tensor:
+        """Where the tokens of a text stand, [rows, length]."""
+        steps = torch.arange(length, device=self.following.device)
+        return steps + self.following[:, None] * (steps >= self.leading)
+
     def mask(self, length: int) -> torch.Tensor:
         """What each token of a text sees, [rows or 1, 1, length, columns + length]: the past, and the text up to itself."""
         device = self.keys_values.device
         causal = torch.ones(length, self.columns + length, dtype=torch.bool, device=device).tril(self.columns)
+        causal[: self.leading, : self.columns] = False
         if self.visible is None:
             return causal[None, None]
         return causal & F.pad(self.visible, (0, length), value=True)[:, None, None]
+
+    def positions_with(self, length: int) -> torch.Tensor:
+        """Where the past and the tokens of a text stand, [rows, columns + length]."""
+        text = self.positions_of(length)
+        return torch.cat([self.positions.expand(len(text), -1), text], 1)
 
     def seen_with(self, text: torch.Tensor) -> torch.Tensor:
         """What follows sees of the past and of a text [rows, length] (True for tokens), [rows, columns + length]."""
@@ -58,15 +73,20 @@ class Past:
         return cache
 
 
-def past_of(steering: Steering, place: str, shape: Shape, runs: torch.Tensor, dtype: torch.dtype) -> Past:
+def past_of(
+    steering: Steering, place: str, shape: Shape, runs: torch.Tensor, dtype: torch.dtype, leading: int = 0
+) -> Past:
     """The prefix at a place, in which row `i` has that of run `runs[i]`; of no columns where there is none."""
     prefix = steering.prefixes.get(place)
     if prefix is None:
         size = (1, shape.layers, 2, shape.kv_heads, 0, shape.head_dim)
-        return Past(torch.zeros(size, dtype=dtype, device=runs.device), None, torch.zeros_like(runs))
-    lengths = prefix.shape[4] if steering.lengths is None else steering.lengths[runs]
+        nothing = torch.zeros(size, dtype=dtype, device=runs.device)
+        return Past(nothing, None, runs.new_zeros(1, 0), torch.zeros_like(runs), leading)
+    length = prefix.shape[4]
+    own = length if steering.lengths is None else steering.lengths[runs]
     rows = prefix if len(prefix) == 1 else rows_of(prefix, runs)
-    return Past(rows.to(dtype), steering.visible(runs), torch.zeros_like(runs) + lengths)
+    positions = torch.arange(leading, leading + length, device=runs.device)[None]
+    return Past(rows.to(dtype), steering.visible(runs), positions, torch.zeros_like(runs) + own, leading)
 
 
 class Growing(DynamicCache):
@@ -133,14 +153,20 @@ class Beams(Cache):
             shape.layers, 2, 0, 0, shape.kv_heads, shape.head_dim, dtype=dtype, device=device
         )  # [layers, 2, places, columns, kv_heads, head_dim]
         self.seen = torch.zeros(0, beam, 0, dtype=torch.bool, device=device)  # [places, beam, columns]
-        # Which step wrote a column, from 1, [places, columns].
-        self.steps = torch.zeros(0, 0, dtype=torch.long, device=device)
+        # Where the token of a column stands in its text, [places, columns].
+        self.positions = torch.zeros(0, 0, dtype=torch.long, device=device)
         self.counts: list[int] = []  # columns in use, by place: what stands behind them is seen by none
 
-    def enter(self, read: Sequence[tuple[torch.Tensor, torch.Tensor]], seen: torch.Tensor, counts: list[int]) -> None:
+    def enter(
+        self,
+        read: Sequence[tuple[torch.Tensor, torch.Tensor]],
+        seen: torch.Tensor,
+        positions: torch.Tensor,
+        counts: list[int],
+    ) -> None:
         """Sentences take the next places: keys and values of each layer [rows, kv_heads, columns, head_dim].
 
-        `seen` is [rows, columns]; what stands behind the first `counts` columns is padding, and overwritten.
+        `seen` and `positions` are [rows, columns]; what stands behind the first `counts` columns is padding, and overwritten.
         """
         places = slice(len(self.counts), len(self.counts) + len(counts))
         columns = seen.shape[1]
@@ -149,7 +175,7 @@ class Beams(Cache):
             for part, tensor in enumerate(pair):
                 self.store[number, part, places, :columns] = tensor.transpose(1, 2)
         self.seen[places] = F.pad(seen, (0, self.seen.shape[2] - columns))[:, None]
-        self.steps[places] = 0
+        self.positions[places, :columns] = positions
         self.counts += counts
 
     def _make_room(self, places: int, columns: int) -> None:
@@ -163,9 +189,9 @@ class Beams(Cache):
         store[:, :, :old_places, :old_columns] = self.store
         seen = self.seen.new_zeros(places, self.beam, columns)
         seen[:old_places, :, :old_columns] = self.seen
-        steps = self.steps.new_zeros(places, columns)
-        steps[:old_places, :old_columns] = self.steps
-        self.store, self.seen, self.steps = store, seen, steps
+        positions = self.positions.new_zeros(places, columns)
+        positions[:old_places, :old_columns] = self.positions
+        self.store, self.seen, self.positions = store, seen, positions
 
     def keep(self, order: list[int]) -> None:
         """Place `i` goes on with the sentence of place `order[i]`, which is `i` or behind all that stay."""
@@ -173,25 +199,31 @@ class Beams(Cache):
             if place != other:
                 width = self.counts[other]
                 self.store[:, :, place, :width] = self.store[:, :, other, :width]
-                self.seen[place], self.steps[place] = self.seen[other], self.steps[other]
+                self.seen[place], self.positions[place] = self.seen[other], self.positions[other]
         self.counts = [self.counts[other] for other in order]
 
-    def advance(self, parents: torch.Tensor) -> None:
-        """Beam `b` of a sentence goes on from its beam `parents[b]`, [places, beam], with a column of its own."""
+    def advance(self, parents: torch.Tensor, following: torch.Tensor) -> None:
+        """Beam `b` of a sentence goes on from its beam `parents[b]`, [places, beam], with a column of its own.
+
+        Its next token stands at position `following` [places].
+        """
         places, width = len(self.counts), max(self.counts) + self.beam
         self._make_room(places, width)
         seen = self.seen[:places, :, :width].take_along_dim(parents[..., None], 1)
         free = torch.arange(width, device=seen.device).where(~seen.any(1), width)  # [places, width]
         self.columns = free.topk(self.beam, largest=False).values  # [places, beam]
         self.seen[:places, :, :width] = seen.scatter_(2, self.columns[..., None], True)
-        step = self.steps[:places].amax(1, keepdim=True) + 1
-        self.steps[:places].scatter_(1, self.columns, step.expand_as(self.columns))
+        self.positions[:places].scatter_(1, self.columns, following[:, None].expand_as(self.columns))
         last = self.columns.amax(1).tolist()
         self.counts = [max(count, column + 1) for count, column in zip(self.counts, last, strict=True)]
 
     def mask(self) -> torch.Tensor:
         """What each beam sees, [places, 1, beam, width]."""
         return self.seen[: len(self.counts), None, :, : max(self.counts)]
+
+    def columns_at(self) -> torch.Tensor:
+        """Where what the beams see stands, [places, width]."""
+        return self.positions[: len(self.counts), : max(self.counts)]
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_, **__) -> tuple[torch.Tensor, ...]:
         """Store [places, kv_heads, beam, head_dim]; returns all of the layer, [places, kv_heads, width, head_dim]."""

@@ -29,6 +29,13 @@ def take_prefixes(model: PreTrainedModel) -> bool:
     return found
 
 
+def give_back(model: PreTrainedModel) -> None:
+    """Undo `take_prefixes`."""
+    for module in model.modules():
+        if isinstance(module, First | Second):
+            module.__dict__.pop("forward", None)
+
+
 def _heads(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """[batch, length, width] -> [batch, heads, length, head_dim]"""
     return x.unflatten(-1, (module.num_attention_heads, -1)).transpose(1, 2)

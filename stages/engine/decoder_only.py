@@ -1,6 +1,12 @@
-"""Decoder-only models (GPT-2, Llama, ...): the text is `source <separator> target <end>` behind the prefix."""
+"""Decoder-only models (GPT-2, Llama, ...): the text is `source <separator> target <end>` behind the prefix.
+
+A model whose tokenizer begins every text with a token (Llama's `<s>`, Gemma's `<bos>`; GPT-2's puts none there) was trained to
+find it at position 0, in front of all else, and reads texts badly without. So it stands there, in front of the prefix,
+which it does not see: its keys and values are those of the training, and the prefix follows it as a text would.
+"""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from torch.nn import functional as F
@@ -25,28 +31,54 @@ class DecoderOnly(Writer):
         bos = self.tokenizer.bos_token_id
         return self.end if bos is None else bos
 
+    @cached_property
+    def begin(self) -> list[int]:
+        """Ids that the tokenizer puts before every text: none, or one as a rule."""
+        bare, whole = (self.tokenizer("x", add_special_tokens=special)["input_ids"] for special in (False, True))
+        return next((whole[:i] for i in range(len(whole)) if whole[i : i + len(bare)] == bare), [])
+
     @torch.no_grad()
     def find_shapes(self) -> Mapping[str, Shape]:
-        shape = shape_of(self.config)
+        """Raises UserError for a model with an attention that cannot be told from outside what a token sees."""
+        token = torch.tensor([[self.end]], device=self.device)
         with observed() as seen:
-            self.model(input_ids=torch.tensor([[self.end]], device=self.device))
-        if len(seen) != shape.layers:  # it would take beams, which are read side by side, for a text
-            raise UserError(f"model {self.name} does not compute attention by transformers' interface")
-        return {DECODER: shape}
+            self.model(input_ids=token)
+        # Recurrent layers have no keys; other attentions would take beams, which are read side by side, for a text.
+        if not seen or len(seen) != self.config.num_hidden_layers:
+            raise UserError(
+                f"model {self.name} does not compute attention by transformers' interface in all of its layers"
+            )
+        windows = [one.window for one in seen if one.window is not None]
+        self.window = min(windows, default=None)
+        if windows:
+            with observed() as seen:
+                self.model(input_ids=token, distances=torch.zeros(1, 1, 1, 1, dtype=torch.long, device=self.device))
+            if not all(one.knows_distances for one in seen if one.window is not None):
+                self.positions, self.window = min(self.window, self.positions or self.window), None
+        heads = {(*one.keys.shape[1::2], *one.values.shape[1::2]) for one in seen}
+        if len(heads) > 1 or seen[0].keys.shape != seen[0].values.shape:
+            raise UserError(
+                f"model {self.name} has keys and values of several shapes, which a prefix cannot be a part of"
+            )
+        return {DECODER: Shape(len(seen), *seen[0].keys.shape[1::2])}
 
     def blocks(self) -> list[torch.nn.Module]:
         return outermost_lists(self.model.base_model)
 
     def source_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
-        """A space, then the source; the separator is put behind it later (behind an infix, if there is one)."""
-        spaced = [" " + text.rstrip() for text in texts]
-        return [ids[:most] for ids in self.tokenizer(spaced, add_special_tokens=False)["input_ids"]]
+        """A space, then the source; the separator is put behind it later (behind an infix, if there is one).
+
+        A tokenizer that puts a space there itself gets none from us (a second one would be a piece of its own), and one that
+        begins a text with a token begins the source with it, as in the model's own training.
+        """
+        spaced = [self.space + text.rstrip() if self.space else text.strip() for text in texts]
+        return [[*self.begin, *ids][:most] for ids in self.tokens(spaced, add_special_tokens=False)]
 
     def target_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
         """The authors feed ` source <|endoftext|> target <|endoftext|>` to a tokenizer that drops the spaces
         beside the special token: the target begins without one."""
         stripped = [text.strip() for text in texts]
-        return [[*ids[:most], self.end] for ids in self.tokenizer(stripped, add_special_tokens=False)["input_ids"]]
+        return [[*ids[:most], self.end] for ids in self.tokens(stripped, add_special_tokens=False)]
 
     def check_room(self, source: int, target: int, length: int) -> None:
         # The separator is read, the last token of the target is not.
@@ -64,26 +96,44 @@ class DecoderOnly(Writer):
         return self.model(input_ids=torch.tensor(ids, device=self.device)).logits[0, len(example.source) :]
 
     def hidden(
-        self, inputs: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache | None
+        self,
+        inputs: torch.Tensor,
+        mask: torch.Tensor,
+        positions: torch.Tensor,
+        columns_at: torch.Tensor,
+        cache: Cache | None,
     ) -> torch.Tensor:
         """Last hidden states [batch, length, width] of `inputs` behind what the cache holds.
 
-        `inputs` are ids [batch, length] or vectors [batch, length, width]; `positions` is [batch, length], `mask`
-        [batch or 1, 1, length, columns of the cache], True for what a token sees.
+        `inputs` are ids [batch, length] or vectors [batch, length, embedding width]; `positions` is [batch, length],
+        `columns_at` [batch, columns of the cache] the positions of what can be seen, `mask` [batch or 1, 1, length, columns],
+        True for what a token sees.
         """
+        windows = {}
+        if self.window is not None and mask.shape[-1] > self.window:
+            windows = {"distances": (positions[..., None] - columns_at[:, None])[:, None]}
         if self.positions is not None:
             positions = positions.clamp(max=self.positions - 1)  # padding may stand behind the last one
         return self.model.base_model(
             **self._named(inputs), attention_mask=mask, position_ids=positions, past_key_values=cache,
-            use_cache=cache is not None,
+            use_cache=cache is not None, **windows,
         ).last_hidden_state  # fmt: skip
 
     def cache_of(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Keys and values [batch, layers, 2, kv_heads, len, head_dim] of ids or vectors; gradients flow through."""
-        read, length = Read(), inputs.shape[1]
-        steps = torch.arange(length, device=self.device)
-        self.hidden(inputs, (steps <= steps[:, None])[None, None], steps.expand(len(inputs), -1), read)
-        return read.as_prefix()
+        """Keys and values [batch, layers, 2, kv_heads, len, head_dim] of ids or vectors; gradients flow through.
+
+        They are read behind what the model begins a text with, as a prefix stands.
+        """
+        read, first = Read(), len(self.begin)
+        if first:
+            begin = torch.tensor([self.begin], device=self.device).expand(len(inputs), -1)
+            if inputs.ndim == 3:
+                begin = self.model.get_input_embeddings()(begin).to(inputs.dtype)
+            inputs = torch.cat([begin, inputs], 1)
+        steps = torch.arange(inputs.shape[1], device=self.device)
+        positions = steps.expand(len(inputs), -1)
+        self.hidden(inputs, (steps <= steps[:, None])[None, None], positions, positions, read)
+        return read.as_prefix()[..., first:, :]
 
     def _named(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Ids or vectors, as transformers calls them."""
@@ -101,12 +151,14 @@ class DecoderOnly(Writer):
         before, past = self.past([example.source for example in batch.examples], steering, batch.runs)
         rows = zip(before, batch.examples, strict=True)
         ids, _ = padded([[*source, self.separator, *example.target[:-1]] for source, example in rows], self.device)
-        positions = past.following[:, None] + torch.arange(ids.shape[1], device=self.device)
+        length = ids.shape[1]
         cache = Behind(past, len(ids))
         lengths = onto(self.device, torch.tensor([len(source) for source in before]))
-        given = torch.arange(ids.shape[1], device=self.device) <= lengths[:, None]  # source and separator
+        steps = torch.arange(length, device=self.device)
+        given = (steps >= past.leading) & (steps <= lengths[:, None])  # source and separator
         with gated(self.blocks(), steering, given, batch.runs, cache.multiply):
-            hidden = self.hidden(ids, past.mask(ids.shape[1]), positions, cache)
+            positions = past.positions_of(length), past.positions_with(length)
+            hidden = self.hidden(ids, past.mask(length), *positions, cache)
         return targets_of(hidden, batch, [len(source) for source in before])  # predicted from the separator on
 
     def past(self, sources: list[list[int]], steering: Steering, runs: torch.Tensor) -> tuple[list[list[int]], Past]:
@@ -116,7 +168,7 @@ class DecoderOnly(Writer):
         return sources, self._prefix(steering, runs)
 
     def _prefix(self, steering: Steering, runs: torch.Tensor) -> Past:
-        return past_of(steering, DECODER, self.shapes[DECODER], runs, self.dtype)
+        return past_of(steering, DECODER, self.shapes[DECODER], runs, self.dtype, len(self.begin))
 
     def _read_infix(self, sources: list[list[int]], infix: Infix, runs: torch.Tensor) -> Past:
         """Read [source; infix].
@@ -134,9 +186,9 @@ class DecoderOnly(Writer):
         visible = torch.cat([text, text.new_ones(len(ids), length)], 1)  # [batch, source + len]
         itself = torch.eye(behind + length, dtype=torch.bool, device=self.device)  # so that padding sees something
         causal, read = self._prefix(Steering(), runs).mask(behind + length), Read()
-        self.hidden(inputs, causal & (visible[:, None, None] | itself), positions, read)
+        self.hidden(inputs, causal & (visible[:, None, None] | itself), positions, positions, read)
         offsets = F.pad(offsets, (0, 0, behind, 0))  # [batch, layers, 2, kv_heads, source + len, head_dim]
-        return Past(read.as_prefix() + offsets.to(self.dtype), visible, lengths + length)
+        return Past(read.as_prefix() + offsets.to(self.dtype), visible, positions, lengths + length)
 
     def memory(self, steering: Steering, beam: int) -> "_Memory":
         return _Memory(self, steering, beam)
@@ -153,36 +205,26 @@ class _Memory(Memory):
     def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
         before, past = self.lm.past(sources, self.steering, runs)
         ids, text = padded([[*source, self.lm.separator] for source in before], self.lm.device)
-        positions = past.following[:, None] + torch.arange(ids.shape[1], device=self.lm.device)
+        positions, columns_at = past.positions_of(ids.shape[1]), past.positions_with(ids.shape[1])
+        given = text & (torch.arange(ids.shape[1], device=self.lm.device) >= past.leading)
         cache = past.opened(len(ids))
-        with adapted(self.steering, runs), gated(self.lm.blocks(), self.steering, text, runs, cache.multiply):
-            hidden = self.lm.hidden(ids, past.mask(ids.shape[1]), positions, cache)
+        with adapted(self.steering, runs), gated(self.lm.blocks(), self.steering, given, runs, cache.multiply):
+            hidden = self.lm.hidden(ids, past.mask(ids.shape[1]), positions, columns_at, cache)
         lengths = [len(source) + 1 for source in before]
         read = [(layer.keys, layer.values) for layer in cache.layers]
-        self.beams.enter(read, past.seen_with(text), [past.columns + length for length in lengths])
+        self.beams.enter(read, past.seen_with(text), columns_at, [past.columns + length for length in lengths])
         last = onto(self.lm.device, torch.tensor(lengths)) - 1
         self.following = torch.cat([self.following, past.following + last + 1])
         self.runs = torch.cat([self.runs, runs])
         return hidden[torch.arange(len(ids), device=self.lm.device), last]
 
     def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
-        self.beams.advance(parents)
+        self.beams.advance(parents, self.following)
         positions = self.following[:, None].expand_as(tokens)
         self.following = self.following + 1
         with adapted(self.steering, self.runs):
-            return self.lm.hidden(tokens, self.beams.mask(), positions, self.beams)
+            return self.lm.hidden(tokens, self.beams.mask(), positions, self.beams.columns_at(), self.beams)
 
     def keep(self, order: list[int]) -> None:
         self.beams.keep(order)
         self.following, self.runs = self.following[order], self.runs[order]
-
-
-def shape_of(config) -> Shape:
-    """The cache's shape from a transformers config (grouped-query models have fewer key-value heads)."""
-    config = config.get_text_config(decoder=True)
-    heads = config.num_attention_heads
-    return Shape(
-        layers=config.num_hidden_layers,
-        kv_heads=getattr(config, "num_key_value_heads", None) or heads,
-        head_dim=getattr(config, "head_dim", None) or config.hidden_size // heads,
-    )

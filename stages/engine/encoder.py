@@ -4,6 +4,7 @@ An example's source is one text or pair, or several of which one is to be chosen
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from torch import nn
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.engine import deberta
-from stages.engine.attention import observed, prefixed
+from stages.engine.attention import Observed, observed, prefixed
 from stages.engine.batches import NONE, Batch, Example, onto
 from stages.engine.gates import gated
 from stages.engine.held import PREFIX, adapted
@@ -29,15 +30,12 @@ class Encoder(LM):
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
         super().__init__(model, tokenizer, name)
-        self.width = model.config.hidden_size  # ELECTRA's input vectors are narrower
         places = [module for name, module in model.named_modules() if name.endswith("position_embeddings")]
         # RoBERTa's positions begin behind that of the padding.
         before = [place.padding_idx + 1 for place in places if getattr(place, "padding_idx", None) is not None]
         self.positions = min(
             (self.positions or tokenizer.model_max_length) - max(before, default=0), tokenizer.model_max_length
         )
-        # Byte-level vocabularies tell a word by the space before it, which words one by one have not.
-        self._space = " " if tokenizer.tokenize("x x")[1:] != tokenizer.tokenize("x") else ""
         typed = "token_type_ids" in tokenizer.model_input_names and getattr(model.config, "type_vocab_size", 0) > 1
         self._typed = typed and tokenizer.sep_token_id is not None
         self.choosing = False
@@ -48,8 +46,14 @@ class Encoder(LM):
         if not deberta.take_prefixes(model):
             super().take_attention(model)
 
+    @contextmanager
+    def own_attention(self) -> Iterator[None]:
+        deberta.give_back(self.model)
+        with super().own_attention():
+            yield
+
     @cached_property
-    def _observed(self) -> list[tuple[nn.Module, torch.Tensor, torch.Tensor]]:
+    def _observed(self) -> list[Observed]:
         """What each attention sees of two tokens, by layer."""
         with torch.no_grad(), observed() as seen:
             self.model(input_ids=torch.tensor([[self.tokenizer.cls_token_id] * 2], device=self.device))
@@ -58,13 +62,12 @@ class Encoder(LM):
         return seen
 
     def find_shapes(self) -> Mapping[str, Shape]:
-        _, keys, _ = self._observed[0]  # [1, heads, 2, head_dim]
-        return {ENCODER: Shape(len(self._observed), *keys.shape[1::2])}
+        return {ENCODER: Shape(len(self._observed), *self._observed[0].keys.shape[1::2])}
 
     @property
     def places(self) -> Mapping[str, list[nn.Module]]:
         """The attention modules by layer."""
-        return {ENCODER: [module for module, _, _ in self._observed]}
+        return {ENCODER: [one.module for one in self._observed]}
 
     def blocks(self) -> list[nn.Module]:
         return outermost_lists(self.model)
@@ -93,7 +96,7 @@ class Encoder(LM):
     def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
         with observed() as seen:
             self.model(input_ids=torch.tensor([ids], device=self.device))
-        return {ENCODER: torch.stack([torch.stack([keys[0], values[0]]) for _, keys, values in seen])}
+        return {ENCODER: torch.stack([torch.stack([one.keys[0], one.values[0]]) for one in seen])}
 
     def check_room(self, source: int, target: int, length: int) -> None:
         """Texts are cut, or refused, as they are read."""
@@ -152,7 +155,7 @@ class Encoder(LM):
         return Example([len(ids), *ids], [0 if begins else NONE for begins in first])
 
     def _words(self, words: Iterable[str]) -> BatchEncoding:
-        return self.tokenizer([self._space + word for word in words], is_split_into_words=True)
+        return self.tokenizer([self.space + word for word in words], is_split_into_words=True)
 
     def _label(self, text: str, record: Record) -> int:
         if text not in self.labels:
@@ -168,7 +171,7 @@ class Encoder(LM):
         texts = [_texts(example.source) for example in batch.examples]
         counts = [len(found) for found in texts]
         runs = batch.runs.repeat_interleave(onto(self.device, torch.tensor(counts)), output_size=sum(counts))
-        hidden, pooled = self._read([ids for found in texts for ids in found], steering, runs)
+        hidden, pooled = self.read([ids for found in texts for ids in found], steering, runs)
         if any(len(example.target) > 1 for example in batch.examples):  # tags: special tokens stand beside the words
             places = torch.tensor([
                 (row, place) for row, example in enumerate(batch.examples)
@@ -185,9 +188,7 @@ class Encoder(LM):
     def _dropped(self, hidden: torch.Tensor) -> torch.Tensor:
         return nn.functional.dropout(hidden, self._dropout, self.model.training)
 
-    def _read(
-        self, texts: list[list[int]], steering: Steering, runs: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def read(self, texts: list[list[int]], steering: Steering, runs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states [texts, length, width], and one of each text [texts, width]."""
         ids, mask = padded(texts, self.device, self.positions)
         ids = ids.masked_fill(~mask, self.tokenizer.pad_token_id)  # RoBERTa counts positions by it

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.engine.attention import observed, prefixed
+from stages.engine.attention import Observed, observed, prefixed
 from stages.engine.batches import Batch, Example
 from stages.engine.caches import Beams, Sources, past_of
 from stages.engine.held import adapted
@@ -26,19 +26,22 @@ class EncoderDecoder(Writer):
         super().__init__(model, tokenizer, name)
 
     def find_shapes(self) -> Mapping[str, Shape]:
+        windows = [one.window for seen in self._observed.values() for one in seen if one.window is not None]
+        if windows:  # our masks let every token be seen
+            self.positions = min(*windows, self.positions or windows[0])
         return {
-            place: Shape(len(modules), *self._observed[place][0][1].shape[1::2])
+            place: Shape(len(modules), *self._observed[place][0].keys.shape[1::2])
             for place, modules in self.places.items()
         }
 
     @cached_property
-    def _observed(self) -> dict[str, list[tuple[nn.Module, torch.Tensor, torch.Tensor]]]:
+    def _observed(self) -> dict[str, list[Observed]]:
         """What each attention of the model sees of two tokens by the encoder and one by the decoder, by place."""
         encoder = {id(module) for module in self.model.get_encoder().modules()}
         seen: dict[str, list] = {ENCODER: [], DECODER: [], CROSS: []}
         for one in self._watch([[self.end, self.end]], [[self.start]]):
-            across = DECODER if one[1].shape[2] == 1 else CROSS
-            seen[ENCODER if id(one[0]) in encoder else across].append(one)
+            across = DECODER if one.keys.shape[2] == 1 else CROSS
+            seen[ENCODER if id(one.module) in encoder else across].append(one)
         if not all(seen.values()):
             raise UserError(
                 f"model {self.name} does not compute attention by transformers' interface: no place for a prefix"
@@ -46,7 +49,7 @@ class EncoderDecoder(Writer):
         return seen
 
     @torch.no_grad()
-    def _watch(self, source: list[list[int]], target: list[list[int]]) -> list:
+    def _watch(self, source: list[list[int]], target: list[list[int]]) -> list[Observed]:
         with observed() as seen:
             self.model(
                 input_ids=torch.tensor(source, device=self.device),
@@ -58,7 +61,7 @@ class EncoderDecoder(Writer):
     @property
     def places(self) -> Mapping[str, list[nn.Module]]:
         """The attention modules by place and layer."""
-        return {place: [module for module, _, _ in seen] for place, seen in self._observed.items()}
+        return {place: [one.module for one in seen] for place, seen in self._observed.items()}
 
     @property
     def start(self) -> int:
@@ -89,13 +92,17 @@ class EncoderDecoder(Writer):
         return self._tokens(texts, most)
 
     def target_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
-        rows = self._tokens(texts, most)
-        return [ids if ids[-1:] == [self.end] else [*ids[: most and most - 1], self.end] for ids in rows]
+        """The end ends it: mBART's tokenizer writes a language behind it, which its decoder is never to write."""
+        rows = []
+        for ids in self._tokens(texts, most):
+            last = len(ids) - 1 - ids[::-1].index(self.end) if self.end in ids else len(ids)
+            rows.append([*ids[:last][: most and most - 1], self.end])
+        return rows
 
     def _tokens(self, texts: list[str], most: int | None) -> list[list[int]]:
         """With the tokenizer's special tokens, BART's `<s> text </s>` and T5's `text </s>`, all within `most`."""
         stripped = [text.strip() for text in texts]
-        return self.tokenizer(stripped, truncation=most is not None, max_length=most)["input_ids"]
+        return self.tokens(stripped, truncation=most is not None, max_length=most)
 
     @torch.no_grad()
     def check_vectors(self) -> None:
@@ -127,8 +134,8 @@ class EncoderDecoder(Writer):
         """Of the words read by the encoder, and by the decoder behind it."""
         found: dict[str, list[torch.Tensor]] = {place: [] for place in self.places}
         place_of = {id(module): place for place, modules in self.places.items() for module in modules}
-        for module, keys, values in self._watch([ids], [ids]):
-            found[place_of[id(module)]].append(torch.stack([keys[0], values[0]]))
+        for one in self._watch([ids], [ids]):
+            found[place_of[id(one.module)]].append(torch.stack([one.keys[0], one.values[0]]))
         return {place: torch.stack(layers) for place, layers in found.items()}
 
     def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
@@ -181,7 +188,6 @@ class _Memory(Memory):
         self.read: list[int] = []  # tokens read of each target, by place
         # the same on the device, and the run of each place
         self.following, self.runs = torch.zeros(2, 0, dtype=torch.long, device=lm.device)
-        self.prefix_len = steering.prefixes[DECODER].shape[4] if DECODER in steering.prefixes else 0
         self.no_states = torch.zeros(1, 1, lm.width, dtype=lm.dtype, device=lm.device)  # the sources have been read
 
     def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
@@ -206,18 +212,16 @@ class _Memory(Memory):
             (torch.cat([keys, layer.keys], 2), torch.cat([values, layer.values], 2))
             for (keys, values), layer in zip(past.by_layer(len(text)), read.layers, strict=True)
         ]
-        beams.enter(layers, past.seen_with(text), (past.columns + text.sum(1)).tolist())
+        # A prefix takes none of the text's positions: its own are negative, and what is read begins at 0.
+        positions = torch.arange(-past.columns, text.shape[1], device=text.device).expand(len(text), -1)
+        beams.enter(layers, past.seen_with(text), positions, (past.columns + text.sum(1)).tolist())
 
     def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
-        self.own.advance(parents)
+        self.own.advance(parents, self.following)
         cache = EncoderDecoderCache(self.own, self.sources)
         cache.is_updated = dict.fromkeys(range(len(self.sources.layers)), True)
-        # Behind the prefix stands the start, at position 0, then what was written step by step.
-        steps = self.own.steps[: len(self.read), : max(self.own.counts)]
-        columns = torch.arange(steps.shape[1], device=self.lm.device) - self.prefix_len
-        columns = torch.where(steps > 0, steps, columns)
         decoder = self.lm.model.get_decoder()
-        positions = at(decoder, self.following, columns, self.beam, max(self.read) + 1)
+        positions = at(decoder, self.following, self.own.columns_at(), self.beam, max(self.read) + 1)
         with positions, adapted(self.steering, self.runs):
             hidden = self.lm.read_target(tokens, self.own.mask(), self.no_states, self.sources.mask(), cache)
         self.read = [count + 1 for count in self.read]

@@ -7,13 +7,13 @@ classes; `load.py` opens any.
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.engine.attention import NAME as ATTENTION
 from stages.engine.batches import Batch, Example, onto
@@ -64,13 +64,26 @@ class LM(ABC):
         self.labels: list[str] = []  # classes of the task, where a method or the family needs them
         self.config = model.config.get_text_config(decoder=True)
         self.positions = positions_of(self.config)
-        self.width: int = model.get_input_embeddings().embedding_dim
+        self.embedding_width: int = model.get_input_embeddings().embedding_dim
+        self.width: int = (
+            self.config.hidden_size
+        )  # of hidden states; OPT-350m's and ELECTRA's input vectors are narrower
+        self.space = space_before(tokenizer)
         self.shapes: Mapping[str, Shape] = self.find_shapes()
         self.computes_in = self.dtype
 
     def take_attention(self, model: PreTrainedModel) -> None:
         """Let its attentions be computed by ours."""
         model.set_attn_implementation(ATTENTION)
+
+    @contextmanager
+    def own_attention(self) -> Iterator[None]:
+        """Within the block, the model computes attention as transformers' plain code does: to check ours by."""
+        self.model.set_attn_implementation("eager")
+        try:
+            yield
+        finally:
+            self.take_attention(self.model)
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Hold frozen weights in `dtype`, once and for all; weights that move stay fp32 and are cast when used."""
@@ -131,9 +144,19 @@ class LM(ABC):
         """Take the labels from the records of a task."""
         self.labels = sorted({label for record in records for label in labels_of(record)})
 
+    def tokens(self, texts: list[str], **options) -> list[list[int]]:
+        """Ids of texts by the tokenizer and its options. Raises UserError for one that the model has no vector for."""
+        rows = self.tokenizer(texts, **options)["input_ids"]
+        known = self.model.get_input_embeddings().num_embeddings
+        for ids in rows:
+            if ids and max(ids) >= known:
+                token = self.tokenizer.convert_ids_to_tokens(max(ids))
+                raise UserError(f"model {self.name} has {known} input vectors: none for {token!r}, which a text holds")
+        return rows
+
     def pieces(self, text: str) -> list[int]:
         """Ids of a text inside another, without special tokens."""
-        return self.tokenizer(" " + text.strip(), add_special_tokens=False)["input_ids"]
+        return self.tokens([self.space + text.strip()], add_special_tokens=False)[0]
 
     def embed(self, ids: list[int]) -> torch.Tensor:
         """Input vectors [length, width] of tokens."""
@@ -235,12 +258,25 @@ def targets_of(hidden: torch.Tensor, batch: Batch, starts: list[int]) -> torch.T
     return hidden.flatten(0, 1)[onto(hidden.device, torch.cat(places))]
 
 
-def positions_of(config) -> int | None:
-    """The longest text: of the positions, and of a sliding window, since our masks let every token be seen. None: no limit."""
-    limits = [getattr(config, "max_position_embeddings", None)]
-    if "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"]):
-        limits.append(getattr(config, "sliding_window", None))
+def positions_of(config: PreTrainedConfig) -> int | None:
+    """The longest text that the model reads in one way, whatever stands beside it in a batch. None: no limit.
+
+    Rotary frequencies that depend on the longest row of a batch (longrope, as Phi-3's) are those of the short range: rows
+    beyond it would change what their neighbours give. Chunked attention (Llama 4's) is plain within the first chunk.
+    """
+    limits = [getattr(config, name, None) for name in ("max_position_embeddings", "attention_chunk_size")]
+    rotary = getattr(config, "rope_parameters", None) or {}
+    kinds = [
+        rotary,
+        *(kind for kind in rotary.values() if isinstance(kind, dict)),
+    ]  # one, or one for each type of layer
+    limits += [kind["original_max_position_embeddings"] for kind in kinds if kind.get("rope_type") == "longrope"]
     return min((limit for limit in limits if limit is not None), default=None)
+
+
+def space_before(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What stands before a word inside a text: a space, or nothing if the tokenizer itself puts one before a text (Llama 2's)."""
+    return " " if tokenizer.tokenize("x x")[1:] != tokenizer.tokenize("x") else ""
 
 
 def outermost_lists(module: torch.nn.Module) -> list[torch.nn.Module]:

@@ -29,7 +29,7 @@ class EmbeddingOnly(Method):
     ):
         super().__init__(seeds)
         self.lm = lm
-        self.vectors = table(length, lm.width, lm.width, mlp_width, seeds, dropout, std=std)
+        self.vectors = table(length, lm.embedding_width, lm.embedding_width, mlp_width, seeds, dropout, std=std)
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Steering:

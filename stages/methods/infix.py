@@ -30,7 +30,7 @@ class InfixTuning(Method):
     ):
         super().__init__(seeds)
         self.shape = lm.shapes[DECODER]
-        self.vectors = Free(length, lm.width, seeds, std=std)
+        self.vectors = Free(length, lm.embedding_width, seeds, std=std)
         self.offsets = table(length, size_of(self.shape), lm.width, mlp_width, seeds, dropout, place=1, std=std)
         self.to(lm.device)
 

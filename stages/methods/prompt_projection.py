@@ -44,10 +44,10 @@ class PromptProjection(Method):
         self.weights = nn.ParameterDict({
             "down": normal(size, hidden),
             "down_bias": torch.zeros(runs, 1, hidden),
-            "up": normal(hidden, length * lm.width),
-            "up_bias": torch.zeros(runs, 1, length * lm.width),
-            "scale": torch.ones(runs, 1, lm.width),
-            "shift": torch.zeros(runs, 1, lm.width),
+            "up": normal(hidden, length * lm.embedding_width),
+            "up_bias": torch.zeros(runs, 1, length * lm.embedding_width),
+            "scale": torch.ones(runs, 1, lm.embedding_width),
+            "shift": torch.zeros(runs, 1, lm.embedding_width),
         })  # fmt: skip
         self.to(lm.device)
 
@@ -57,7 +57,7 @@ class PromptProjection(Method):
         source = self.source.expand(len(self.seeds), -1, -1)  # [runs, 1, len * width of the source]
         hidden = product_by_run(source, own["down"], own["down_bias"]).tanh()
         flat = product_by_run(hidden, own["up"], own["up_bias"])
-        vectors = flat.view(len(self.seeds), self.length, self.lm.width)
+        vectors = flat.view(len(self.seeds), self.length, self.lm.embedding_width)
         return F.layer_norm(vectors, vectors.shape[-1:]) * own["scale"] + own["shift"]
 
     def forward(self, step: int | None = None) -> Steering:

@@ -49,7 +49,7 @@ def steering_of(lm: Writer, vectors: torch.Tensor) -> Steering:
 
 
 def uniform(lm: Writer, length: int) -> Start:
-    return lambda generator: torch.empty(length, lm.width).uniform_(-_BOUND, _BOUND, generator=generator)
+    return lambda generator: torch.empty(length, lm.embedding_width).uniform_(-_BOUND, _BOUND, generator=generator)
 
 
 def vocabulary(lm: Writer, length: int) -> Start:
@@ -98,9 +98,10 @@ def file(lm: Writer, length: int, path: Path) -> Start:
     """A trained prompt, of this task or another. Raises UserError if it is none for this model and length."""
     found = prompt_in(path)
     check_belongs(path.parent, lm)
-    if found.shape != (length, lm.width):
+    if found.shape != (length, lm.embedding_width):
         raise UserError(
-            f"params.yaml: prompt.file: {path} holds {list(found.shape)}, where prefix_len and {lm.name} need {[length, lm.width]}"
+            f"params.yaml: prompt.file: {path} holds {list(found.shape)}, where prefix_len and {lm.name} need "
+            f"{[length, lm.embedding_width]}"
         )
     return lambda _: found.clone()
 

@@ -147,13 +147,16 @@ def test_columns_that_no_beam_goes_back_to_are_written_over():
     """Of steps whose beams all go on from one, what is left is that one's path."""
     beams = Beams(Shape(1, 1, 2), 3, torch.float32, torch.device("cpu"))
     read = torch.zeros(2, 1, 4, 2)
-    beams.enter([(read, read)], torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]).bool(), [4, 2])
+    beams.enter([(read, read)], torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]).bool(), torch.arange(4).expand(2, 4), [4, 2])
     for step in range(1, 21):
-        beams.advance(torch.tensor([[1, 1, 1], [0, 1, 2]]))  # the other sentence's beams never part with a column
+        # The other sentence's beams never part with a column.
+        beams.advance(torch.tensor([[1, 1, 1], [0, 1, 2]]), torch.tensor([3 + step, 1 + step]))
         keys = torch.full((2, 1, 3, 2), float(step))
         found, _ = beams.update(keys, keys, 0)
         for place, entered in ((0, 4), (1, 2)):
             for beam in range(3):
                 seen = found[place, 0, beams.mask()[place, 0, beam], 0].tolist()
                 assert sorted(seen) == [0.0] * entered + list(range(1, step + 1))
+                stand = beams.columns_at()[place, beams.mask()[place, 0, beam]].tolist()
+                assert sorted(stand) == list(range(entered + step))
     assert beams.counts == [4 + 20 + 2, 2 + 20 * 3]

@@ -9,9 +9,7 @@ from sentencepiece import SentencePieceTrainer
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
-    GPT2Config,
     GPTNeoConfig,
-    LlamaConfig,
     MambaConfig,
     MambaForCausalLM,
     MistralConfig,
@@ -22,7 +20,6 @@ from transformers import (
     UMT5Config,
 )
 
-from stages.engine.decoder_only import shape_of
 from stages.engine.encoder_decoder import EncoderDecoder
 from stages.engine.load import load
 from stages.engine.model import Shape
@@ -97,7 +94,8 @@ SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "i
 @pytest.mark.parametrize(
     ("config", "positions"),
     [
-        (MistralConfig(**SMALL, vocab_size=3072, num_key_value_heads=2, sliding_window=64), 64),
+        (MistralConfig(**SMALL, vocab_size=3072, num_key_value_heads=2, sliding_window=16,
+                       max_position_embeddings=256), 256),
         (OPTConfig(vocab_size=3072, hidden_size=32, num_hidden_layers=2, ffn_dim=64, num_attention_heads=4,
                    word_embed_proj_dim=32, max_position_embeddings=128), 128),
         (PegasusConfig(vocab_size=3075, d_model=32, encoder_layers=1, decoder_layers=2, encoder_ffn_dim=64,
@@ -136,10 +134,9 @@ def test_the_embedded_models_fit_into_git(request, name):
     assert sum(file.stat().st_size for file in files) <= 16 * 2**20
 
 
-def test_shapes_of_the_families():
-    assert shape_of(GPT2Config(n_layer=24, n_embd=1024, n_head=16)) == Shape(24, 16, 64)
-    llama = LlamaConfig(num_hidden_layers=2, hidden_size=64, num_attention_heads=8, num_key_value_heads=2, head_dim=16)
-    assert shape_of(llama) == Shape(2, 2, 16)
+def test_shapes_are_those_of_keys_and_values(lm):
+    heads = 2 if "llama" in lm.name else 4
+    assert lm.shapes == {"decoder": Shape(layers=3, kv_heads=heads, head_dim=8)}
 
 
 @pytest.mark.parametrize("case", ["no weights", "no model", "no weights of bart", "broken weights"])

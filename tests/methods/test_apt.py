@@ -104,7 +104,7 @@ def test_factors_are_those_of_the_equations(encoder, project, options):
     for row, record in enumerate(RECORDS):
         hidden.clear()
         [example] = encode(encoder, [record], None, None)
-        encoder._read([example.source[1:]], steering, torch.zeros(1, dtype=torch.long))
+        encoder.read([example.source[1:]], steering, torch.zeros(1, dtype=torch.long))
         for layer, factors in seen:
             h = hidden[layer][0, : len(example.source) - 1]
             expected = torch.ones(4)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import BartForConditionalGeneration, DynamicCache, EncoderDecoderCache
 
+from stages.engine.attention import NAME as ATTENTION
 from stages.engine.batches import Batch
 from stages.engine.steering import Steering
 from stages.engine.step import target_losses
@@ -81,7 +82,7 @@ def test_equals_past_key_values_made_by_hand(bart_lm, alone, number, same, examp
         past_key_values=EncoderDecoderCache(own, across), use_cache=True,
     ).last_hidden_state[0]  # fmt: skip
     positions.offset += decoder.shape[3]
-    model.set_attn_implementation("sdpa_with_prefix")
+    model.set_attn_implementation(ATTENTION)
     same(alone(bart_lm, examples.index(example), steering), theirs)
 
 

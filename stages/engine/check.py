@@ -1,0 +1,93 @@
+"""What is checked of every model that is opened: it computes here what transformers' own code computes.
+
+Two texts of different lengths are read alone and side by side. That refuses models that compute attention or logits in a way
+that we do not know, and those whose numbers depend on what stands beside a text in a batch.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from stages.engine.batches import Batch, Example
+from stages.engine.encoder import Encoder
+from stages.engine.model import LM, Writer
+from stages.engine.steering import Steering
+from stages.errors import UserError
+
+_LENGTHS = ((3, 2), (40, 5))  # tokens of source and target of the two texts
+_TOLERANCE = 1e-3
+
+
+def some_ids(lm: LM, count: int, salt: int) -> list[int]:
+    """As many ids of ordinary tokens, spread over the vocabulary."""
+    special = set(lm.tokenizer.all_special_ids)
+    known = min(lm.model.get_input_embeddings().num_embeddings, len(lm.tokenizer))
+    ordinary = [number for number in range(known) if number not in special]
+    return [ordinary[(salt + 1) * (7_919 * place + 104_729) % len(ordinary)] for place in range(count)]
+
+
+@torch.inference_mode()
+def check_logits(lm: Writer) -> None:
+    """Raises UserError for a model whose own logits are not ours, read at once or step by step, alone or beside others."""
+    begin = lm.source_ids([""], None)[0]
+    room = lm.positions or sum(_LENGTHS[-1]) + len(begin)
+    examples = []
+    for salt, (source, target) in enumerate(_LENGTHS):
+        source = max(1, min(source, room - target - len(begin) - 1))
+        examples.append(Example([*begin, *some_ids(lm, source, salt)], some_ids(lm, target, salt + 7)))
+    with lm.own_attention():
+        theirs = torch.cat([lm.own_logits(example) for example in examples])
+    if not theirs.isfinite().all():
+        raise UserError(f"model {lm.name} gives logits that are no numbers: its weights hold infinite ones, or none")
+    alone = [_read(lm, [example]) for example in examples]
+    for ours in (torch.cat(alone), _read(lm, examples), torch.cat(_stepwise(lm, examples))):
+        if not _equal(ours, theirs):
+            raise UserError(
+                f"model {lm.name} computes its logits in a way that is not supported: they differ from transformers' own "
+                f"by {(ours - theirs).abs().max():.2g}"
+            )
+
+
+def _read(lm: Writer, examples: Sequence[Example]) -> torch.Tensor:
+    """Logits [target tokens, vocabulary] of texts that are read side by side."""
+    return lm.logits(lm.target_hidden(Batch.of(list(examples), [0] * len(examples), lm.device), Steering()))
+
+
+def _stepwise(lm: Writer, examples: Sequence[Example]) -> list[torch.Tensor]:
+    """The same of each example, read as a beam search of one beam reads them."""
+    runs = torch.zeros(len(examples), dtype=torch.long, device=lm.device)
+    memory = lm.memory(Steering(), 1)
+    hidden = [memory.enter([example.source for example in examples], runs)]
+    for place in range(max(len(example.target) for example in examples) - 1):
+        tokens = [[example.target[min(place, len(example.target) - 1)]] for example in examples]
+        hidden.append(memory.step(torch.tensor(tokens, device=lm.device), runs[:, None])[:, 0])
+    logits = lm.logits(torch.stack(hidden, 1))  # [examples, steps, vocabulary]
+    return [row[: len(example.target)] for row, example in zip(logits, examples, strict=True)]
+
+
+@torch.inference_mode()
+def check_states(lm: Encoder) -> None:
+    """Raises UserError for an encoder whose own hidden states are not ours, alone or beside others."""
+    room = lm.positions - len(lm.tokenizer("")["input_ids"])
+    texts = []
+    for salt, lengths in enumerate(_LENGTHS):
+        ids = some_ids(lm, max(1, min(sum(lengths), room)), salt)
+        texts.append(ids)
+    with lm.own_attention():
+        theirs = [lm.model(input_ids=torch.tensor([ids], device=lm.device)).last_hidden_state[0] for ids in texts]
+    if not all(states.isfinite().all() for states in theirs):
+        raise UserError(f"model {lm.name} gives states that are no numbers: its weights hold infinite ones, or none")
+    runs = torch.zeros(len(texts), dtype=torch.long, device=lm.device)
+    together, _ = lm.read(texts, Steering(), runs)
+    for ids, states, beside in zip(texts, theirs, together, strict=True):
+        alone, _ = lm.read([ids], Steering(), runs[:1])
+        for ours in (alone[0, : len(ids)], beside[: len(ids)]):
+            if not _equal(ours, states):
+                raise UserError(
+                    f"model {lm.name} computes its hidden states in a way that is not supported: they differ from "
+                    f"transformers' own by {(ours - states).abs().max():.2g}"
+                )
+
+
+def _equal(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    return torch.allclose(ours, theirs, atol=_TOLERANCE, rtol=_TOLERANCE)
