@@ -28,7 +28,7 @@ setup: .venv/.test
 	|| { rm -rf .venv; echo "error: $(PYTHON) can make no virtual environment: install python3-venv or pip for it" >&2; exit 1; }
 
 .venv/.repro: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[webnlg]'
 	@# An archive has no .git: DVC must not look for one.
 	@[ -e .git ] || $(BIN)/dvc config --local core.no_scm true
 	@touch $@

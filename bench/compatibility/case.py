@@ -1,14 +1,18 @@
 """A configuration to be tried, and the checkpoint that is made of it."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, PreTrainedTokenizerFast
+from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedTokenizerFast
 
 STD = 0.3  # at which tokens and positions make clear differences; transformers' own 0.02 would hide most errors
+
+
+Tokenizer = Callable[[], PreTrainedTokenizerFast]
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class Case:
     name: str
     architecture: str
     particulars: str
-    tokenizer: Callable[[], PreTrainedTokenizerFast]
+    tokenizer: Tokenizer
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -26,11 +30,17 @@ def write(case: Case, opener: type, common: Mapping[str, object], directory: Pat
     """A checkpoint of random weights as a user would bring it: config, weights, tokenizer."""
     tokenizer = case.tokenizer()
     special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
-    chosen = dict(common) | {"vocab_size": len(tokenizer)} | special | dict(case.settings)
-    model = opener.from_config(AutoConfig.for_model(case.architecture, **chosen))
+    model = opener.from_config(config_of(case, dict(common) | {"vocab_size": len(tokenizer)} | special))
     randomize(model)
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+
+
+def config_of(case: Case, common: Mapping[str, object]) -> PreTrainedConfig:
+    """With what it knows of the common settings: an attribute that it does not know would be believed by who reads it."""
+    kind = CONFIG_MAPPING[case.architecture]
+    known = set(inspect.signature(kind).parameters) | set(kind.attribute_map)
+    return kind(**{key: value for key, value in common.items() if key in known} | dict(case.settings))
 
 
 @torch.no_grad()

@@ -3,9 +3,9 @@
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from bench.compatibility import decoder_only, encoder, encoder_decoder
-from bench.compatibility.cases_decoder_only import CASES as DECODER_ONLY
-from bench.compatibility.cases_encoder import CASES as ENCODER
-from bench.compatibility.cases_encoder_decoder import CASES as ENCODER_DECODER
+from bench.compatibility.cases import encoder as encoders
+from bench.compatibility.cases import encoder_decoder as encoder_decoders
+from bench.compatibility.cases import experts, gpt, llama, recurrent, windows
 from bench.compatibility.records import JUDGING, PREFIX, TAGGING, WRITING
 from bench.compatibility.run import Family
 from stages.engine.batches import Example
@@ -50,8 +50,11 @@ TWO_STACKS = {
     "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "d_ff": 48, "num_layers": 2, "num_heads": 4,
     "max_position_embeddings": 256,
 }  # fmt: skip
+DECODERS = [case for group in (gpt, llama, windows, experts, recurrent) for case in group.CASES]
 FAMILIES = [
-    Family("decoder-only", AutoModelForCausalLM, SMALL, DECODER_ONLY, writing, decoder_only.compare),
-    Family("encoder-decoder", AutoModelForSeq2SeqLM, TWO_STACKS, ENCODER_DECODER, writing, encoder_decoder.compare),
-    Family("encoder", AutoModel, SMALL, ENCODER, reading, encoder.compare),
+    Family("decoder-only", AutoModelForCausalLM, SMALL, DECODERS, writing, decoder_only.compare),
+    Family(
+        "encoder-decoder", AutoModelForSeq2SeqLM, TWO_STACKS, encoder_decoders.CASES, writing, encoder_decoder.compare
+    ),
+    Family("encoder", AutoModel, SMALL, encoders.CASES, reading, encoder.compare),
 ]

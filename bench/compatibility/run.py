@@ -15,7 +15,7 @@ from stages.engine.load import load
 from stages.engine.model import LM
 from stages.errors import UserError
 
-EQUAL, REFUSED, WRONG, TRACEBACK = "equal", "refused", "WRONG", "TRACEBACK"
+EQUAL, REFUSED, WRONG, TRACEBACK, UNMADE = "equal", "refused", "WRONG", "TRACEBACK", "not made"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ class Result:
 @torch.no_grad()
 def run(family: Family, case: Case) -> Result:
     with TemporaryDirectory() as directory:
-        write(case, family.opener, family.common, Path(directory))
+        try:
+            write(case, family.opener, family.common, Path(directory))
+        except Exception as error:  # transformers itself makes no such model, or saves none
+            return Result(family.name, case, UNMADE, line=first_line(error), trace=traceback.format_exc())
         try:
             lm = load(directory, case.name, "main")
             examples, line = family.examples(lm)
@@ -56,8 +59,7 @@ def run(family: Family, case: Case) -> Result:
         except UserError as error:
             return Result(family.name, case, REFUSED, line=str(error).replace(directory, "DIR"))
         except Exception as error:  # whatever it is, it belongs into the table
-            line = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            return Result(family.name, case, TRACEBACK, line=line, trace=traceback.format_exc())
+            return Result(family.name, case, TRACEBACK, line=first_line(error), trace=traceback.format_exc())
     differences = [found.difference for found in findings if found.difference is not None]
     wrong = [found for found in findings if not found.equal]
     if wrong:
@@ -66,3 +68,7 @@ def run(family: Family, case: Case) -> Result:
         )
         return Result(family.name, case, WRONG, max(differences), line)
     return Result(family.name, case, EQUAL, max(differences), line)
+
+
+def first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"

@@ -1,7 +1,8 @@
 """What is checked of every model that is opened: it computes here what transformers' own code computes.
 
 Two texts of different lengths are read alone and side by side. That refuses models that compute attention or logits in a way
-that we do not know, and those whose numbers depend on what stands beside a text in a batch.
+that we do not know, and those whose numbers depend on what stands beside a text in a batch. A decoder-only model also reads a
+prefix that is the keys and values of words, as it would read the words.
 """
 
 from collections.abc import Sequence
@@ -9,12 +10,14 @@ from collections.abc import Sequence
 import torch
 
 from stages.engine.batches import Batch, Example
+from stages.engine.decoder_only import DecoderOnly
 from stages.engine.encoder import Encoder
 from stages.engine.model import LM, Writer
-from stages.engine.steering import Steering
+from stages.engine.steering import DECODER, Steering
 from stages.errors import UserError
 
 _LENGTHS = ((3, 2), (40, 5))  # tokens of source and target of the two texts
+_WORDS = 3  # tokens of the words that are read as a prefix
 _TOLERANCE = 1e-3
 
 
@@ -29,8 +32,8 @@ def some_ids(lm: LM, count: int, salt: int) -> list[int]:
 @torch.inference_mode()
 def check_logits(lm: Writer) -> None:
     """Raises UserError for a model whose own logits are not ours, read at once or step by step, alone or beside others."""
-    begin = lm.source_ids([""], None)[0]
-    room = lm.positions or sum(_LENGTHS[-1]) + len(begin)
+    begin = lm.begin if isinstance(lm, DecoderOnly) else []
+    room = (lm.positions or sum(_LENGTHS[-1]) + len(begin) + 1 + _WORDS) - _WORDS
     examples = []
     for salt, (source, target) in enumerate(_LENGTHS):
         source = max(1, min(source, room - target - len(begin) - 1))
@@ -40,6 +43,8 @@ def check_logits(lm: Writer) -> None:
     if not theirs.isfinite().all():
         raise UserError(f"model {lm.name} gives logits that are no numbers: its weights hold infinite ones, or none")
     alone = [_read(lm, [example]) for example in examples]
+    if isinstance(lm, DecoderOnly):
+        _check_prefix(lm, examples[1], len(begin))
     for ours in (torch.cat(alone), _read(lm, examples), torch.cat(_stepwise(lm, examples))):
         if not _equal(ours, theirs):
             raise UserError(
@@ -48,9 +53,24 @@ def check_logits(lm: Writer) -> None:
             )
 
 
-def _read(lm: Writer, examples: Sequence[Example]) -> torch.Tensor:
+def _check_prefix(lm: DecoderOnly, example: Example, first: int) -> None:
+    """Raises UserError if words that are read as a prefix, after the text's `first` tokens, are not read as words."""
+    words = some_ids(lm, _WORDS, 3)
+    whole = Example([*example.source[:first], *words, *example.source[first:]], example.target)
+    with lm.own_attention():
+        theirs = lm.own_logits(whole)
+    ours = _read(lm, [example], Steering({DECODER: lm.activations(words)[DECODER][None]}))
+    if not _equal(ours, theirs):
+        raise UserError(
+            f"model {lm.name} takes no prefix: after the keys and values of words its logits differ from those after the "
+            f"words by {(ours - theirs).abs().max():.2g}"
+        )
+
+
+def _read(lm: Writer, examples: Sequence[Example], steering: Steering | None = None) -> torch.Tensor:
     """Logits [target tokens, vocabulary] of texts that are read side by side."""
-    return lm.logits(lm.target_hidden(Batch.of(list(examples), [0] * len(examples), lm.device), Steering()))
+    batch = Batch.of(list(examples), [0] * len(examples), lm.device)
+    return lm.logits(lm.target_hidden(batch, steering or Steering()))
 
 
 def _stepwise(lm: Writer, examples: Sequence[Example]) -> list[torch.Tensor]:

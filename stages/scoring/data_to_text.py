@@ -5,6 +5,8 @@ from stages.scoring.multibleu import multibleu
 from stages.scoring.scores import Metrics, attempt
 from stages.scoring.ter import ter
 
+METRICS = ("BLEU", "hyp_len", "ref_len", "METEOR", "TER", "TER_edits", "TER_ref_words")
+
 
 def bleu_meteor_ter(hypotheses: list[str], references: list[list[str]], meteor: Meteor) -> Metrics:
     """BLEU in [0, 100], METEOR and TER in [0, 1], with the counts that BLEU and TER are made of.
@@ -15,5 +17,4 @@ def bleu_meteor_ter(hypotheses: list[str], references: list[list[str]], meteor: 
     given = [[text for text in segment if text] for segment in references]
     counted = {**multibleu(hypotheses, references), **ter(hypotheses, given)}  # while METEOR reads its tables
     scored = attempt("METEOR", lambda: meteor(hypotheses, given))
-    order = ("BLEU", "hyp_len", "ref_len", "METEOR", "TER", "TER_edits", "TER_ref_words")
-    return {name: (counted | scored)[name] for name in order}
+    return {name: (counted | scored)[name] for name in METRICS}

@@ -19,11 +19,12 @@ Meteor = Callable[[list[str], list[list[str]]], Metric]
 
 # The English parameters of METEOR 1.5: weights of exact, stem, synonym and paraphrase matches; recall against
 # precision; exponent and weight of the fragmentation penalty; content against function words.
-_MODULES = np.array([1.0, 0.6, 0.8, 0.6])
+_MODULES = (1.0, 0.6, 0.8, 0.6)
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75
 # Columns of its statistics behind lengths and function words of hypothesis and reference.
 _STATISTICS = 23
 _MATCHES, _CHUNKS, _MATCHED = slice(4, 20), 20, slice(21, 23)
+_SIDES = (0, 1)  # hypothesis, reference
 
 
 @contextlib.contextmanager
@@ -105,19 +106,35 @@ def _count(ask: Callable[[str], str], hypotheses: list[str], references: list[li
 
 
 def meteor_of(sums: np.ndarray) -> float:
-    """METEOR in [0, 1] of summed statistics.
+    """METEOR in [0, 1] of summed statistics, [23].
 
         METEOR = P R / (alpha P + (1 - alpha) R) * (1 - gamma * (chunks / matches) ^ beta)
 
     Precision P and recall R are weighted matches over weighted words: a match counts by its module, a content
-    word delta, a function word 1 - delta.
+    word delta, a function word 1 - delta. Terms are added and multiplied in the order of the jar, so that the last
+    digit is the jar's, too. Only the power is not of our making: Java's and C's differ in its last digit where the
+    exact value is half-way between two doubles, in one sum of thousands.
     """
-    content, function = np.moveaxis(sums[_MATCHES].reshape(4, 2, 2), 1, 0)  # [modules, hypothesis or reference]
-    matches = _MODULES @ (_DELTA * content + (1 - _DELTA) * function)
-    if not matches.all():
+    counts = sums.tolist()  # plain floats: numpy adds in pairs, not from left to right
+    matches = [_weighted_matches(counts, side) for side in _SIDES]
+    if not all(matches):
         return 0.0
-    lengths, function_words = sums[0:2], sums[2:4]
-    precision, recall = matches / (_DELTA * (lengths - function_words) + (1 - _DELTA) * function_words)
-    fragmentation = sums[_CHUNKS] / sums[_MATCHED].mean()
-    mean = 1 / ((1 - _ALPHA) / precision + _ALPHA / recall)
-    return float(mean * (1 - _GAMMA * fragmentation**_BETA))
+    precision, recall = (matches[side] / _weighted_words(counts, side) for side in _SIDES)
+    mean = 1.0 / ((1.0 - _ALPHA) / precision + _ALPHA / recall)
+    fragmentation = counts[_CHUNKS] / (sum(counts[_MATCHED]) / 2)
+    return mean * (1.0 - _GAMMA * fragmentation**_BETA)
+
+
+def _weighted_matches(counts: list[float], side: int) -> float:
+    """Those of all modules: content words first, then function words."""
+    total = 0.0
+    for kind, weight in ((0, _DELTA), (2, 1.0 - _DELTA)):
+        matched = counts[_MATCHES][kind + side :: 4]  # a module has content, content, function, function
+        for words, module in zip(matched, _MODULES, strict=True):
+            total += words * module * weight
+    return total
+
+
+def _weighted_words(counts: list[float], side: int) -> float:
+    words, function_words = counts[side], counts[2 + side]
+    return _DELTA * (words - function_words) + (1.0 - _DELTA) * function_words

@@ -27,7 +27,9 @@ class Metric:
 
     def score(self) -> float:
         """The number of all its segments, as the official script prints it."""
-        return self.printed(self.number(self.segments.sum(axis=0)))
+        # In order, as the scripts add; the sum of a single column would be numpy's, which adds in pairs.
+        sums = np.cumsum(self.segments, axis=0)[-1:].sum(axis=0)
+        return self.printed(self.number(sums))
 
     def of(self, chosen: np.ndarray) -> "Metric":
         """The same of the chosen segments alone (a mask or indices)."""

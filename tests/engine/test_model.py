@@ -84,7 +84,7 @@ def test_a_model_without_a_start(bart_lm):
 def test_a_model_of_another_kind(tmp_path, tokenizer):
     MambaForCausalLM(MambaConfig(vocab_size=3072, hidden_size=16, num_hidden_layers=1)).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(UserError, match=r"model odd \(mamba\) is of a kind that is not supported"):
+    with pytest.raises(UserError, match=r"model odd does not compute attention by transformers' interface"):
         load(str(tmp_path), "odd", "main")
 
 

@@ -1,5 +1,7 @@
 """The preparation of WebNLG's texts, exact strings; the whole metric set without Java."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,3 +68,21 @@ def test_order_and_reasons(no_java):
 def test_what_cannot_be_scored(no_java, hypotheses, references, message):
     with pytest.raises(UserError, match=message):
         score(hypotheses, references)
+
+
+def test_a_sign_that_other_packages_do_not_know():
+    """U+2212 is a minus: with text-unidecode it was `[?]`, a BLEU of 0 against itself."""
+    text = "The low is −87 degrees ."
+    assert prepare_hypothesis(text) == prepare_reference(text) == "the low is - 87 degrees ."
+    with webnlg.opened() as measure:
+        metrics = Scores.of(measure([text], [[text]])).metrics
+    assert (metrics["BLEU"], metrics["TER"]) == (100.0, 0.0)
+
+
+def test_without_unidecode_nothing_is_guessed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "unidecode", None)
+    with webnlg.opened() as measure:
+        scores = Scores.of(measure(["plain", "−87"], [["plain"], ["87"]]))
+        assert set(scores.metrics.values()) == {None}
+        assert "segment 2: '−' (U+2212) is not ASCII" in scores.reasons["BLEU"]
+        assert Scores.of(measure(["plain text here now"], [["plain text here now"]])).metrics["BLEU"] == 100.0

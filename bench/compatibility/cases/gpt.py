@@ -1,0 +1,61 @@
+"""Decoder-only models of GPT's time: learned positions or distances, parallel blocks, biases."""
+
+from bench.compatibility.case import Case
+from bench.compatibility.vocabularies import begins, encloses, ends
+
+CASES = [
+    Case("gpt2", "gpt2", "tied head", ends),
+    Case("gpt2-inverse", "gpt2", "attention scaled by the layer's number, untied head", ends,
+         {"scale_attn_by_inverse_layer_idx": True, "tie_word_embeddings": False}),
+    Case("gpt-sw3", "gpt-sw3", "GPT-2 by another name", ends),
+    Case("openai-gpt", "openai-gpt", "no cache", ends),
+    Case("ctrl", "ctrl", "sinusoidal positions", ends, {"dff": 48}),
+    Case("gpt_bigcode", "gpt_bigcode", "one key-value head", ends, {"multi_query": True}),
+    Case("gpt_bigcode-heads", "gpt_bigcode", "a key-value head for each head", ends, {"multi_query": False}),
+    Case("gpt_neo", "gpt_neo", "global and local layers, window 8", ends,
+         {"num_layers": 2, "attention_types": [[["global", "local"], 1]], "window_size": 8}),
+    Case("gpt_neo-long", "gpt_neo", "global and local layers, window 200", ends,
+         {"num_layers": 2, "attention_types": [[["global", "local"], 1]], "window_size": 200}),
+    Case("gpt_neox", "gpt_neox", "parallel blocks, a quarter rotary", ends),
+    Case("gpt_neox-serial", "gpt_neox", "blocks one behind the other", ends, {"use_parallel_residual": False}),
+    Case("gpt_neox_japanese", "gpt_neox_japanese", "a bias in the last layer alone", ends),
+    Case("gptj", "gptj", "parallel blocks, half rotary", ends, {"rotary_dim": 4}),
+    Case("codegen", "codegen", "parallel blocks, half rotary", ends, {"rotary_dim": 4}),
+    Case("opt", "opt", "positions behind two of padding", encloses, {"ffn_dim": 48, "word_embed_proj_dim": 32}),
+    Case("opt-350m", "opt", "embedding narrower than hidden states, norms behind the blocks", encloses,
+         {"ffn_dim": 48, "word_embed_proj_dim": 16, "do_layer_norm_before": False}),
+    Case("bloom", "bloom", "ALiBi", ends, {"hidden_size": 32, "n_layer": 3, "n_head": 4}),
+    Case("mpt", "mpt", "ALiBi", ends, {"d_model": 32, "n_heads": 4, "n_layers": 3, "max_seq_len": 256}),
+    Case("falcon-7b", "falcon", "rotary, one key-value head, parallel blocks", ends, {"ffn_hidden_size": 48}),
+    Case("falcon-40b", "falcon", "rotary, grouped queries, two norms", ends,
+         {"new_decoder_architecture": True, "num_kv_heads": 2, "ffn_hidden_size": 48}),
+    Case("falcon-rw", "falcon", "ALiBi, a key-value head for each head", ends,
+         {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True, "ffn_hidden_size": 48}),
+    Case("xglm", "xglm", "sinusoidal positions", encloses,
+         {"d_model": 32, "ffn_dim": 48, "num_layers": 3, "attention_heads": 4}),
+    Case("biogpt", "biogpt", "scaled embedding", encloses),
+    Case("phi", "phi", "parallel blocks, half rotary, a bias in the head", ends, {"num_key_value_heads": 2}),
+    Case("persimmon", "persimmon", "normed queries and keys", begins),
+    Case("bart-decoder", "bart", "BART's decoder alone", encloses, {
+        "is_decoder": True, "is_encoder_decoder": False, "d_model": 32, "decoder_layers": 3, "encoder_layers": 2,
+        "decoder_attention_heads": 4, "encoder_attention_heads": 4, "decoder_ffn_dim": 48, "encoder_ffn_dim": 48,
+    }),
+    Case("bert-decoder", "bert", "BERT as a decoder", encloses, {"is_decoder": True}),
+    Case("bert-generation", "bert-generation", "BERT as a decoder", encloses, {"is_decoder": True}),
+    Case("roberta-decoder", "roberta", "RoBERTa as a decoder", encloses, {"is_decoder": True}),
+    Case("modernbert-decoder", "modernbert-decoder", "global and local layers, window 8", encloses, {
+        "local_attention": 8, "global_attn_every_n_layers": 2, "cls_token_id": 1, "sep_token_id": 2,
+    }),
+    Case("xlnet", "xlnet", "two streams, distances", encloses,
+         {"d_model": 32, "n_layer": 3, "n_head": 4, "d_inner": 48}),
+    Case("xlm", "xlm", "learned positions, no cache of transformers' kind", encloses,
+         {"emb_dim": 32, "n_layers": 3, "n_heads": 4, "causal": True}),
+    Case("reformer", "reformer", "hashed and local attention", encloses, {
+        "is_decoder": True, "axial_pos_shape": [16, 16], "axial_pos_embds_dim": [16, 16], "attention_head_size": 8,
+        "feed_forward_size": 48, "attn_layers": ["local", "lsh"], "local_attn_chunk_length": 16,
+        "lsh_attn_chunk_length": 16, "num_buckets": 4, "hidden_size": 32, "num_attention_heads": 4,
+    }),
+    Case("cpmant", "cpmant", "distances by segment", encloses, {
+        "hidden_size": 32, "num_attention_heads": 4, "dim_head": 8, "dim_ff": 48, "num_hidden_layers": 3,
+    }),
+]  # fmt: skip
