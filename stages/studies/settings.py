@@ -78,9 +78,11 @@ def _family(chosen: Params) -> str | None:
         return Encoder.family
     directory = chosen.model_directory
     try:
-        config = AutoConfig.from_pretrained(directory, revision=chosen.revision, local_files_only=True)
+        config = AutoConfig.from_pretrained(
+            directory, revision=chosen.revision, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         if not Path(directory).is_dir():
             return None
         raise UserError(f"model: {directory} holds no usable model ({str(error).strip().splitlines()[0]})") from error
-    return family_of(config)[0].family
+    return family_of(config, chosen.model)[0].family
