@@ -6,7 +6,6 @@ The script runs mteval in Perl beside it, so this is less than its whole time.
 """
 
 import sys
-from pathlib import Path
 
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
@@ -14,6 +13,7 @@ from pycocoevalcap.meteor.meteor import Meteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
+from stages.files import TextFile
 from stages.scoring import e2e
 
 
@@ -22,7 +22,7 @@ def captions(texts: list[list[str]]) -> dict[int, list[dict[str, str]]]:
 
 
 def main() -> None:
-    hypotheses, references = e2e.read(Path(sys.argv[1]), [Path(sys.argv[2])])
+    hypotheses, references = e2e.read(TextFile(sys.argv[1]), [TextFile(sys.argv[2])])
     tokenizer = PTBTokenizer()
     tokenized = tokenizer.tokenize(captions(references)), tokenizer.tokenize(captions([[text] for text in hypotheses]))
     for name, scorer in {"METEOR": Meteor(), "ROUGE_L": Rouge(), "CIDEr": Cider(), "Bleu": Bleu(4)}.items():

@@ -5,7 +5,9 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +72,58 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8") from error
 
 
+class TextFile:
+    """A UTF-8 file that is read once, when its text is first asked for: a pipe cannot be read twice.
+
+    Reading raises UserError as `read_text` does.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @cached_property
+    def text(self) -> str:
+        return read_text(self.path)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines end at LF or CRLF only: str.splitlines would also end them at U+0085, U+2028 and others.
+
+        A file without any LF has the line ends of the old Mac, CR.
+        """
+        text = self.text.replace("\r\n", "\n")
+        lines = text.split("\n" if "\n" in text else "\r")
+        return lines if lines[-1] else lines[:-1]
+
+
+def parse_json(text: str, path: object, line: int | None = None) -> Any:
+    """The value of a JSON text: of the whole file at `path`, or of one line of it.
+
+    Raises UserError that names file and line, also for what is JSON but too long or too deep for Python.
+    """
+    where = f"{path}, line {line}" if line else str(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}, line {line or error.lineno}: not JSON ({error.msg})") from error
+    except RecursionError as error:
+        raise UserError(f"{where}: JSON that is nested too deeply to be read") from error
+    except ValueError as error:  # the only other one: Python converts no longer numbers
+        raise UserError(f"{where}: a whole number of more than {sys.get_int_max_str_digits():,} digits") from error
+
+
+def read_json(path: Path) -> Any:
+    """Raises UserError as `read_text` and `parse_json` do."""
+    return parse_json(read_text(path), path)
+
+
 def read_jsonl(path: Path) -> list[dict]:
-    records = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number}: not JSON ({error.msg})") from error
-    return records
+    """One value a line; blank lines are skipped. Raises UserError as `read_text` and `parse_json` do."""
+    lines = enumerate(TextFile(path).lines, start=1)
+    return [parse_json(line, path, number) for number, line in lines if line.strip()]
 
 
 def sha256(path: Path) -> str:

@@ -4,7 +4,6 @@
 value ends in one line that names the key.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +12,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from stages.errors import UserError
-from stages.files import read_text
+from stages.files import read_json, read_text
 from stages.pretrain.section import Adapt, Denoise, Pretrain, Probes, Span
 from stages.sections import (
     RECIPE,
@@ -278,10 +277,7 @@ def _check_positions(params: Params) -> None:
     if params.model == MINILM:  # takes no package to check the others' parameters
         return
     decoding, config = params.decoding, Path(params.model_directory) / "config.json"
-    try:
-        known = json.loads(read_text(config)) if config.is_file() else {}
-    except json.JSONDecodeError as error:
-        raise UserError(f"{config}, line {error.lineno}: not JSON ({error.msg})") from error
+    known = read_json(config) if config.is_file() else {}
     positions = known.get("n_positions") or known.get("max_position_embeddings")
     # Prefixes of encoders take no positions; those have types of texts.
     other = known.get("is_encoder_decoder") or "type_vocab_size" in known

@@ -1,12 +1,11 @@
 """What `make repro` prints at its end: the scores, some sentences, and where to look next."""
 
-import json
 from pathlib import Path
 from textwrap import shorten
 
 from stages import params
 from stages.errors import entry_point
-from stages.files import read_jsonl, read_text
+from stages.files import read_json, read_jsonl
 from stages.score import PREDICTIONS
 
 SHOWN = 3
@@ -16,7 +15,7 @@ LENGTH = 400  # of a source: an article is long
 @entry_point
 def main() -> None:
     chosen = params.load()
-    scores = json.loads(read_text(Path("metrics/scores.json")))
+    scores = read_json(Path("metrics/scores.json"))
     print(f"\n{chosen.method} on {chosen.task}, {chosen.model}")
     reasons = scores.pop("reasons", {})
     width = max(12, *(len(metric) + 2 for metric in scores))

@@ -1,12 +1,11 @@
 """Which model a trained run belongs to: `config.json` beside its tensors says so."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 from stages.engine.model import LM
 from stages.errors import UserError
-from stages.files import read_text
+from stages.files import read_json
 
 CONFIG = "config.json"
 
@@ -20,7 +19,7 @@ def belonging(lm: LM) -> dict:
 def check_belongs(directory: Path, lm: LM) -> dict:
     """The config of the run in a directory. Raises UserError if there is none, or if it is of another model."""
     try:
-        config = json.loads(read_text(directory / CONFIG))
+        config = read_json(directory / CONFIG)
         # Not by its name: a copy in a directory is the same model.
         own = {key: value for key, value in belonging(lm).items() if key != "base_model"}
         differing = [(key, config[key], value) for key, value in own.items() if config[key] != value]

@@ -12,7 +12,7 @@ from stages.engine.model import LM
 from stages.engine.steering import Steering
 from stages.engine.tensors import write_tensors
 from stages.errors import UserError
-from stages.files import read_text, replacing
+from stages.files import read_json, replacing
 from stages.methods import METHODS, apply
 from stages.methods.belonging import CONFIG, belonging, check_belongs
 
@@ -49,4 +49,4 @@ def load(directory: Path, lm: LM) -> Steering:
 
 def weights_of(directory: Path) -> Path:
     """The file of the tensors, whose content tells one trained run from another."""
-    return directory / f"{json.loads(read_text(directory / CONFIG))['method']}.safetensors"
+    return directory / f"{read_json(directory / CONFIG)['method']}.safetensors"

@@ -4,7 +4,6 @@ Out, data/pretrain/mini-t5-lm, of data/pretrain/mini-t5. metrics/adapt.json has 
 document, and under `before` those of the model that was adapted.
 """
 
-import json
 from pathlib import Path
 
 from transformers import T5ForConditionalGeneration
@@ -12,7 +11,7 @@ from transformers import T5ForConditionalGeneration
 from stages import params
 from stages.engine.determinism import settle
 from stages.errors import entry_point
-from stages.files import read_text, write_json
+from stages.files import read_json, write_json
 from stages.pretrain import span, t5
 from stages.pretrain.corpus import OUT as CORPUS
 from stages.pretrain.finish import finish
@@ -34,7 +33,7 @@ def main() -> None:
     with t5.checkpoint_of(chosen, span.OUT / "model.safetensors") as checkpoint:
         how = t5.trained(model, chosen, tokenizer, prefix_lm, checkpoint)
         finish(model, tokenizer, lambda rounded: t5.evaluate(rounded, tokenizer, prefix_lm, chosen), how, OUT, METRICS)
-        write_json(METRICS, json.loads(read_text(METRICS)) | {"before": before})
+        write_json(METRICS, read_json(METRICS) | {"before": before})
 
 
 if __name__ == "__main__":

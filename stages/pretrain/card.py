@@ -1,13 +1,12 @@
 """The model card of an embedded model, data/base/<model>/README.md: what it is, how it was made, what it can do."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import safe_open
 
-from stages.files import read_text
+from stages.files import read_json
 from stages.pretrain.gate import Numbers, bound
 from stages.pretrain.made import Made
 from stages.pretrain.section import Bounds, Denoise, Pretrain
@@ -75,7 +74,7 @@ def card(
     model: Path, made: Made, chosen: Pretrain | Denoise, corpus_seed: int, numbers: Numbers, bounds: Bounds, origin: Origin
 ) -> str:  # fmt: skip
     """The card's text. `model` is a transformers directory; `chosen` is what it was trained with."""
-    config = json.loads(read_text(model / "config.json"))
+    config = read_json(model / "config.json")
     rows = [
         f"| {probe} | {measure} | {'none' if value is None else f'{value:g}'} | {bound(bounds, probe, measure)} |"
         for probe, measures in numbers.items()

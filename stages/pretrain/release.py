@@ -6,7 +6,6 @@ a bound of params.yaml (`probes.bounds`) is refused, and then nothing is release
 
 import argparse
 import datetime
-import json
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 from stages import params
 from stages.errors import UserError, entry_point
-from stages.files import read_text, replacing, sha256, write_text
+from stages.files import read_json, replacing, sha256, write_text
 from stages.pretrain.card import Origin, card
 from stages.pretrain.gate import Numbers, misses
 from stages.pretrain.made import Made
@@ -58,7 +57,7 @@ def _metrics(name: str) -> dict[str, Any]:
     path = Path(f"metrics/{name}.json")
     if not path.exists():
         raise UserError(f"{path} is missing: {_FIRST}")
-    return json.loads(read_text(path))
+    return read_json(path)
 
 
 def check(candidates: list[Candidate]) -> None:

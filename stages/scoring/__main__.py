@@ -3,10 +3,10 @@
 import argparse
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from stages.errors import UserError, entry_point
+from stages.files import TextFile
 from stages.scoring import conll, dart, e2e, report, superglue, webnlg, xsum
 from stages.scoring.encoders import Encoders
 from stages.scoring.formats import read_subsets
@@ -29,25 +29,29 @@ def tasks(encoders: Encoders) -> dict[str, Task]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stages.scoring", description=DESCRIPTION)
-    file = {"type": Path, "metavar": "FILE"}
+    file = {"type": TextFile, "metavar": "FILE"}
     parser.add_argument("--task", required=True, choices=tasks(Encoders()), help="which official script's metrics")
     parser.add_argument(
         "--hyp",
         required=True,
         **file,
-        help="text, one hypothesis a line, or .jsonl with the key `hypothesis`; e2e also .csv and .tsv; superglue: "
-        "the official .jsonl or a label a line; conll2003: columns, the last one the tag",
+        help="text, one hypothesis a line, or JSON records with the key `hypothesis`; e2e also a table, .csv or .tsv, "
+        "with a header of MR and output; superglue: the official JSON lines or a label a line, as the official files or "
+        "in the hub's numbers; conll2003: columns, the last one the tag",
     )
     parser.add_argument(
         "--refs",
         required=True,
         nargs="+",
         **file,
-        help="text files, one line a segment in each (an empty one: no such reference), or one .jsonl with the list "
-        "`references`; e2e also one text file with a blank line between segments, or .csv or .tsv; superglue: the "
-        "official .jsonl; conll2003: columns",
+        help="text files, one line a segment in each (an empty one: no such reference), or JSON records with the list "
+        "`references`; e2e also one text file with a blank line between segments, or tables with a header of MR and ref; "
+        "superglue: the official JSON lines; conll2003: columns. Records with an `id` are paired with hypotheses that "
+        "have one by it, tables by MR, all else by order",
     )
-    parser.add_argument("--subsets", **file, help="the name of each segment's subset, one a line: scores of each")
+    parser.add_argument(
+        "--subsets", **file, help="the name of each segment's subset, one a line in the references' order"
+    )
     parser.add_argument("--against", **file, help="hypotheses of another system: its scores, and p-values")
     parser.add_argument("--intervals", action="store_true", help="95%% bootstrap confidence intervals")
     parser.add_argument("--md", action="store_true", help="a Markdown table in place of JSON")
@@ -87,7 +91,7 @@ def _read(task: Task, arguments: argparse.Namespace) -> list[tuple[list[Any], li
     return systems
 
 
-def _subsets(file: Path | None, segments: int) -> list[str]:
+def _subsets(file: TextFile | None, segments: int) -> list[str]:
     names = read_subsets(file) if file else []
     if file and len(names) != segments:
         raise UserError(f"{file}: {len(names)} lines, but there are {segments} segments")

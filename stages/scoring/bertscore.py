@@ -6,7 +6,6 @@ strings, so that last digits change from run to run. The tests compare the two w
 """
 
 import contextlib
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from stages import files
+from stages.errors import UserError
 from stages.scoring.scores import Metric, Unavailable, mean
 
 MODEL = "roberta-large"
@@ -124,7 +125,7 @@ def encodable(text: str) -> str:
 
 def require(model: str, official: dict[str, Any], directory: Path) -> None:
     """Raise Unavailable unless the directory's config.json says what `official`, that of the model, says."""
-    config = read_json(directory / "config.json")
+    config = read_config(directory / "config.json")
     found = {key: config.get(key) for key in official}
     if found != official:
         held = ", ".join(f"{key} {value}" for key, value in found.items())
@@ -134,11 +135,11 @@ def require(model: str, official: dict[str, Any], directory: Path) -> None:
         raise Unavailable(f"{directory} does not hold {model}, but one tuned for another task: {', '.join(heads)}")
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_config(file: Path) -> dict[str, Any]:
     """The object in a model's file. Raises Unavailable."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = files.read_json(file)
+    except UserError as error:
         raise Unavailable(f"{file.parent} holds no model: its {file.name} cannot be read") from error
     if not isinstance(content, dict):
         raise Unavailable(f"{file.parent} holds no model: its {file.name} is no JSON object")

@@ -6,7 +6,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import BertForSequenceClassification
 
-from stages.scoring.bertscore import Pieces, encodable, load, padded, read_json
+from stages.scoring.bertscore import Pieces, encodable, load, padded, read_config
 from stages.scoring.scores import Metric, Unavailable, mean
 
 ARCHITECTURE = "BertForSequenceClassification"
@@ -58,7 +58,7 @@ def _second(one: Pieces, other: Pieces) -> torch.Tensor:
 
 
 def _require(directory: Path) -> None:
-    config = read_json(directory / "config.json")
+    config = read_config(directory / "config.json")
     architectures = config.get("architectures") or []
     outputs = config.get("num_labels", len(config.get("id2label") or ()))
     if config.get("model_type") != "bert" or ARCHITECTURE not in architectures or outputs != 1:
@@ -69,7 +69,7 @@ def _require(directory: Path) -> None:
 def _length(directory: Path) -> int:
     """Pieces of a pair that the checkpoint was trained for. Raises Unavailable."""
     file = directory / "bleurt_config.json"
-    length = read_json(file).get("max_seq_length", LENGTH) if file.exists() else LENGTH
+    length = read_config(file).get("max_seq_length", LENGTH) if file.exists() else LENGTH
     if not isinstance(length, int) or length <= _AROUND:
         raise Unavailable(f"{directory} holds no BLEURT: max_seq_length in {file.name} is {length!r}")
     return length

@@ -13,12 +13,11 @@ the tags E and S, longer prefixes, lower case. Two type names are read otherwise
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from stages.errors import UserError
-from stages.scoring.formats import lines_of
+from stages.files import TextFile
 from stages.scoring.scores import Metric, Metrics, ratio
 from stages.scoring.task import Task, without_programs
 
@@ -49,7 +48,7 @@ def measure(hypotheses: list[list[str]], references: list[list[str]]) -> Metrics
     return {name: Metric(np.stack(share, axis=1), ratio, DECIMALS) for name, share in shares.items()}
 
 
-def read(hypotheses: Path, references: list[Path]) -> tuple[list[list[str]], list[list[str]]]:
+def read(hypotheses: TextFile, references: list[TextFile]) -> tuple[list[list[str]], list[list[str]]]:
     """The tags of each sentence, the last of a line's columns, which white space sets apart.
 
     A blank line or one of -DOCSTART- ends a sentence. Hypotheses may be the tags alone. Raises UserError for
@@ -72,24 +71,24 @@ def read(hypotheses: Path, references: list[Path]) -> tuple[list[list[str]], lis
     return [sentence.tags for sentence in found], [sentence.tags for sentence in wanted]
 
 
-def _read_sentences(path: Path) -> list[_Sentence]:
+def _read_sentences(file: TextFile) -> list[_Sentence]:
     sentences = []
-    for sentence in columns_of(path):
+    for sentence in columns_of(file):
         for number, columns in sentence:
             if not _TAG.fullmatch(columns[-1]):
-                raise UserError(f"{path}, line {number}: the tag {columns[-1]!r} is neither O nor B-TYPE nor I-TYPE")
+                raise UserError(f"{file}, line {number}: the tag {columns[-1]!r} is neither O nor B-TYPE nor I-TYPE")
         sentences.append(_Sentence(sentence[0][0], [columns[-1] for _, columns in sentence]))
     return sentences
 
 
-def columns_of(path: Path) -> Iterator[list[tuple[int, list[str]]]]:
+def columns_of(file: TextFile) -> Iterator[list[tuple[int, list[str]]]]:
     """The sentences of a file: of each token the number of its line and its columns, which spaces and tabs set apart.
 
     No other white space does: a no-break space is part of a word, as it is to conlleval. A blank line or one of
     -DOCSTART- ends a sentence.
     """
     sentence: list[tuple[int, list[str]]] = []
-    for number, line in enumerate([*lines_of(path), ""], start=1):
+    for number, line in enumerate([*file.lines, ""], start=1):
         columns = re.findall(r"[^ \t]+", line)
         if columns and columns[0] != "-DOCSTART-":
             sentence.append((number, columns))

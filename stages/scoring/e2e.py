@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from stages.errors import UserError
+from stages.files import TextFile
 from stages.scoring import coco, meteor
-from stages.scoring.formats import read_groups, read_hypotheses, read_references
+from stages.scoring.formats import HYPOTHESIS, REFERENCES, read_groups, read_hypotheses, read_references
 from stages.scoring.mteval import bleu
 from stages.scoring.nist import nist
+from stages.scoring.pairing import Listing, paired
+from stages.scoring.records import holds_records
 from stages.scoring.scores import Metrics, Scores
 from stages.scoring.segments import check, collapse
-from stages.scoring.tables import SUFFIXES, group_references, read_table
+from stages.scoring.tables import MR, is_table, once, read_outputs, read_table_references
 from stages.scoring.task import Measure, Task
 
 
@@ -43,21 +46,33 @@ def score(hypotheses: list[str], references: list[list[str]]) -> Scores:
         return Scores.of(measure_system(hypotheses, references))
 
 
-def read(hypotheses: Path, references: list[Path]) -> tuple[list[str], list[list[str]]]:
-    """Text, tables or JSON lines, whatever the challenge's script or this project writes. Raises UserError."""
-    return _read_hypotheses(hypotheses), _read_references(references)
+def read(hypotheses: TextFile, references: list[TextFile]) -> tuple[list[str], list[list[str]]]:
+    """Text, tables or JSON records, whatever the challenge's script or this project writes, in the references' order.
+
+    Tables of both are paired by MR, records of both by `id` where they have it, others by their order. Raises UserError.
+    """
+    outputs, wanted = _read_hypotheses(hypotheses), _read_references(references)
+    return paired(once(outputs) if outputs.kind == wanted.kind == MR else outputs, wanted)
 
 
-def _read_hypotheses(path: Path) -> list[str]:
-    if path.suffix.lower() in SUFFIXES:
-        return [text for _, text in read_table(path)]
-    return read_hypotheses(path)
+def _read_hypotheses(file: TextFile) -> Listing:
+    return read_outputs(file) if _is_table(file, HYPOTHESIS) else read_hypotheses(file)
 
 
-def _read_references(paths: list[Path]) -> list[list[str]]:
-    if len(paths) > 1 or paths[0].suffix.lower() == ".jsonl":
-        return read_references(paths)
-    return group_references(paths[0]) if paths[0].suffix.lower() in SUFFIXES else read_groups(paths[0])
+def _read_references(files: list[TextFile]) -> Listing:
+    tables = [_is_table(file, REFERENCES) for file in files]
+    if all(tables):
+        return read_table_references(files)
+    if any(tables):
+        table, other = files[tables.index(True)], files[tables.index(False)]
+        raise UserError(f"{table} is a table and {other} is none: references are tables, or none of them is")
+    if len(files) > 1 or holds_records(files[0], REFERENCES):
+        return read_references(files)
+    return read_groups(files[0])
+
+
+def _is_table(file: TextFile, key: str) -> bool:
+    return not holds_records(file, key) and is_table(file)
 
 
 TASK = Task(read, opened)

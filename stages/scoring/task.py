@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from stages.files import TextFile
 from stages.scoring.scores import Metrics
 
 # Hypotheses and references by segment; what one of each is, the task says.
@@ -20,7 +20,7 @@ class Task:
     a program that it needs (METEOR's Java) runs once for all systems measured inside the block.
     """
 
-    read: Callable[[Path, list[Path]], tuple[list[Any], list[Any]]]
+    read: Callable[[TextFile, list[TextFile]], tuple[list[Any], list[Any]]]
     opened: Callable[[], AbstractContextManager[Measure]]
 
 

@@ -5,7 +5,6 @@ goes on where it was: training from its last checkpoint, decoding behind its las
 """
 
 import contextlib
-import json
 import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
@@ -25,7 +24,7 @@ from stages.engine.start import open_model
 from stages.engine.steering import Steering
 from stages.engine.train import train
 from stages.errors import UserError
-from stages.files import read_text, write_json
+from stages.files import read_json, write_json
 from stages.methods import build, learn, saved
 from stages.params import Params
 from stages.score import scores_of
@@ -55,7 +54,7 @@ def work(cell: Cell, runs: list[Run], directory: Path) -> None:
 def score(cell: Cell, run: Run, directory: Path, measure: Measure) -> None:
     """Leave the result of a run that was worked off."""
     with _named(cell, [run]):
-        texts = json.loads(read_text(directory / run.name / _TEXTS))
+        texts = read_json(directory / run.name / _TEXTS)
         scores = scores_of(cell.first.task, measure, [text for _, text in texts], test_records(cell))
     result = {"scores": scores.metrics, "reasons": scores.reasons, "hypotheses": texts}
     write_json(directory / run.name / _RESULT, result)
@@ -75,7 +74,7 @@ def _named(cell: Cell, runs: list[Run]) -> Iterator[None]:
 
 
 def result_of(run: Run, directory: Path) -> dict:
-    return json.loads(read_text(directory / run.name / _RESULT))
+    return read_json(directory / run.name / _RESULT)
 
 
 def test_records(cell: Cell) -> list[Record]:

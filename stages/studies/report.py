@@ -4,7 +4,6 @@ python -m stages.studies.report
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import yaml
 
 from stages import params
 from stages.errors import entry_point
-from stages.files import json_text, read_text, write_text
+from stages.files import json_text, read_json, read_text, write_text
 from stages.studies.grid import Cell, cells_of, size_name
 from stages.studies.paper import shown_of
 from stages.studies.settings import DIRECTORY, file_of, settings_of
@@ -122,7 +121,7 @@ def settings_in(lock: Path) -> dict[tuple[str, str], str]:
 def section(study: str, cells: list[Cell], file: Path, locked: Mapping[tuple[str, str], str]) -> list[str]:
     shown, first = shown_of(study), cells[0].first
     lines, again = [f"## {shown.title}", ""], f"`dvc repro stages/studies/dvc.yaml:{study}`"
-    found = json.loads(read_text(file)) if file.exists() else {}  # git holds an empty one of a study that was not run:
+    found = read_json(file) if file.exists() else {}  # git holds an empty one of a study that was not run:
     if not found:  # `dvc metrics diff` complains of those that are missing
         return [*lines, f"Not run: {again}", ""]
     if other := others(cells, found, locked):

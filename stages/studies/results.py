@@ -1,13 +1,12 @@
 """What the runs of a study came to: means and standard deviations by variant, size and metric."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from stages.errors import UserError
-from stages.files import read_jsonl, read_text
+from stages.files import read_json, read_jsonl
 from stages.studies.grid import VOTES, Cell
 
 _NO_METRICS = ("subset", "seed", "reasons")
@@ -37,7 +36,7 @@ Scores = dict[str, Spread]
 def votes_of(cell: Cell) -> dict[str, float]:
     """The metrics of the runs' votes; none where they cannot vote."""
     file = cell.out / VOTES
-    return json.loads(read_text(file)) if file.exists() else {}
+    return read_json(file) if file.exists() else {}
 
 
 def scores_of(cell: Cell) -> Scores:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import UserError
-from stages.files import replacing, write_jsonl
+from stages.files import TextFile, replacing, write_jsonl
 from stages.scoring.conll import TASK as SCORING
 from stages.scoring.conll import columns_of
 from stages.sections import Linearize
@@ -38,7 +38,7 @@ Sentence = tuple[list[str], list[str]]  # words and tags
 def read_sentences(path: Path) -> list[Sentence]:
     """Raises UserError that names the line of a token without a tag, or with another."""
     sentences = []
-    for sentence in columns_of(path):
+    for sentence in columns_of(TextFile(path)):
         for number, columns in sentence:
             if len(columns) < 2:
                 raise UserError(

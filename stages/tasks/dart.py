@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import UserError
-from stages.files import read_text, replacing, write_json
+from stages.files import TextFile, read_json, replacing, write_json
 from stages.scoring import dart
 from stages.scoring.encoders import Encoders
 from stages.scoring.formats import read_references
@@ -65,13 +65,6 @@ def fetch(source: DartFiles, out: Path) -> None:
         write_json(directory / SPLITS, splits)
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from error
-
-
 def _list(value: Any, key: str, where: str) -> list:
     """The list under a key of the object `value`. Raises UserError."""
     if not isinstance(value, dict):
@@ -97,7 +90,7 @@ def read_entries(path: Path) -> list[Entry]:
     Raises UserError naming the line of a cut file, or the entry without triples, with a missing key or a triple
     that is not three texts.
     """
-    items = _json(path)
+    items = read_json(path)
     if not isinstance(items, list):
         raise UserError(f"{path}: must be a list of entries (tripleset, annotations)")
     entries = []
@@ -125,7 +118,7 @@ def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
     The texts are the targets of train and dev; those of the test set are the official references. Raises UserError.
     """
     splits = {}
-    for split, name in _json(raw / SPLITS).items():
+    for split, name in read_json(raw / SPLITS).items():
         entries = [entry for entry in read_entries(raw / name) if entry.texts]
         if not entries:
             raise UserError(f"{raw / name} has no entries with texts")
@@ -141,7 +134,7 @@ def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
 
 def _official_references(raw: Path, test: Path, texts: list[list[str]]) -> list[list[str]]:
     """The references of each entry. Raises UserError where they are not those of the entries' texts."""
-    references = [[text for text in segment if text] for segment in read_references(_reference_files(raw))]
+    references = [[text for text in segment if text] for segment in read_references(_reference_files(raw)).values]
     if len(references) != len(texts):
         raise UserError(
             f"{raw / REFERENCES} has references for {len(references):,} triplesets, but {test} has {len(texts):,} "
@@ -158,8 +151,8 @@ def _official_references(raw: Path, test: Path, texts: list[list[str]]) -> list[
     return references
 
 
-def _reference_files(raw: Path) -> list[Path]:
-    files = sorted((raw / REFERENCES).glob("*"))
+def _reference_files(raw: Path) -> list[TextFile]:
+    files = [TextFile(path) for path in sorted((raw / REFERENCES).glob("*"))]
     if not files:
         raise UserError(f"{raw / REFERENCES} holds no references: name them in sources.dart.files")
     return files

@@ -1,12 +1,11 @@
 """A record: one source and all its targets, as every stage after `linearize` reads it."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from stages.errors import UserError
-from stages.files import write_jsonl
+from stages.files import parse_json, write_jsonl
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,7 @@ def read_records(path: Path) -> Iterator[Record]:
         if text.strip():
             number += 1
             try:
-                yield Record(**json.loads(text))
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {line}: not JSON ({error.msg})") from error
+                yield Record(**parse_json(text, path, line))
             except TypeError as error:
                 raise UserError(f"{path}, record {number}: {error}") from error
 

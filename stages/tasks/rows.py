@@ -7,8 +7,7 @@ from random import Random
 from typing import Any
 
 from stages.errors import UserError
-from stages.files import replacing, write_jsonl
-from stages.scoring.formats import lines_of
+from stages.files import TextFile, parse_json, replacing, write_jsonl
 from stages.sources import Lines, Rows
 from stages.tasks import hub
 
@@ -25,14 +24,11 @@ def read_rows(
     Raises UserError naming file and line for another, as `check` may.
     """
     rows = []
-    for number, line in enumerate(lines_of(path), start=1):
+    for number, line in enumerate(TextFile(path).lines, start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where}: not JSON ({error.msg})") from error
+        row = parse_json(line, path, number)
         if not isinstance(row, dict):
             raise UserError(f"{where}: must be an object with {' and '.join(keys)}")
         for key in keys:

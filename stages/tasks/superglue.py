@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import UserError
+from stages.scoring import superglue_files as files
 from stages.scoring.superglue import TASKS as SCORINGS
 from stages.scoring.task import Task
 from stages.sections import Linearize
@@ -21,6 +22,7 @@ from stages.tasks.record import Record
 from stages.tasks.rows import fetch_rows, read_rows
 
 TRUTH = ("False", "True")
+CHOICE = ("choice1", "choice2")
 _MARKUP = re.compile(r"</?b>")
 _HIGHLIGHT_ENDED, _HIGHLIGHT = re.compile(r"([.?!\"'])\n@highlight\n"), re.compile(r"\n@highlight\n")
 
@@ -31,8 +33,11 @@ Compared = Callable[[list[str], list[Record]], tuple[list, list]]
 
 
 def _label(value: Any, names: tuple[str, ...]) -> str:
-    """The class of a row: of a number or a truth value by place, of a text whatever its case. Raises ValueError."""
-    if isinstance(value, int) and 0 <= value < len(names):
+    """The class of a row: of a number by place, as the hub numbers them, of a truth value if the classes are these, of a
+    text whatever its case. Raises ValueError.
+    """
+    number = isinstance(value, int) and (names == TRUTH or not isinstance(value, bool))  # true is no class 1 of RTE
+    if number and 0 <= value < len(names):
         return names[value]
     for name in names:
         if isinstance(value, str) and value.lower() == name.lower():
@@ -61,7 +66,7 @@ def _sentences(names: tuple[str, ...], keys: tuple[str, ...], pair: tuple[str, .
 def _copa(row: Row) -> Iterator[Record]:
     begun = f"{row['premise']} {'because' if row['question'] == 'cause' else 'so'}"
     source = _fields(row, "choice1", "choice2", "premise", "question")
-    target = _label(row["label"], ("choice1", "choice2"))
+    target = _label(row["label"], CHOICE)
     yield Record(str(row["idx"]), source, [target], parts=[[begun, row["choice1"]], [begun, row["choice2"]]])
 
 
@@ -243,12 +248,8 @@ def _idx(level: str) -> Callable[[Row], Any]:
     return lambda row: row["idx"][level] if isinstance(row["idx"], dict) else row["idx"]
 
 
-_TRUE, _COMMITMENT, _ENTAILMENT = (
-    ("false", "true"),
-    ("entailment", "contradiction", "neutral"),
-    ("entailment", "not_entailment"),
-)
-_OF_TRUTH = _labels(TRUTH, _TRUE)
+_COMMITMENT, _ENTAILMENT = files.COMMITMENT.official, files.ENTAILMENT.official
+_OF_TRUTH = _labels(TRUTH, files.TRUTH.official)
 _PREMISE = (("hypothesis", "premise"), ("premise", "hypothesis"))
 
 BOOLQ = _task(
@@ -259,9 +260,7 @@ CB = _task(
     "cb", "CB", "premise hypothesis label", _sentences(_COMMITMENT, *_PREMISE), _labels(_COMMITMENT, _COMMITMENT),
     of=lambda row: row["premise"],
 )  # fmt: skip
-COPA = _task(
-    "copa", "COPA", "premise choice1 choice2 question label", _copa, _labels(("choice1", "choice2"), ("0", "1"))
-)
+COPA = _task("copa", "COPA", "premise choice1 choice2 question label", _copa, _labels(CHOICE, files.CHOICE.official))
 MULTIRC = _task("multirc", "MultiRC", "idx", _multirc, _options, of=_idx("paragraph"))
 RECORD = _task("record", "ReCoRD", "idx passage", _record, _answers, of=_idx("passage"))
 RTE = _task(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import UserError
+from stages.files import TextFile
 from stages.scoring.conll import TASK, measure
 from stages.scoring.scores import Scores
 
@@ -133,7 +134,7 @@ def write(tmp_path_factory):
     def write(name, text):
         path = directory / name
         path.write_bytes(text.encode())
-        return path
+        return TextFile(path)
 
     return write
 

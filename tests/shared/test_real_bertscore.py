@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, RobertaConfig, RobertaModel, RobertaTokenizer
 
+from stages.files import TextFile
 from stages.scoring.bertscore import Encoder, greedy_f1
 from stages.scoring.encoders import Encoders
 from stages.scoring.formats import read_columns
@@ -22,7 +23,9 @@ pytestmark = [pytest.mark.shared, pytest.mark.skipif(not DART.is_dir(), reason="
 @pytest.fixture(scope="module")
 def dart():
     """Hypotheses of BART and their references, the first 200 segments."""
-    hypotheses, references = read_columns(DART / "hyp.txt", [DART / f"refs.{column}.txt" for column in range(3)])
+    hypotheses, references = read_columns(
+        TextFile(DART / "hyp.txt"), [TextFile(DART / f"refs.{column}.txt") for column in range(3)]
+    )
     return hypotheses[:200], [[text for text in segment if text] for segment in references[:200]]
 
 

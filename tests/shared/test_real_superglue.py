@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.files import TextFile
 from stages.scoring.scores import Scores
 from stages.scoring.superglue import TASKS
 
@@ -18,7 +19,7 @@ EXAMPLES = {"BoolQ": 3_270, "CB": 56, "COPA": 100, "RTE": 277, "WSC": 104}
 def score(dataset, hypotheses):
     task = TASKS[f"superglue/{dataset.lower()}"]
     with task.opened() as measure:
-        mine, golds = task.read(hypotheses, [gold_file(dataset)])
+        mine, golds = task.read(TextFile(hypotheses), [TextFile(gold_file(dataset))])
         assert len(mine) == EXAMPLES[dataset]
         return Scores.of(measure(mine, golds)).metrics
 

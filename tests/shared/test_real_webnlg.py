@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages import params
+from stages.files import TextFile
 from stages.scoring.formats import read_references
 from stages.scoring.segments import collapse
 from stages.scoring.webnlg import prepare_reference
@@ -47,7 +48,7 @@ def test_linearized_strings(splits):
 
 def test_references_are_the_official_ones(splits):
     case = SHARED / "golden/webnlg_test/melbourne"
-    official = read_references(sorted(case.glob("refs.*.txt")))
+    official = read_references([TextFile(path) for path in sorted(case.glob("refs.*.txt"))]).values
     official = [[collapse(text) for text in segment if text] for segment in official]
     ours = [[collapse(prepare_reference(text)) for text in r.targets[:3]] for r in splits["test"]]
     assert ours == official

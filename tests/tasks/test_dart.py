@@ -142,7 +142,7 @@ def test_wrong_files(tmp_path, text, message):
         ({"three": [ELM, OAK]}, r"dart_reference has references for 3 triplesets, but .*three\.json has 2 with texts"),
         ({"three": [OAK, OAK, ELM]}, r"dart_reference: only 1 of 3 lines are the texts of .*three\.json, in its order"),
         ({"references": ["a\nb\n\n"]}, r"dart_reference, line 3: no reference"),
-        ({"references": ["a\nb\nc\n", "a\nb\n"]}, r"reference1\.lex has 2 lines, but .*reference0\.lex has 3"),
+        ({"references": ["a\nb\nc\n", "a\nb\n"]}, r"reference1\.lex has 2 segments, but .*reference0\.lex has 3"),
         ({"references": []}, r"dart_reference holds no references"),
     ],
 )
