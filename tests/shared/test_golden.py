@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from stages.files import TextFile
 from stages.scoring import java, webnlg
-from stages.scoring.formats import lines_of
 from stages.scoring.scores import Unavailable
 
 ROOT = Path(__file__).parents[2]
@@ -68,5 +68,5 @@ def test_case(case):
 @pytest.mark.parametrize("team", sorted(path.name for path in GOLDEN.glob("webnlg_test/*")))
 def test_preparation_of_submissions(team):
     case = GOLDEN / "webnlg_test" / team
-    prepared = [webnlg.prepare_hypothesis(text) for text in lines_of(case / "hyp.raw.txt")]
-    assert prepared == [text.strip() for text in lines_of(case / "hyp.txt")]
+    prepared = [webnlg.prepare_hypothesis(text) for text in TextFile(case / "hyp.raw.txt").lines]
+    assert prepared == [text.strip() for text in TextFile(case / "hyp.txt").lines]
