@@ -1,13 +1,16 @@
 """Nothing is ever half-written, and a wrong file is named with its line."""
 
+import os
+import re
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from stages.errors import UserError
-from stages.files import read_jsonl, read_text, replacing, write_jsonl, write_text
+from stages.files import TextFile, read_json, read_jsonl, read_text, replacing, write_jsonl, write_text
 
 
 def test_replaces_whole_or_not_at_all(tmp_path):
@@ -76,3 +79,49 @@ def test_reads_lines_and_names_the_wrong_one(tmp_path):
         read_text(path)
     with pytest.raises(UserError, match=r"cannot read .*none: No such file"):
         read_text(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1}\n[' + "7" * 4_301 + "]\n", "line 2: a whole number of more than 4,300 digits"),
+        ('{"a": 1}\n' + "[" * 100_000, "line 2: JSON that is nested too deeply to be read"),
+        ('{"a": 1}\n' + '{"a":' * 100_000, "line 2: JSON that is nested too deeply to be read"),
+    ],
+)
+def test_json_that_python_cannot_hold_is_named_too(tmp_path, text, message):
+    path = tmp_path / "a.jsonl"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_jsonl(path)
+    assert str(error.value) == f"{path}, {message}"
+    path.write_text(text.partition("\n")[2])
+    with pytest.raises(UserError) as error:
+        read_json(path)
+    assert str(error.value) == f"{path}: {message.partition(': ')[2]}"
+
+
+def test_json_names_the_line_of_a_file(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"a": 1,\n "b": }\n')
+    with pytest.raises(UserError, match=r"a\.json, line 2: not JSON \(Expecting value\)$"):
+        read_json(path)
+
+
+def test_a_pipe_is_read_once():
+    reads, writes = os.pipe()
+    os.write(writes, b"a\r\nb\n")
+    os.close(writes)
+    file = TextFile(f"/dev/fd/{reads}")
+    assert (file.lines, file.text, file.lines) == (["a", "b"], "a\r\nb\n", ["a", "b"])
+    os.close(reads)
+
+
+ROOT = Path(__file__).parents[1]
+_LOADS = re.compile(r"\bjson\.loads?\(")
+
+
+def test_no_stage_reads_json_by_other_means():
+    """Each would be one more place for a traceback. The one of the engine says the same of a file whatever it is."""
+    readers = {str(path.relative_to(ROOT)) for path in ROOT.glob("stages/**/*.py") if _LOADS.search(path.read_text())}
+    assert readers - {"stages/engine/model_files.py"} == {"stages/files.py"}

@@ -3,9 +3,10 @@
 That is measure_scores.py of 2020 and later: columns are found by their headers, fields are quoted as in any .csv file,
 and some broken characters are repaired. The script says nothing of what is unclear; here it is one line, or saner:
 
-- A header is known by a whole name, not by how it begins, and a first row that is neither header nor data is refused.
-- A line break within quotes is white space, where the script joins the words; a quotation mark that is never closed is
-  refused.
+- A header is known by a whole name, not by how it begins. The script fails on a table without one, which its README
+  allows: here a first row of an MR and a text is data. Any other first row is refused.
+- A line break within quotes is white space, where the script joins the words. A quotation mark that is never closed, or
+  by that of another row, is refused.
 - Each MR of the references is scored once, and must have an output. The script skips one without, and scores one twice
   that comes twice.
 - Rows of one MR belong together wherever they stand, also where the outputs have no MRs.
@@ -13,7 +14,7 @@ and some broken characters are repaired. The script says nothing of what is uncl
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from stages.errors import UserError
@@ -115,23 +116,24 @@ def _columns(header: list[str], texts: frozenset[str]) -> tuple[int, int] | None
 
 
 def _cells(file: TextFile, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The number of a row's first line, and its cells. Raises UserError for a quotation mark that is never closed."""
-    reader, line = csv.reader(_repaired(file.lines), delimiter=separator), 1
+    """The number of a row's first line, and its cells. Raises UserError where a quotation mark takes in other rows."""
+    lines = [*map(_repaired, file.lines), "the end"]  # the last is a row of its own, unless a quotation mark is open
+    reader, line = csv.reader(lines, delimiter=separator), 1
     try:
         for row in reader:
-            if line > len(file.lines):
+            if line == len(lines):
                 return
-            if reader.line_num > len(file.lines):
+            if reader.line_num == len(lines):
                 raise UserError(f"{file}, line {line}: not CSV (its quotation mark is never closed)")
+            if reader.line_num > line:  # read as it is, if its quotation marks are not just those of other rows
+                list(csv.reader(lines[line - 1 : reader.line_num], delimiter=separator, strict=True))
             yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
         raise UserError(f"{file}, line {line}: not CSV ({error})") from error
 
 
-def _repaired(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        for broken, whole in _REPAIRS.items():
-            line = line.replace(broken, whole)
-        yield line.replace("\r", " ") + "\n"
-    yield "the end"  # a row of its own, unless a quotation mark is open
+def _repaired(line: str) -> str:
+    for broken, whole in _REPAIRS.items():
+        line = line.replace(broken, whole)
+    return line.replace("\r", " ") + "\n"

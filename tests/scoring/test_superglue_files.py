@@ -77,6 +77,75 @@ def test_which_labels_are_the_same(write, task, gold, hypotheses, right):
     assert [a == b for a, b in zip(mine, golds, strict=True)] == right
 
 
+# The hub's numbers in its documented order, as its ClassLabel of each data set lists the names.
+HUB = {
+    "boolq": ("false", "true"),
+    "cb": ("entailment", "contradiction", "neutral"),
+    "copa": ("choice1", "choice2"),
+    "rte": ("entailment", "not_entailment"),
+    "wic": ("false", "true"),
+    "wsc": ("false", "true"),
+}
+OFFICIAL = HUB | {"copa": ("0", "1")}
+
+
+@pytest.mark.parametrize("task", ANY)
+@settings(deadline=None)
+@given(data=st.data())
+def test_the_hubs_numbers_are_the_official_labels(write, task, data):
+    number = st.integers(0, len(HUB[task]) - 1)
+    mine, gold = sides(data.draw(st.lists(st.tuples(number, number), min_size=1, max_size=8)))
+
+    def spellings(side, numbers):
+        names, hub = [OFFICIAL[task][i] for i in numbers], [HUB[task][i] for i in numbers]
+        files = {"numbers": labelled(*numbers), "names": labelled(*names), "hub": labelled(*hub)}
+        files |= {"text": "".join(f"{i}\n" for i in numbers)} if side == "hyp" else {}
+        return [write(f"{side}.{form}.jsonl" if form != "text" else "hyp.txt", file) for form, file in files.items()]
+
+    scores = [score(task, hyp, val) for hyp in spellings("hyp", mine) for val in spellings("val", gold)]
+    share = sum(a == b for a, b in zip(mine, gold, strict=True)) / len(gold)
+    assert scores[0]["accuracy"] == round(share, 4) and all(found == scores[0] for found in scores)
+
+
+def test_a_number_among_names_is_no_label(write):
+    """A text model may write anything: its 1 is not true, nor is an official `1` of COPA a name of the choices."""
+    gold = write("val.jsonl", labelled("true", "true", "true"))
+    assert score("boolq", write("hyp.txt", "1\ntrue\n7\n"), gold) == {"accuracy": 0.3333}
+    choices = write("val.jsonl", labelled(1, 1, 0))
+    assert score("copa", write("hyp.txt", "choice2\nchoice 2\nchoice1\n"), choices) == {"accuracy": 0.6667}
+    assert score("copa", write("hyp.txt", "choice2\n1\nchoice1\n"), choices) == {"accuracy": 0.3333}
+
+
+@pytest.mark.parametrize(
+    ("task", "gold", "hypotheses", "message"),
+    [
+        ("boolq", [True, False], "yes\nno\n", r"hyp\.txt: no hypothesis is a label of the task; labels are false \(0\) or true \(1\)$"),
+        ("rte", [0, 1], [True, False], r"hyp\.jsonl: no .*; labels are entailment \(0\) or not_entailment \(1\)$"),
+        ("cb", ["neutral"], "\n", r"hyp\.txt: no .*; labels are entailment \(0\) or contradiction \(1\) or neutral \(2\)$"),
+        ("copa", [0, 1], "first\nsecond\n", r"hyp\.txt: no .*; labels are 0 \(choice1\) or 1 \(choice2\)$"),
+        ("copa", [0, 1], "1\n2\n", r"hyp\.txt, line 2: the label '2' is not 0 or 1$"),  # counted from 1
+        ("rte", [0, 1], [1, -1], r"hyp\.jsonl, line 2: the label -1 is not 0 or 1$"),
+        ("cb", [0, 1, 2], "1\n2\n3\n", r"hyp\.txt, line 3: the label '3' is not 0 or 1 or 2$"),
+        ("rte", [-1, -1], "0\n1\n", r"val\.jsonl, line 1: the label -1 is not entailment or not_entailment$"),  # the hub's test set
+        ("rte", [0, 2], "0\n1\n", r"val\.jsonl, line 2: the label 2 is not 0 or 1$"),
+        ("rte", [0, "entailment"], "0\n1\n", r"val\.jsonl, line 1: the label 0 is not entailment or not_entailment$"),
+        ("rte", [True, False], "0\n1\n", r"val\.jsonl, line 1: the label True is not entailment or not_entailment$"),
+    ],
+)  # fmt: skip
+def test_labels_of_another_kind_are_refused(write, task, gold, hypotheses, message):
+    name = "hyp.txt" if isinstance(hypotheses, str) else "hyp.jsonl"
+    hypotheses = write(name, hypotheses if isinstance(hypotheses, str) else labelled(*hypotheses))
+    with pytest.raises(UserError, match=message):
+        TASKS[f"superglue/{task}"].read(hypotheses, [write("val.jsonl", labelled(*gold))])
+
+
+def test_what_is_read_is_known_by_its_content(write):
+    gold = write("val.jsonl", labelled(True, False))
+    shuffled = write("hyp.txt", labelled(True, False)[::-1])
+    as_list = write("hyp.json", json.dumps(labelled(True, False)[::-1]))
+    assert score("boolq", shuffled, gold) == score("boolq", as_list, gold) == {"accuracy": 1.0}
+
+
 def passage(idx, *questions):
     """MultiRC's record of questions, {question idx: {answer idx: label}}."""
     return {
@@ -100,6 +169,16 @@ def test_multirc_files(write):
         [["1", "0"], ["0"], ["1", "1"]],
     )
     assert score("multirc", write("hyp.jsonl", mine), gold) == {"F1a": round(4 / 6, 4), "EM": 0.3333}
+
+
+def test_options_as_truth_values(write):
+    gold = write("val.jsonl", [passage(0, (0, {0: 1, 1: 0}), (1, {0: 0, 1: 1}))])
+    for right, wrong in ((True, False), ("true", "False"), (1, 0)):
+        mine = [passage(0, (0, {0: right, 1: wrong}), (1, {0: right, 1: right}))]
+        assert score("multirc", write("hyp.jsonl", mine), gold) == {"F1a": 0.8, "EM": 0.5}
+    mine = [passage(0, (0, {0: "yes", 1: "no"}), (1, {0: "no", 1: "yes"}))]
+    with pytest.raises(UserError, match=r"no hypothesis is a label of the task; labels are 0 \(false\) or 1 \(true\)$"):
+        TASKS["superglue/multirc"].read(write("hyp.jsonl", mine), [gold])
 
 
 def test_record_files(write):
@@ -127,6 +206,8 @@ QUERY = [{"idx": 0, "qas": [{"idx": 0, "answers": [{"text": "k"}]}]}]
         ("boolq", [TWO[0], TWO[0]], TWO, r"hyp\.jsonl, line 2: idx 0 again, after line 1$"),
         ("boolq", TWO, [TWO[1], TWO[1]], r"val\.jsonl, line 2: idx 1 again, after line 1$"),
         ("boolq", '\n{"idx": 0', TWO, r"hyp\.jsonl, line 2: not JSON \("),
+        ("boolq", f'{{"idx": {"7" * 5000}}}', TWO, r"hyp\.jsonl, line 1: a whole number of more than 4,300 digits$"),
+        ("boolq", TWO, "[" * 100_000, r"val\.jsonl, line 1: JSON that is nested too deeply to be read$"),
         ("boolq", [{"idx": 0}], TWO, r'hyp\.jsonl, line 1: not of the form {"idx": 0, "label": "true"}$'),
         ("boolq", [{"idx": "0", "label": "true"}], TWO, r"hyp\.jsonl, line 1: not of the form"),
         ("boolq", [{"idx": True, "label": "true"}], TWO, r"hyp\.jsonl, line 1: not of the form"),

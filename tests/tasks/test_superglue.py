@@ -1,6 +1,7 @@
 """SuperGLUE as text to text: the exact strings, what an encoder reads, and what is scored."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,32 @@ def test_strings(task, rows):
     first = next(TASKS[task].read(rows[task]))
     assert (first.source, first.targets) == EXPECTED[task]
     assert first.parts == PARTS[task] and first.id == IDS[task]
+
+
+@pytest.mark.parametrize(
+    ("task", "labels"),
+    [
+        ("boolq", [(0, "False"), (1, "True"), (False, "False"), (True, "True"), ("false", "False"), ("True", "True")]),
+        ("cb", [(0, "entailment"), (1, "contradiction"), (2, "neutral"), ("Neutral", "neutral")]),
+        ("copa", [(0, "choice1"), (1, "choice2")]),
+        ("rte", [(0, "entailment"), (1, "not_entailment"), ("entailment", "entailment")]),
+        ("wic", [(0, "False"), (1, "True"), (True, "True")]),
+        ("wsc", [(0, "False"), (1, "True"), (False, "False")]),
+    ],
+)
+def test_labels_are_the_hubs_numbers_or_the_official_names(task, labels):
+    for label, target in labels:
+        assert next(TASKS[task].read(OFFICIAL[task] | {"label": label})).targets == [target]
+
+
+@pytest.mark.parametrize(
+    ("task", "label"),
+    [("rte", True), ("cb", False), ("copa", True), ("rte", -1), ("rte", 2), ("boolq", -1), ("wic", 0.0), ("rte", None)],
+)
+def test_labels_of_another_kind_are_refused(task, label):
+    """A truth value is no class of entailment, though Python takes it for a number; -1 is the hub's test set."""
+    with pytest.raises(ValueError, match=re.escape(f"the label {label!r} is not ")):
+        next(TASKS[task].read(OFFICIAL[task] | {"label": label}))
 
 
 def test_every_answer_of_an_official_passage_is_a_record():
