@@ -48,11 +48,15 @@ def fetch_rows(
     lacks one of `keys`. With `source.divide` there need be no training rows.
 
     Of a directory `source.root`, the files of its `folder` are taken, or its own. Rows with the same `of`, a text they
-    are all about, are never divided between two splits.
+    are all about, are never divided between two splits; without one, rows that are equal in all `keys` but the label.
     """
+
+    def texts(row: dict[str, Any]) -> list[Any]:
+        return [row[key] for key in keys if key != "label"]
+
     needed = {split: names for split, names in NAMES.items() if split == "validation" or not source.divide}
     found = _found(source, folder, keys, needed)
-    _write(divided(found.get("train", []), found["validation"], source, of), out)
+    _write(divided(found.get("train", []), found["validation"], source, of or texts), out)
 
 
 def fetch_test_rows(source: Lines, folder: str, keys: tuple[str, ...], out: Path) -> None:
@@ -96,12 +100,13 @@ def _from_hub(source: Lines, keys: tuple[str, ...], needed: Names) -> dict[str, 
 
 
 def divided(
-    train: list[dict], validation: list[dict], source: Rows, of: Callable[[dict[str, Any]], Any] | None = None
+    train: list[dict], validation: list[dict], source: Rows, of: Callable[[dict[str, Any]], Any]
 ) -> dict[str, list[dict]]:
     """Rows by split. Labels of test sets are not published: the validation rows are the test split.
 
     With `source.divide`, they are divided 80:10:10 instead, and the training rows left out; else a share of the training
-    rows, `source.dev_share`, is the dev split. Both are drawn at random, always alike. Raises UserError for too few rows.
+    rows, `source.dev_share`, is the dev split. Both are drawn at random, always alike; rows with the same `of` stay
+    together. Raises UserError for too few rows.
     """
     if source.divide:
         train, dev, test = _drawn(validation, (0.8, 0.1, 0.1), of)
@@ -109,25 +114,48 @@ def divided(
         (train, dev), test = _drawn(train, (1 - source.dev_share, source.dev_share), of), validation
     for split, rows in (("train", train), ("dev", dev), ("test", test)):
         if not rows:
-            raise UserError(f"{source.root or source.dataset} has too few rows: none is left for the {split} split")
+            given = source.root or source.dataset
+            raise UserError(f"{given} has too few rows about different texts: none is left for the {split} split")
     return {"train": train, "dev": dev, "test": test}
 
 
-def _drawn(rows: list[dict], shares: tuple[float, ...], of: Callable[[dict[str, Any]], Any] | None) -> list[list[dict]]:
+def _drawn(rows: list[dict], shares: tuple[float, ...], of: Callable[[dict[str, Any]], Any]) -> list[list[dict]]:
     """Rows in parts of these shares, a little more or less where some go together; the last parts get one at least."""
-    together: dict[Any, list[dict]] = {}
-    for number, row in enumerate(rows):
+    together = grouped(rows, of)
+    Random("split").shuffle(together)
+    # The last part first: what is left is the first.
+    parts, left = in_parts(together[::-1], [max(1, round(share * len(rows))) for share in shares[:0:-1]])
+    return [[row for group in left[::-1] for row in group], *reversed(parts)]
+
+
+def grouped(rows: list[dict], of: Callable[[dict[str, Any]], Any]) -> list[list[dict]]:
+    """Rows with the same `of`, a text or several, together; white space aside. In the order of their first ones.
+
+    Raises UserError for a row that has no `of`.
+    """
+    together: dict[str, list[dict]] = {}
+    for row in rows:
         try:
-            shared = number if of is None else of(row)
+            shared = of(row)
         except (KeyError, TypeError) as error:
             raise UserError(f"a row does not say what it is about ({error}): {json.dumps(row)[:200]}") from error
-        together.setdefault(json.dumps(shared), []).append(row)
-    left = list(together.values())
-    Random("split").shuffle(left)
+        texts = shared if isinstance(shared, list) else [shared]
+        key = json.dumps([" ".join(text.split()) if isinstance(text, str) else text for text in texts])
+        together.setdefault(key, []).append(row)
+    return list(together.values())
+
+
+def in_parts(groups: list[list[dict]], sizes: list[int]) -> tuple[list[list[dict]], list[list[dict]]]:
+    """Parts of these sizes, filled with whole groups in their order, and the groups that are left.
+
+    A part is larger where its last group is, and smaller where groups are few: one is kept for each later part and
+    one to be left. With fewer groups than that, the later ones get none.
+    """
+    left = groups[::-1]
     parts: list[list[dict]] = []
-    for share in shares[:0:-1]:  # the last part first: what is left is the first
+    for later, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
         part: list[dict] = []
-        while left and len(part) < max(1, round(share * len(rows))):
+        while left and (not part or (len(part) < size and len(left) > later)):
             part += left.pop()
         parts.append(part)
-    return [[row for some in left for row in some], *reversed(parts)]
+    return parts, left[::-1]

@@ -17,6 +17,7 @@ from stages.sections import Linearize
 from stages.sources import Hub
 from stages.tasks import hub
 from stages.tasks.record import Record, compared
+from stages.tasks.rows import grouped, in_parts
 from stages.tasks.rows import read_rows as read_objects
 
 __all__ = ["SCORING", "compared", "fetch", "linearize"]
@@ -93,13 +94,22 @@ def fetch(source: Hub, out: Path) -> None:
 
 
 def divide(rows: list[dict], seed: int) -> dict[str, list[dict]]:
-    """All rows shuffled and divided 80:10:10, at least one in each split. Raises UserError for fewer than three."""
-    if len(rows) < len(SPLITS):
-        raise UserError(f"{len(rows)} rows of xsum cannot be divided into train, dev and test: give at least 3")
+    """All rows shuffled and divided 80:10:10, at least one in each split. Copies of an article are in one split.
+
+    Copies are rows whose documents are equal but for white space. Equal ids alone make none: files number their rows
+    as they like. An article with copies goes to train, unless there are too few others for dev and test.
+    Raises UserError for fewer than three articles.
+    """
     shuffled = list(rows)
     Random(seed).shuffle(shuffled)
+    articles = sorted(grouped(shuffled, lambda row: row["document"]), key=len)  # stable: one-row articles stay shuffled
+    if len(articles) < len(SPLITS):
+        raise UserError(
+            f"{len(rows)} rows of xsum cannot be divided into train, dev and test: give at least 3 different articles"
+        )
     tenth = max(1, len(rows) // 10)
-    return {"train": shuffled[2 * tenth :], "dev": shuffled[:tenth], "test": shuffled[tenth : 2 * tenth]}
+    (dev, test), left = in_parts(articles, [tenth, tenth])
+    return {"train": [row for article in left for row in article], "dev": dev, "test": test}
 
 
 def _from_hub(source: Hub) -> dict[str, list[dict]]:

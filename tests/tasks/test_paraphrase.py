@@ -81,7 +81,7 @@ def test_what_is_no_label_counts_as_the_other_one(files):
 
 @pytest.mark.parametrize("label", [2, 1.0, "1", None])
 def test_a_broken_row_is_named(files, label):
-    write(files / "QQP/train.jsonl", [qqp(0), qqp(label)] * 4)
+    write(files / "QQP/train.jsonl", [qqp(label if i % 2 else 0, i) for i in range(8)])
     TASKS["qqp"].fetch(source(files), files / "raw")
     with pytest.raises(UserError, match=r"\.jsonl, row \d: question1 and question2 must be texts, label 0 or 1"):
         TASKS["qqp"].linearize(files / "raw", OPTIONS)

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from random import Random
 from types import SimpleNamespace
 
 import pytest
@@ -80,9 +81,13 @@ def test_a_topic_is_fit_for_the_name_of_a_metric(archive, host, rest):
     assert found is None or re.fullmatch("[a-z_]+", found)
 
 
+def numbered(count):
+    return [{"id": number, "document": f"Article {number}."} for number in range(count)]
+
+
 @given(st.integers(3, 300), st.integers(0, 2**32))
 def test_divides_all_rows(count, seed):
-    rows = [{"id": number} for number in range(count)]
+    rows = numbered(count)
     splits = divide(rows, seed)
     assert sorted(one["id"] for part in splits.values() for one in part) == list(range(count))
     assert len(splits["dev"]) == len(splits["test"]) == max(1, count // 10) and splits["train"]
@@ -90,8 +95,47 @@ def test_divides_all_rows(count, seed):
 
 
 def test_another_seed_divides_otherwise():
-    rows = [{"id": number} for number in range(50)]
+    rows = numbered(50)
     assert divide(rows, 1) != divide(rows, 2)
+
+
+def test_articles_without_copies_are_divided_as_they_are_shuffled():
+    shuffled = list(range(20))
+    Random(7).shuffle(shuffled)
+    found = {split: [one["id"] for one in part] for split, part in divide(numbered(20), 7).items()}
+    assert found == {"train": shuffled[4:], "dev": shuffled[:2], "test": shuffled[2:4]}
+
+
+def articles(rows):
+    return {" ".join(one["document"].split()) for one in rows}
+
+
+@given(st.lists(st.integers(1, 30), min_size=3, max_size=60), st.integers(0, 2**32))
+def test_copies_of_an_article_are_in_one_split(copies, seed):
+    spaces = (" ", "\n", "  ", "\u00a0")
+    rows = [{"document": f"Article{spaces[n % 4]}{name}."} for name, times in enumerate(copies) for n in range(times)]
+    splits = divide(rows, seed)
+    assert sum(map(len, splits.values())) == len(rows) and splits == divide(rows, seed)
+    assert sum(len(articles(part)) for part in splits.values()) == len(copies) and all(splits.values())
+    tenth = max(1, len(rows) // 10)
+    assert len(splits["dev"]) < tenth + sorted(copies)[-2]
+    if copies.count(1) >= 2 * tenth:  # enough articles without copies for dev and test
+        assert len(splits["dev"]) == len(splits["test"]) == tenth
+
+
+def test_one_article_that_is_nearly_all_rows_is_trained_on():
+    rows = [{"document": "Again."}] * 28 + numbered(2)
+    for seed in range(5):
+        splits = divide(rows, seed)
+        assert {split: len(part) for split, part in splits.items()} == {"train": 28, "dev": 1, "test": 1}
+
+
+def test_equal_ids_make_no_copies():
+    rows = numbered(30)
+    same = [one | {"id": 0} for one in rows]
+    assert {split: articles(part) for split, part in divide(same, 1).items()} == {
+        split: articles(part) for split, part in divide(rows, 1).items()
+    }
 
 
 def test_records(tmp_path):
@@ -201,6 +245,9 @@ def test_wrong_files(tmp_path, text, message):
     assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
 
 
+TOO_FEW = "rows of xsum cannot be divided into train, dev and test: give at least 3 different articles"
+
+
 @pytest.mark.parametrize(
     ("rows", "seed", "message"),
     [
@@ -208,7 +255,8 @@ def test_wrong_files(tmp_path, text, message):
         ([row(0, split="dev")], None, "no rows of the train split: set sources.xsum.split_seed"),
         ([row(0, split="train"), row(1, split="extra")], None, "row 2: split must be .* not \"extra\": or set sources.xsum.split_seed"),
         ([row(0, split="train"), row(1)], None, "row 2: split must be .* not null: or set sources.xsum.split_seed"),
-        ([row(0), row(1)], 1, "2 rows of xsum cannot be divided"),
+        ([row(0), row(1)], 1, f"2 {TOO_FEW}"),
+        ([row(0), row(1), row(1, document="Line 1. More of it. "), row(0)], 1, f"4 {TOO_FEW}"),
     ],
 )  # fmt: skip
 def test_splits_that_are_missing(tmp_path, rows, seed, message):
