@@ -17,21 +17,26 @@ Tokenizer = Callable[[], PreTrainedTokenizerFast]
 
 @dataclass(frozen=True)
 class Case:
-    """`settings` are of the architecture's config, over those of its family; `particulars` says what is switched on."""
+    """`settings` are of the architecture's config, over those of its family; `particulars` says what is switched on.
+
+    `std` is smaller where weights of `STD` let rounding grow from layer to layer.
+    """
 
     name: str
     architecture: str
     particulars: str
     tokenizer: Tokenizer
     settings: Mapping[str, object] = field(default_factory=dict)
+    std: float = STD
 
 
 def write(case: Case, opener: type, common: Mapping[str, object], directory: Path) -> None:
     """A checkpoint of random weights as a user would bring it: config, weights, tokenizer."""
     tokenizer = case.tokenizer()
     special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
-    model = opener.from_config(config_of(case, dict(common) | {"vocab_size": len(tokenizer)} | special))
-    randomize(model)
+    config = config_of(case, dict(common) | {"vocab_size": len(tokenizer)} | special)
+    model = opener.from_config(config)
+    randomize(model, case.std)
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
 
@@ -44,12 +49,12 @@ def config_of(case: Case, common: Mapping[str, object]) -> PreTrainedConfig:
 
 
 @torch.no_grad()
-def randomize(model: nn.Module) -> None:
+def randomize(model: nn.Module, std: float) -> None:
     """Every weight is drawn, biases and norms too; what is computed and never trained (sinusoidal positions) stays."""
     generator = torch.Generator().manual_seed(0)
     for name, weight in model.named_parameters():
         if weight.requires_grad:
-            weight.normal_(std=STD, generator=generator)
+            weight.normal_(std=std, generator=generator)
             if weight.ndim == 1 and name.endswith("weight"):  # of a norm
                 weight.add_(1)
     if getattr(model, "final_logits_bias", None) is not None:

@@ -10,8 +10,11 @@ def case(name: str, architecture: str, particulars: str, tokenizer: Tokenizer = 
 
 
 def t5(name: str, architecture: str, particulars: str, **settings: object) -> Case:
-    """T5's kind: the decoder begins with padding; heads are of another width than the model's over their number."""
-    return Case(name, architecture, particulars, closes, {"d_kv": 12, "decoder_start_token_id": 0} | settings)
+    """T5's kind: the decoder begins with padding; heads are of another width than the model's over their number.
+
+    Its scores are not divided by the width of a head, so that smaller weights suffice.
+    """
+    return Case(name, architecture, particulars, closes, {"d_kv": 12, "decoder_start_token_id": 0} | settings, std=0.2)
 
 
 EXPERTS = {"num_experts": 4, "expert_capacity": 64, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1}
