@@ -7,13 +7,18 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 import torch
 from transformers.utils import logging
 
+from bench.compatibility.document import page, row
 from bench.compatibility.families import FAMILIES
-from bench.compatibility.run import Result, run
+from bench.compatibility.run import run
 from stages.errors import UserError, entry_point
+from stages.files import write_text
+
+DOCUMENT = Path("docs/compatibility.md")
 
 
 def arguments() -> argparse.Namespace:
@@ -39,14 +44,8 @@ def main() -> None:
                 print(row(result), flush=True)
                 if chosen and result.trace:
                     print(result.trace, file=sys.stderr)
-
-
-def row(result: Result) -> str:
-    difference = "" if result.difference is None else f"{result.difference:.0e}"
-    case = result.case
-    return (
-        f"| {case.name} | {case.architecture} | {case.particulars} | {result.verdict} | {difference} | {result.line} |"
-    )
+    if chosen is None:
+        write_text(DOCUMENT, page(results))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""Decoder-only models: the prefix is a cache of transformers', whose own masks and positions decide what it means."""
+"""Decoder-only models: the prefix is a cache of transformers', whose own masks and positions decide what it means.
+
+What a tokenizer begins every text with stands before the prefix, as in a run (`stages/engine/decoder_only.py`).
+"""
 
 import inspect
 from collections.abc import Iterator
 
 import torch
+from torch import nn
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 
 from bench.compatibility.finding import Finding, felt, tensors
@@ -18,35 +22,37 @@ from stages.engine.steering import DECODER, Steering
 class Reference:
     """transformers' own logits and texts, one row at a time."""
 
-    def __init__(self, model: PreTrainedModel, prefixes: torch.Tensor, separator: int):
-        self.model, self.prefixes, self.separator = model, prefixes, separator
+    def __init__(self, model: PreTrainedModel, prefixes: torch.Tensor, begin: list[int], separator: int):
+        self.model, self.prefixes, self.begin, self.separator = model, prefixes, begin, separator
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
 
     def past(self, run: int) -> DynamicCache:
         cache = DynamicCache()
+        if self.begin:
+            self.model(input_ids=torch.tensor([self.begin]), past_key_values=cache, use_cache=True)
         for layer, (keys, values) in enumerate(self.prefixes[run]):
             cache.update(keys[None].clone(), values[None].clone(), layer)
         return cache
 
     def logits(self, ids: list[int], run: int | None) -> torch.Tensor:
-        """[tokens, vocabulary]; run None: without a prefix."""
+        """[tokens, vocabulary] of the tokens after the beginning; run None: without a prefix."""
+        first = len(self.begin)
         if run is None:
-            return self.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+            return self.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, first:]
         seen = PREFIX + len(ids)
-        positions = {"position_ids": torch.arange(PREFIX, seen)[None]} if self.takes_positions else {}
+        positions = {"position_ids": torch.arange(first + PREFIX, seen)[None]} if self.takes_positions else {}
         return self.model(
-            input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, seen, dtype=torch.long),
+            input_ids=torch.tensor([ids[first:]]), attention_mask=torch.ones(1, seen, dtype=torch.long),
             past_key_values=self.past(run), use_cache=True, **positions,
         ).logits[0]  # fmt: skip
 
     def text(self, example: Example, run: int | None, search: Search) -> list[int]:
         """What `generate` writes, without the end token. It is told of tokens that stand for the prefix."""
-        before, options = [], {}
+        inputs, options = torch.tensor([[*example.source, self.separator]]), {}
         if run is not None:
-            before, cache = [search.end] * PREFIX, self.past(run)
+            cache = self.past(run)
             cache.batch_repeat_interleave(search.beam)
-            options = {"past_key_values": cache}
-        inputs = torch.tensor([[*before, *example.source, self.separator]])
+            inputs, options = nn.functional.pad(inputs, (PREFIX, 0), value=search.end), {"past_key_values": cache}
         self.model.generation_config = GenerationConfig()
         written = self.model.generate(
             inputs, attention_mask=torch.ones_like(inputs), num_beams=search.beam, do_sample=False,
@@ -58,21 +64,20 @@ class Reference:
 
 def compare(lm: DecoderOnly, model: PreTrainedModel, examples: list[Example]) -> Iterator[Finding]:
     steering = random_prefixes(lm)
-    reference, runs = (
-        Reference(model, steering.prefixes[DECODER], lm.separator),
-        [number % 2 for number in range(len(examples))],
-    )
+    reference = Reference(model, steering.prefixes[DECODER], lm.begin, lm.separator)
+    runs = [number % 2 for number in range(len(examples))]
     rows = [[*example.source, lm.separator, *example.target[:-1]] for example in examples]
     prefixed = [reference.logits(row, run) for row, run in zip(rows, runs, strict=True)]
     plain = [reference.logits(row, None) for row in rows]
     targets = [
-        [logits[len(example.source) :] for logits, example in zip(found, examples, strict=True)]
+        [logits[-len(example.target) :] for logits, example in zip(found, examples, strict=True)]
         for found in (prefixed, plain)
     ]
     yield from forward(lm, steering, runs, examples, *targets)
     yield felt("the prefix", prefixed[0][:, 1:], plain[0][:, 1:])
     longest = max(rows, key=len)
-    turned = [*longest[-2::-1], longest[-1]]
+    first = len(lm.begin)
+    turned = [*longest[:first], *longest[first:-1][::-1], longest[-1]]
     yield felt("the order", reference.logits(turned, 0)[-1], reference.logits(longest, 0)[-1])
     yield steps(lm, steering, runs, examples, reference)
     yield from written(lm, steering, runs, examples, reference.text)
@@ -109,7 +114,7 @@ def steps(
         found.append(memory.step(tokens, parents))
     ours = lm.logits(torch.stack(found, 2))  # [sources, beams, steps, vocabulary]
     theirs = [
-        [reference.logits([*example.source, lm.separator, *beam[:count]], run)[len(example.source) :] for beam in pair]
+        [reference.logits([*example.source, lm.separator, *beam[:count]], run)[-count - 1 :] for beam in pair]
         for example, pair, run in zip(examples, beams, runs, strict=True)
     ]
     return tensors("step by step", ours, torch.stack([torch.stack(pair) for pair in theirs]))

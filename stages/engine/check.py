@@ -43,14 +43,14 @@ def check_logits(lm: Writer) -> None:
     if not theirs.isfinite().all():
         raise UserError(f"model {lm.name} gives logits that are no numbers: its weights hold infinite ones, or none")
     alone = [_read(lm, [example]) for example in examples]
-    if isinstance(lm, DecoderOnly):
-        _check_prefix(lm, examples[1], len(begin))
     for ours in (torch.cat(alone), _read(lm, examples), torch.cat(_stepwise(lm, examples))):
         if not _equal(ours, theirs):
             raise UserError(
                 f"model {lm.name} computes its logits in a way that is not supported: they differ from transformers' own "
                 f"by {(ours - theirs).abs().max():.2g}"
             )
+    if isinstance(lm, DecoderOnly):
+        _check_prefix(lm, examples[1], len(begin))
 
 
 def _check_prefix(lm: DecoderOnly, example: Example, first: int) -> None:

@@ -88,8 +88,17 @@ class DecoderOnly(Writer):
                 f"{self.positions} positions of {self.name}: shorten one, or set cut.source_tokens"
             )
 
+    @cached_property
+    def _logit_scale(self) -> float:
+        """Cohere multiplies its logits, Granite divides them."""
+        return getattr(self.config, "logit_scale", None) or 1 / (getattr(self.config, "logits_scaling", None) or 1.0)
+
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self.model.get_output_embeddings()(hidden)
+        logits = self.model.get_output_embeddings()(hidden)
+        if self._logit_scale != 1:
+            logits = logits * self._logit_scale
+        cap = getattr(self.config, "final_logit_softcapping", None)  # Gemma 2 keeps them within it
+        return logits if cap is None else cap * (logits / cap).tanh()
 
     def own_logits(self, example: Example) -> torch.Tensor:
         ids = [[*example.source, self.separator, *example.target[:-1]]]

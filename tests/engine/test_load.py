@@ -148,7 +148,7 @@ def test_gemma_2_with_capped_scores_and_windows(tmp_path, tokenizer):
     lm = load(saved(tmp_path, config, tokenizer), "gemma", "main")
     assert lm.window == 8
     lm.window = None  # a window that is forgotten is found
-    with pytest.raises(UserError, match="its logits differ from those after the words"):
+    with pytest.raises(UserError, match="computes its logits in a way that is not supported"):
         check_logits(lm)
 
 
@@ -168,6 +168,15 @@ def test_a_model_whose_numbers_depend_on_its_neighbours(lm, monkeypatch):
     own = type(lm).target_hidden
     monkeypatch.setattr(type(lm), "target_hidden", lambda lm, batch, s: own(lm, batch, s) * len(batch.examples))
     with pytest.raises(UserError, match="computes its logits in a way that is not supported"):
+        check_logits(lm)
+
+
+def test_a_model_that_takes_no_prefix(lm, monkeypatch):
+    """Keys that are not those of the words that they stand for."""
+    own = type(lm).activations
+    rolled = lambda lm, ids: {place: keys.roll(1, 3) for place, keys in own(lm, ids).items()}  # noqa: E731
+    monkeypatch.setattr(type(lm), "activations", rolled)
+    with pytest.raises(UserError, match="takes no prefix: after the keys and values of words"):
         check_logits(lm)
 
 
