@@ -172,10 +172,10 @@ def test_a_model_whose_numbers_depend_on_its_neighbours(lm, monkeypatch):
 
 
 def test_a_model_that_takes_no_prefix(lm, monkeypatch):
-    """Keys that are not those of the words that they stand for."""
+    """Whose values are taken for its keys."""
     own = type(lm).activations
-    rolled = lambda lm, ids: {place: keys.roll(1, 3) for place, keys in own(lm, ids).items()}  # noqa: E731
-    monkeypatch.setattr(type(lm), "activations", rolled)
+    swapped = lambda lm, ids: {place: keys.flip(1) for place, keys in own(lm, ids).items()}  # noqa: E731
+    monkeypatch.setattr(type(lm), "activations", swapped)
     with pytest.raises(UserError, match="takes no prefix: after the keys and values of words"):
         check_logits(lm)
 
