@@ -32,6 +32,7 @@ from stages.sections import (
     Recipe,
     Recipes,
     Section,
+    Seed,
     Task,
     Text,
     Train,
@@ -103,7 +104,7 @@ class Params(Section):
     source_words: Text | None
     train_size: or_word(int, 1, "full")  # type: ignore[valid-type]
     subset: Whole
-    seed: Whole
+    seed: Seed
     threads: Count
     precision: Literal["auto", "fp32", "bf16"]
     linearize: Linearize

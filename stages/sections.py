@@ -54,6 +54,7 @@ def _said(value: str) -> str:
 Text = Annotated[str, AfterValidator(_said)]
 Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # torch multiplies it: from 9e12 on it would be beyond its 64 bits
 Positive = Annotated[float, BeforeValidator(to_number), Field(gt=0, allow_inf_nan=False)]
 CountOrRecipe = or_word(int, 1, RECIPE)
 CountOrNone = or_word(int, 2, "none")

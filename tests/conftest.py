@@ -137,6 +137,9 @@ def bare_encoder(kind: str, vocabulary: int) -> PreTrainedModel:
         "roberta": lambda: RobertaModel(RobertaConfig(**size, type_vocab_size=1, pad_token_id=0)),
         "deberta": lambda: DebertaModel(DebertaConfig(**size, **relative, type_vocab_size=0)),
         "deberta-v2": lambda: DebertaV2Model(DebertaV2Config(**size, **relative, **second)),
+        "deberta-v2-conv": lambda: DebertaV2Model(
+            DebertaV2Config(**size, **relative, **second, conv_kernel_size=3, conv_act="gelu")  # as xlarge and xxlarge
+        ),
     }
     return frozen(models[kind]())
 
@@ -146,7 +149,7 @@ def word_pieces() -> PreTrainedTokenizerFast:
     return AutoTokenizer.from_pretrained(get_model_path())
 
 
-@pytest.fixture(params=["bert", "roberta", "deberta", "deberta-v2"])
+@pytest.fixture(params=["bert", "roberta", "deberta", "deberta-v2", "deberta-v2-conv"])
 def encoder(request, word_pieces) -> Encoder:
     lm = Encoder(bare_encoder(request.param, len(word_pieces)), word_pieces, f"tiny-{request.param}")
     lm.labels = ["no", "perhaps", "yes"]

@@ -166,7 +166,8 @@ def test_nothing_to_train(project):
     [
         ("prefix_len", 0), ("prefix_len", "long"), ("prefix_len", 2.5), ("prefix_len", True), ("prefix_len", None),
         ("train_size", -1), ("train_size", 0), ("train_size", "half"), ("decode.beam", 0), ("decode.beam", 2.0),
-        ("decode.max_new_tokens", 0), ("seed", -1), ("threads", 0), ("train.lr", 0), ("train.lr", "fast"), ("train.steps", -1),
+        ("decode.max_new_tokens", 0), ("seed", -1), ("seed", 2**32), ("threads", 0),
+        ("train.lr", 0), ("train.lr", "fast"), ("train.steps", -1),
         ("train.batch_size", -5), ("train.loss", "mean"), ("optimizers.adamw.clip_norm", 0), ("optimizers.adamw.weight_decay", -1),
         ("train.optimizer", "sgd"), ("prompt.init", "zero"), ("apt.token_gate", "always"), ("apt.pooling", "max"),
         ("train.eval_every", 0), ("prefix.dropout", 1.0), ("prefix.mlp", "yes"), ("prefix.init_words", ""),

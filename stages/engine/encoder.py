@@ -204,7 +204,7 @@ class Encoder(LM):
             adapted(steering, runs),
             gated(self.blocks(), steering, mask, runs, multiply),
         ):
-            read = self.model(input_ids=ids, attention_mask=mask, **options)
+            read = self.model(input_ids=ids, attention_mask=mask.long(), **options)  # DeBERTa reckons with it
         pooled = getattr(read, "pooler_output", None)
         return read.last_hidden_state, read.last_hidden_state[:, 0] if pooled is None else pooled
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from stages.sections import Count, Section, Task, Whole, or_word
+from stages.sections import Count, Section, Seed, Task, or_word
 
 
 def _no_two_alike(values: list) -> list:
@@ -51,7 +51,7 @@ class Study(Section):
     run: dict[str, Any]
     sizes: some(Size)  # type: ignore[valid-type]
     subsets: Count
-    seeds: some(Whole)  # type: ignore[valid-type]
+    seeds: some(Seed)  # type: ignore[valid-type]
     test: Size  # type: ignore[valid-type]
     groups: Groups | None
     variants: Annotated[dict[Name, Variant], Field(min_length=1)]

@@ -19,7 +19,7 @@ from stages.errors import UserError
 from stages.tasks.record import Record
 from tests.conftest import bare_encoder
 
-KINDS = ("bert", "roberta", "deberta", "deberta-v2")
+KINDS = ("bert", "roberta", "deberta", "deberta-v2", "deberta-v2-conv")
 TEXTS = (["a hotel near the river"], ["the price is low", "it is cheap and near a park indeed"], ["it is"])
 
 
@@ -84,7 +84,7 @@ def test_a_prefix_is_a_cache_before_the_text(kind, word_pieces):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["deberta", "deberta-v2"])
+@pytest.mark.parametrize("kind", ["deberta", "deberta-v2", "deberta-v2-conv"])
 def test_deberta_attends_to_a_prefix_by_content_alone(kind, word_pieces):
     """Keys of 0 have score 0 against any query: p of them take p / (Z + p) of the weight, whatever the distance."""
     lm = Encoder(bare_encoder(kind, len(word_pieces)), word_pieces, f"tiny-{kind}")
