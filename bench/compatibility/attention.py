@@ -26,11 +26,13 @@ def attend(
     position_bias: torch.Tensor | None = None,
     **_,
 ) -> tuple[torch.Tensor, None]:
-    """All are [batch, heads, length, head_dim]; what stands before a text has no bias and no mask."""
+    """All are [batch, heads, length, head_dim], of keys and values perhaps fewer heads; what stands before a text has no bias
+    and no mask."""
     columns = 0
     if module in _before:
         keys, values = (part.expand(len(key), -1, -1, -1) for part in _before[module])
         columns, key, value = keys.shape[2], torch.cat([keys, key], 2), torch.cat([values, value], 2)
+    key, value = (part.repeat_interleave(query.shape[1] // part.shape[1], 1) for part in (key, value))
     scores = query @ key.mT * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     for added in (position_bias, attention_mask):
         if added is not None:

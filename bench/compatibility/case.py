@@ -15,6 +15,9 @@ STD = 0.3  # at which tokens and positions make clear differences; transformers'
 Tokenizer = Callable[[], PreTrainedTokenizerFast]
 
 
+SPARE = 8  # input vectors without a token: a class of tokenizers may add some of its own when it is opened
+
+
 @dataclass(frozen=True)
 class Case:
     """`settings` are of the architecture's config, over those of its family; `particulars` says what is switched on.
@@ -34,7 +37,7 @@ def write(case: Case, opener: type, common: Mapping[str, object], directory: Pat
     """A checkpoint of random weights as a user would bring it: config, weights, tokenizer."""
     tokenizer = case.tokenizer()
     special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
-    config = config_of(case, dict(common) | {"vocab_size": len(tokenizer)} | special)
+    config = config_of(case, dict(common) | {"vocab_size": len(tokenizer) + SPARE} | special)
     model = opener.from_config(config)
     randomize(model, case.std)
     model.save_pretrained(directory)

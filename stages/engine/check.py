@@ -18,13 +18,15 @@ from stages.errors import UserError
 
 _LENGTHS = ((3, 2), (40, 5))  # tokens of source and target of the two texts
 _WORDS = 3  # tokens of the words that are read as a prefix
-_TOLERANCE = 1e-3
+_TOLERANCE = (
+    1e-4  # of the largest number, or of 10: sums of fp32 in another order differ by less, other masks by far more
+)
 
 
 def some_ids(lm: LM, count: int, salt: int) -> list[int]:
     """As many ids of ordinary tokens, spread over the vocabulary."""
     special = set(lm.tokenizer.all_special_ids)
-    known = min(lm.model.get_input_embeddings().num_embeddings, len(lm.tokenizer))
+    known = min(len(lm.model.get_input_embeddings().weight), len(lm.tokenizer))
     ordinary = [number for number in range(known) if number not in special]
     return [ordinary[(salt + 1) * (7_919 * place + 104_729) % len(ordinary)] for place in range(count)]
 
@@ -110,4 +112,4 @@ def check_states(lm: Encoder) -> None:
 
 
 def _equal(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
-    return torch.allclose(ours, theirs, atol=_TOLERANCE, rtol=_TOLERANCE)
+    return bool((ours - theirs).abs().max() <= _TOLERANCE * max(10.0, theirs.abs().max()))

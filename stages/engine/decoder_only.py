@@ -55,12 +55,14 @@ class DecoderOnly(Writer):
                 self.model(input_ids=token, distances=torch.zeros(1, 1, 1, 1, dtype=torch.long, device=self.device))
             if not all(one.knows_distances for one in seen if one.window is not None):
                 self.positions, self.window = min(self.window, self.positions or self.window), None
-        heads = {(*one.keys.shape[1::2], *one.values.shape[1::2]) for one in seen}
-        if len(heads) > 1 or seen[0].keys.shape != seen[0].values.shape:
+        if len({one.keys.shape for one in seen} | {one.values.shape for one in seen}) > 1:
             raise UserError(
                 f"model {self.name} has keys and values of several shapes, which a prefix cannot be a part of"
             )
-        return {DECODER: Shape(len(seen), *seen[0].keys.shape[1::2])}
+        read = Read()  # what is kept of a text may have fewer heads than an attention computes with
+        self.model(input_ids=token, past_key_values=read, use_cache=True)
+        _, layers, _, heads, _, head_dim = read.as_prefix().shape
+        return {DECODER: Shape(layers, heads, head_dim)}
 
     def blocks(self) -> list[torch.nn.Module]:
         return outermost_lists(self.model.base_model)

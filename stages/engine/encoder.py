@@ -39,8 +39,10 @@ class Encoder(LM):
         typed = "token_type_ids" in tokenizer.model_input_names and getattr(model.config, "type_vocab_size", 0) > 1
         self._typed = typed and tokenizer.sep_token_id is not None
         self.choosing = False
-        own = getattr(model.config, "classifier_dropout", None)  # before the head, wherever the model's own is at work
-        self._dropout = model.config.hidden_dropout_prob if own is None else own
+        # Before the head, wherever the model's own is at work.
+        kinds = ("classifier_dropout", "seq_classif_dropout", "hidden_dropout_prob", "hidden_dropout")
+        given = (getattr(model.config, kind, None) for kind in kinds)
+        self._dropout = next((share for share in given if share is not None), 0.0)
 
     def take_attention(self, model: PreTrainedModel) -> None:
         if not deberta.take_prefixes(model):

@@ -64,7 +64,7 @@ class LM(ABC):
         self.labels: list[str] = []  # classes of the task, where a method or the family needs them
         self.config = model.config.get_text_config(decoder=True)
         self.positions = positions_of(self.config)
-        self.embedding_width: int = model.get_input_embeddings().embedding_dim
+        self.embedding_width: int = model.get_input_embeddings().weight.shape[1]
         self.width: int = (
             self.config.hidden_size
         )  # of hidden states; OPT-350m's and ELECTRA's input vectors are narrower
@@ -147,7 +147,7 @@ class LM(ABC):
     def tokens(self, texts: list[str], **options) -> list[list[int]]:
         """Ids of texts by the tokenizer and its options. Raises UserError for one that the model has no vector for."""
         rows = self.tokenizer(texts, **options)["input_ids"]
-        known = self.model.get_input_embeddings().num_embeddings
+        known = len(self.model.get_input_embeddings().weight)
         for ids in rows:
             if ids and max(ids) >= known:
                 token = self.tokenizer.convert_ids_to_tokens(max(ids))

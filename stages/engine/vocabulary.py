@@ -13,7 +13,7 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel,
     A special token without one is let in unless it stands in every text (Gemma 3's image token has none): a text that holds
     it is refused when it is read.
     """
-    known = model.get_input_embeddings().num_embeddings
+    known = len(model.get_input_embeddings().weight)
     everywhere = {
         *tokenizer(_TEXT)["input_ids"],
         tokenizer.eos_token_id,
