@@ -275,8 +275,11 @@ def positions_of(config: PreTrainedConfig) -> int | None:
 
 
 def space_before(tokenizer: PreTrainedTokenizerBase) -> str:
-    """What stands before a word inside a text: a space, or nothing if the tokenizer itself puts one before a text (Llama 2's)."""
-    return " " if tokenizer.tokenize("x x")[1:] != tokenizer.tokenize("x") else ""
+    """What is put before a word inside a text: a space, or nothing where the tokenizer itself puts one before a text, and a
+    second one would be a piece of its own (Llama 2's)."""
+    word = tokenizer.tokenize("x")
+    itself = tokenizer.tokenize("x x") == 2 * word
+    return "" if itself and tokenizer.tokenize(" x") != word else " "
 
 
 def outermost_lists(module: torch.nn.Module) -> list[torch.nn.Module]:
