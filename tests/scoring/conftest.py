@@ -1,10 +1,12 @@
-"""Stand-ins for Java, and a skip where the real one is missing."""
+"""Stand-ins for Java, a skip where the real one is missing, and files as the readers take them."""
 
+import json
 import shlex
 import sys
 
 import pytest
 
+from stages.files import TextFile
 from stages.scoring import java
 from stages.scoring.scores import Unavailable
 
@@ -38,3 +40,18 @@ def fake_java(monkeypatch, tmp_path):
         monkeypatch.setenv("PATH", str(program.parent))
 
     return install
+
+
+@pytest.fixture(scope="module")
+def write(tmp_path_factory):
+    """A function that writes a file, of text, bytes or records as JSON lines, and returns it as the readers take it."""
+    directory = tmp_path_factory.mktemp("written")
+
+    def write(name, content):
+        if not isinstance(content, str | bytes):
+            content = "".join(json.dumps(record) + "\n" for record in content)
+        path = directory / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return TextFile(path)
+
+    return write

@@ -23,18 +23,6 @@ def references_of(file):
     return read_references([file])
 
 
-@pytest.fixture(scope="module")
-def write(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("formats")
-
-    def write(name, content):
-        path = directory / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return TextFile(path)
-
-    return write
-
-
 @settings(deadline=None)
 @given(st.lists(line), newline, bom)
 def test_hypotheses_as_text(write, hypotheses, newline, bom):

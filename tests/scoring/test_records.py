@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import UserError
-from stages.files import TextFile
 from stages.scoring import e2e, xsum
 from stages.scoring.formats import read_columns, read_hypotheses, read_references
 from stages.scoring.records import holds_records
@@ -16,20 +15,6 @@ from stages.scoring.scores import Scores
 LONG, DEEP = "7" * 5_000, "[" * 100_000
 texts = st.lists(st.text(max_size=9), min_size=1, max_size=5)
 names = st.sampled_from(["a.jsonl", "a.json", "a.ndjson", "a.txt", "a.JSON", "63", "a.csv"])
-
-
-@pytest.fixture(scope="module")
-def write(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("records")
-
-    def write(name, content):
-        path = directory / name
-        if not isinstance(content, str):
-            content = "".join(json.dumps(record) + "\n" for record in content)
-        path.write_bytes(content.encode())
-        return TextFile(path)
-
-    return write
 
 
 def hypotheses(said, ids=None):

@@ -7,24 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import UserError
-from stages.files import TextFile
 from stages.scoring.scores import Scores
 from stages.scoring.superglue import TASKS
 from stages.scoring.superglue_files import COMMITMENT
-
-
-@pytest.fixture(scope="module")
-def write(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("superglue")
-
-    def write(name, content):
-        path = directory / name
-        if not isinstance(content, str):
-            content = "".join(json.dumps(record) + "\n" for record in content)
-        path.write_bytes(content.encode())
-        return TextFile(path)
-
-    return write
 
 
 def sides(pairs):

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import UserError
-from stages.files import TextFile
 from stages.scoring import e2e
 from stages.scoring.tables import is_table, read_outputs, read_table_references
 
@@ -21,18 +20,6 @@ field = st.text(st.characters(codec="utf-8", exclude_characters="\rŁÂÃã"), m
 newline = st.sampled_from(["\n", "\r\n"])
 bom = st.sampled_from([b"", b"\xef\xbb\xbf"])
 quoting = st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
-
-
-@pytest.fixture(scope="module")
-def write(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("tables")
-
-    def write(name, content):
-        path = directory / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return TextFile(path)
-
-    return write
 
 
 def rows_of(file):
