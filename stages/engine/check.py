@@ -18,9 +18,8 @@ from stages.errors import UserError
 
 _LENGTHS = ((3, 2), (40, 5))  # tokens of source and target of the two texts
 _WORDS = 3  # tokens of the words that are read as a prefix
-_TOLERANCE = (
-    1e-4  # of the largest number, or of 10: sums of fp32 in another order differ by less, other masks by far more
-)
+# Of the largest number, or of 10: sums of fp32 in another order differ by less, other masks by far more.
+_TOLERANCE = 1e-4
 
 
 def some_ids(lm: LM, count: int, salt: int) -> list[int]:
@@ -90,11 +89,7 @@ def _stepwise(lm: Writer, examples: Sequence[Example]) -> list[torch.Tensor]:
 @torch.inference_mode()
 def check_states(lm: Encoder) -> None:
     """Raises UserError for an encoder whose own hidden states are not ours, alone or beside others."""
-    room = lm.positions - len(lm.tokenizer("")["input_ids"])
-    texts = []
-    for salt, lengths in enumerate(_LENGTHS):
-        ids = some_ids(lm, max(1, min(sum(lengths), room)), salt)
-        texts.append(ids)
+    texts = [some_ids(lm, min(sum(lengths), lm.positions), salt) for salt, lengths in enumerate(_LENGTHS)]
     with lm.own_attention():
         theirs = [lm.model(input_ids=torch.tensor([ids], device=lm.device)).last_hidden_state[0] for ids in texts]
     if not all(states.isfinite().all() for states in theirs):

@@ -65,9 +65,7 @@ class LM(ABC):
         self.config = model.config.get_text_config(decoder=True)
         self.positions = positions_of(self.config)
         self.embedding_width: int = model.get_input_embeddings().weight.shape[1]
-        self.width: int = (
-            self.config.hidden_size
-        )  # of hidden states; OPT-350m's and ELECTRA's input vectors are narrower
+        self.width: int = self.config.hidden_size  # OPT-350m's and ELECTRA's input vectors are narrower
         self.space = space_before(tokenizer)
         self.shapes: Mapping[str, Shape] = self.find_shapes()
         self.computes_in = self.dtype
@@ -266,10 +264,8 @@ def positions_of(config: PreTrainedConfig) -> int | None:
     """
     limits = [getattr(config, name, None) for name in ("max_position_embeddings", "attention_chunk_size")]
     rotary = getattr(config, "rope_parameters", None) or {}
-    kinds = [
-        rotary,
-        *(kind for kind in rotary.values() if isinstance(kind, dict)),
-    ]  # one, or one for each type of layer
+    # One for all layers, or one for each type of layer.
+    kinds = [rotary, *(kind for kind in rotary.values() if isinstance(kind, dict))]
     limits += [kind["original_max_position_embeddings"] for kind in kinds if kind.get("rope_type") == "longrope"]
     return min((limit for limit in limits if limit is not None), default=None)
 

@@ -1,12 +1,11 @@
 """What is checked of a model's files before transformers opens them. Each error names the cure."""
 
-import json
 from pathlib import Path
 
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from stages.errors import UserError
-from stages.files import read_text
+from stages.files import read_json
 
 _CONFIG = "config.json"
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -15,9 +14,7 @@ _CONVERT = "open it where it can be opened, and write it with `save_pretrained(D
 # Weights in other forms, by suffix.
 _OTHERS = {
     ".gguf": "GGUF: convert it once by `AutoModelForCausalLM.from_pretrained(DIR, gguf_file=FILE).save_pretrained(OUT)`",
-    ".bin": f"pickled weights, which can run code when they are opened: {_CONVERT}",
-    ".pt": f"pickled weights, which can run code when they are opened: {_CONVERT}",
-    ".pth": f"pickled weights, which can run code when they are opened: {_CONVERT}",
+    **dict.fromkeys((".bin", ".pt", ".pth"), f"pickled weights, which can run code when they are opened: {_CONVERT}"),
     ".h5": f"TensorFlow's weights: {_CONVERT}",
     ".msgpack": f"Flax's weights: {_CONVERT}",
 }
@@ -47,8 +44,8 @@ def check_directory(directory: Path) -> None:
 def _check_shards(directory: Path) -> None:
     index = directory / _INDEX
     try:
-        named = sorted(set(json.loads(read_text(index))["weight_map"].values()))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        named = sorted(set(read_json(index)["weight_map"].values()))
+    except (LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{index} is no index of safetensors files: download it again") from error
     lost = [name for name in named if not (directory / str(name)).is_file()]
     if lost:

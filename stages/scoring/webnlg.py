@@ -5,7 +5,7 @@ references in another order than with hypotheses, and the order matters: `…` b
 and three of a hypothesis.
 
 ASCII letters are those of Unidecode, which the scripts call. No other package has the same ones: text-unidecode, its
-older tables under another licence, makes `[?]` of `−` (U+2212) and differs at some 15,000 characters. Unidecode is
+older tables under another licence, makes `[?]` of `−` (U+2212) and of thousands of other characters. Unidecode is
 GPL, so it is not among the requirements of this MIT project: the extra `webnlg` installs it, and without it only
 texts that are ASCII already are scored.
 """

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config, GPT2Config, Phi3Config
 
+from bench.compatibility.vocabularies import begins
 from stages.engine.batches import Batch, Example
 from stages.engine.check import check_logits, some_ids
 from stages.engine.load import load
@@ -180,34 +181,25 @@ def test_a_model_that_takes_no_prefix(lm, monkeypatch):
         check_logits(lm)
 
 
-def beginning(tokenizer, begin: str):
-    """The tokenizer with a token before every text."""
-    from tokenizers.processors import TemplateProcessing
-
-    number = tokenizer.convert_tokens_to_ids(begin)
-    changed = AutoTokenizer.from_pretrained(ROOT / "data/base/mini-gpt2")
-    changed.backend_tokenizer.post_processor = TemplateProcessing(
-        single=f"{begin} $A", special_tokens=[(begin, number)]
-    )
-    return changed
-
-
-def test_a_model_that_begins_texts_reads_them_so(tmp_path, tokenizer):
+def test_a_model_that_begins_texts_reads_them_so(tmp_path):
     """With an empty prefix the logits are those of the tokenizer's ids; the beginning does not see a prefix."""
-    config = GPT2Config(vocab_size=3072, n_positions=128, n_embd=32, n_layer=2, n_head=4, initializer_range=0.3)
-    lm = load(saved(tmp_path, config, beginning(tokenizer, tokenizer.eos_token)), "begins", "main")
+    tokenizer = begins()
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_positions=128, n_embd=32, n_layer=2, n_head=4, initializer_range=0.3
+    )
+    lm = load(saved(tmp_path, config, tokenizer), "begins", "main")
     text = "The hotel is near the river."
     [source] = lm.source_ids([text], None)
-    assert lm.begin == [lm.end] and source == lm.tokenizer(" " + text)["input_ids"] and source[0] == lm.end
+    assert lm.begin == [tokenizer.bos_token_id] and source == tokenizer(lm.space + text)["input_ids"]
     example = Example(source, some_ids(lm, 4, 1))
     batch = Batch.of([example], [0], lm.device)
     with torch.no_grad():
         own = lm.model(input_ids=torch.tensor([[*source, lm.separator]])).logits[0, -1]
         assert torch.allclose(lm.logits(lm.target_hidden(batch, Steering()))[0], own, atol=1e-5)
         # A prefix of the activations of words stands as the words would.
-        words = lm.words("near the river", 3)
+        words = lm.pieces("near the river")
         prefix = Steering({"decoder": lm.activations(words)["decoder"][None]})
         ours = lm.logits(lm.target_hidden(batch, prefix))
-        ids = [lm.end, *words, *source[1:], lm.separator, *example.target[:-1]]
+        ids = [*lm.begin, *words, *source[1:], lm.separator, *example.target[:-1]]
         theirs = lm.model(input_ids=torch.tensor([ids])).logits[0, -len(example.target) :]
     assert torch.allclose(ours, theirs, atol=1e-4)
