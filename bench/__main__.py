@@ -17,8 +17,8 @@ from bench.fresh import fresh
 from bench.parts import PARTS
 from bench.report import document, results
 from bench.turns import Bench, Row
-from stages.errors import entry_point
-from stages.files import write_json, write_text
+from stages.core.errors import entry_point
+from stages.core.files import write_json, write_text
 
 KEPT = Path(".bench")
 TOKENIZER = "data/base/mini-gpt2"

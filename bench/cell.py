@@ -9,11 +9,11 @@ import torch
 from bench import peer
 from bench.inputs import Ids, clock
 from bench.training import BATCH, HIDDEN, LR, opened, training_of
-from stages.engine.batches import Order
-from stages.engine.checkpoint import Checkpoint
-from stages.engine.encode import Examples
-from stages.engine.train import train
 from stages.methods.prefix import Prefix
+from stages.models.encode import Examples
+from stages.training.batches import Order
+from stages.training.checkpoint import Checkpoint
+from stages.training.loop import train
 
 SUBSETS, SEEDS, SIZE, LENGTH = 5, 2, 50, 10
 

@@ -1,4 +1,4 @@
-"""Beam search: `stages.engine.beam` beside transformers' `generate`, in the same order of the sources.
+"""Beam search: `stages.decoding.beam` beside transformers' `generate`, in the same order of the sources.
 
 A decoder-only model has a prefix (PEFT's `generate`); an encoder-decoder model has none: PEFT puts them elsewhere.
 """
@@ -10,14 +10,14 @@ import torch
 from bench import peer
 from bench.inputs import SEED, Ids, clock
 from bench.training import HIDDEN, opened
-from stages.engine.batches import Batch, Example
-from stages.engine.beam import Search, pieces_by_length, search_sources
-from stages.engine.decoder_only import DecoderOnly
-from stages.engine.linear import pack
-from stages.engine.model import LM
-from stages.engine.steering import Steering
-from stages.engine.step import target_losses
+from stages.decoding.beam import Search, pieces_by_length, search_sources
 from stages.methods.prefix import Prefix
+from stages.models.batches import Batch, Example
+from stages.models.decoder_only import DecoderOnly
+from stages.models.linear import pack
+from stages.models.model import LM
+from stages.models.steering import Steering
+from stages.training.step import target_losses
 
 BEAM, NEW, LENGTH = 5, 40, 10
 

@@ -5,10 +5,10 @@ import torch
 from bench.decoding import in_order
 from bench.inputs import Ids, clock
 from bench.training import opened
-from stages.engine.beam import Search, search_sources
-from stages.engine.ensemble import search_runs
-from stages.engine.linear import pack
+from stages.decoding.beam import Search, search_sources
+from stages.decoding.ensemble import search_runs
 from stages.methods.prompt_tuning import PromptTuning, vocabulary
+from stages.models.linear import pack
 
 PROMPTS, LENGTH, NEW = 5, 20, 10
 

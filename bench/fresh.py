@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 
 RESULT = "result: "
 

@@ -17,15 +17,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from stages.engine.batches import Example
-from stages.engine.decoder_only import DecoderOnly
-from stages.engine.encode import Examples, encode
-from stages.engine.load import load
-from stages.files import replacing, write_json
-from stages.sections import Linearize
+from stages.core.files import replacing, write_json
+from stages.core.record import read_records, write_records
+from stages.core.sections import Linearize
+from stages.models.batches import Example
+from stages.models.decoder_only import DecoderOnly
+from stages.models.encode import Examples, encode
+from stages.models.load import load
 from stages.sources import Described
 from stages.tasks import e2e, mini_e2e
-from stages.tasks.record import read_records, write_records
 
 SEED = 101
 TRAIN, TEST = 2000, 400  # examples and sources whose ids are kept

@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 
 from bench.scoring import programs, seconds
 from bench.turns import Bench, Row, timed
-from stages.files import write_text
-from stages.tasks.record import read_records
+from stages.core.files import write_text
+from stages.core.record import read_records
 
 MOST = 300
 

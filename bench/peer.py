@@ -14,8 +14,9 @@ from transformers import (
 )
 
 from bench.inputs import Ids, clock
-from stages.engine.batches import Example, Order
 from stages.methods.table import MLP
+from stages.models.batches import Example
+from stages.training.batches import Order
 
 IGNORED = -100  # labels that have no loss
 

@@ -24,9 +24,9 @@ from torch import nn
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from stages import params
-from stages.engine.determinism import settle
-from stages.errors import UserError, entry_point
-from stages.files import read_text, write_json
+from stages.core.errors import UserError, entry_point
+from stages.core.files import read_text, write_json
+from stages.models.determinism import settle
 from stages.pretrain import attention, loop, probes, train
 from stages.pretrain.corpus import encode, train_tokenizer
 from stages.pretrain.generation import lines_after

@@ -30,7 +30,7 @@ target; padding is none.
 
 **What is the same.** The models have the shapes that the table names, and random weights, on which neither time nor memory
 of training depends (of decoding, see below). Batches and their order, the parameters at the start, AdamW, clipping and schedule are the
-same on both sides, and dropout is off. Ours is `stages.engine.train.train` itself, the peer a plain loop around
+same on both sides, and dropout is off. Ours is `stages.training.loop.train` itself, the peer a plain loop around
 `get_peft_model` with padded batches. In decoding both have the same prefix, the sources in the same order, beam 5,
 length penalty 1 and at most 40 tokens. How far losses are apart, and how many hypotheses are the same token for token,
 stands in the table.

@@ -6,15 +6,15 @@ from tempfile import TemporaryDirectory
 
 from bench.inputs import SEED, clock
 from bench.training import opened
-from stages.engine.beam import Search, pieces_by_length, search_sources
-from stages.engine.checkpoint import Checkpoint
-from stages.engine.encode import Rows, encode, parts
-from stages.engine.linear import pack
-from stages.engine.steering import Steering
-from stages.engine.train import train
+from stages.core.record import Record, read_records
+from stages.decoding.beam import Search, pieces_by_length, search_sources
 from stages.methods.prefix import Prefix
+from stages.models.encode import Rows, encode, parts
+from stages.models.linear import pack
+from stages.models.steering import Steering
 from stages.params import BASE, Training
-from stages.tasks.record import Record, read_records
+from stages.training.checkpoint import Checkpoint
+from stages.training.loop import train
 
 NAME, LENGTH, BATCH = "mini-gpt2", 10, 10
 

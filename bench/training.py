@@ -1,4 +1,4 @@
-"""Training: the loop of `stages.engine.train` beside PEFT's usual one, on the same batches from the same parameters."""
+"""Training: the loop of `stages.training.loop` beside PEFT's usual one, on the same batches from the same parameters."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,15 +7,15 @@ import torch
 
 from bench import peer
 from bench.inputs import SEED, Ids, clock
-from stages.engine.batches import Order
-from stages.engine.checkpoint import Checkpoint
-from stages.engine.determinism import settle
-from stages.engine.load import load
-from stages.engine.model import LM
-from stages.engine.recompute import recompute
-from stages.engine.train import train
 from stages.methods.prefix import Prefix
+from stages.models.determinism import settle
+from stages.models.load import load
+from stages.models.model import LM
 from stages.params import Training
+from stages.training.batches import Order
+from stages.training.checkpoint import Checkpoint
+from stages.training.loop import train
+from stages.training.recompute import recompute
 
 BATCH, HIDDEN, LR = 5, 512, 5e-5
 

@@ -9,23 +9,23 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages import params
-from stages.engine.beam import Search, pieces_by_length
-from stages.engine.checkpoint import code, scratch
-from stages.engine.classify import classify
-from stages.engine.encode import Rows, parts
-from stages.engine.encoder import Encoder
-from stages.engine.ensemble import search_runs
-from stages.engine.linear import pack
-from stages.engine.model import LM, Writer
-from stages.engine.precision import dtype_of
-from stages.engine.start import open_model
-from stages.engine.steering import Steering
-from stages.errors import entry_point
-from stages.files import read_jsonl, write_jsonl
+from stages.core.errors import entry_point
+from stages.core.files import read_jsonl, write_jsonl
+from stages.core.record import Record, prefaced, read_records
+from stages.core.scratch import code, scratch
+from stages.core.sections import Decode
+from stages.decoding.beam import Search, pieces_by_length
+from stages.decoding.classify import classify
+from stages.decoding.ensemble import search_runs
 from stages.methods import saved
+from stages.models.encode import Rows, parts
+from stages.models.encoder import Encoder
+from stages.models.linear import pack
+from stages.models.model import LM, Writer
+from stages.models.precision import dtype_of
+from stages.models.steering import Steering
+from stages.open_model import open_model
 from stages.params import Decoding
-from stages.sections import Decode
-from stages.tasks.record import Record, prefaced, read_records
 
 OUT = Path("data/run/predictions.jsonl")
 
@@ -47,7 +47,7 @@ def decode(
     partial: Path,
     runs: int = 1,
 ) -> list[dict[str, str]]:
-    """What each of the steering's runs makes of each distinct source, all in one pass of the model (`engine/ensemble.py`).
+    """What each of the steering's runs makes of each distinct source, all in one pass of the model (`decoding/ensemble.py`).
 
     `partial` keeps what is done if it is interrupted.
     """

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stages import params
-from stages.errors import entry_point
+from stages.core.errors import entry_point
 from stages.tasks import TASKS
 
 

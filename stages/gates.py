@@ -12,17 +12,17 @@ import matplotlib.figure
 import torch
 
 from stages import params
-from stages.engine.batches import Batch
-from stages.engine.encode import encode
-from stages.engine.encoder import Encoder
-from stages.engine.gates import Watched
-from stages.engine.model import LM
-from stages.engine.start import open_model
-from stages.engine.steering import Steering
-from stages.errors import UserError, entry_point
-from stages.files import replacing
+from stages.core.errors import UserError, entry_point
+from stages.core.files import replacing
+from stages.core.record import Record, prefaced, read_records
 from stages.methods import saved
-from stages.tasks.record import Record, prefaced, read_records
+from stages.models.batches import Batch
+from stages.models.encode import encode
+from stages.models.encoder import Encoder
+from stages.models.gates import Watched
+from stages.models.model import LM
+from stages.models.steering import Steering
+from stages.open_model import open_model
 
 CSV, PNG = Path("metrics/gates.csv"), Path("metrics/gates.png")
 

@@ -6,10 +6,10 @@ Where the authors' own file layout is known (a task's `authors_files`), their fi
 from pathlib import Path
 
 from stages import params
-from stages.errors import entry_point
-from stages.files import replacing, write_text
+from stages.core.errors import entry_point
+from stages.core.files import replacing, write_text
+from stages.core.record import write_records
 from stages.tasks import TASKS
-from stages.tasks.record import write_records
 
 
 @entry_point

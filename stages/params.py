@@ -11,10 +11,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from stages.errors import UserError
-from stages.files import read_json, read_text
-from stages.pretrain.section import Adapt, Denoise, Pretrain, Probes, Span
-from stages.sections import (
+from stages.core.errors import UserError
+from stages.core.files import read_json, read_text
+from stages.core.sections import (
     RECIPE,
     Adapter,
     Apt,
@@ -39,6 +38,7 @@ from stages.sections import (
     Whole,
     or_word,
 )
+from stages.pretrain.section import Adapt, Denoise, Pretrain, Probes, Span
 from stages.sources import Sources
 from stages.studies.section import Cells, Name, Study
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from stages import params
-from stages.errors import entry_point
-from stages.files import read_jsonl, write_json
+from stages.core.errors import entry_point
+from stages.core.files import read_jsonl, write_json
+from stages.core.record import Record
 from stages.scoring.scores import Metrics, Scores
 from stages.scoring.task import Measure
 from stages.tasks import TASKS
-from stages.tasks.record import Record
 
 PREDICTIONS = Path("data/run/predictions.jsonl")
 

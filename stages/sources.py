@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from stages.sections import Count, Section, Whole, to_number
+from stages.core.sections import Count, Section, Whole, to_number
 
 HTTPS = Annotated[str, Field(pattern="^https://")]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from random import Random
 
 from stages import params
-from stages.errors import UserError, entry_point
-from stages.files import replacing
-from stages.tasks.record import Record, read_records, write_records
+from stages.core.errors import UserError, entry_point
+from stages.core.files import replacing
+from stages.core.record import Record, read_records, write_records
 
 DEV_SHARE = 0.3
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from textwrap import shorten
 
 from stages import params
-from stages.errors import entry_point
-from stages.files import read_json, read_jsonl
+from stages.core.errors import entry_point
+from stages.core.files import read_json, read_jsonl
 from stages.score import PREDICTIONS
 
 SHOWN = 3

@@ -7,19 +7,20 @@ from pathlib import Path
 import torch
 
 from stages import params
-from stages.engine.checkpoint import Checkpoint, code
-from stages.engine.curve import write_curve
-from stages.engine.encode import check_length, encode
-from stages.engine.model import LM
-from stages.engine.precision import dtype_of
-from stages.engine.recompute import recompute
-from stages.engine.start import open_model
-from stages.engine.train import Point, train
-from stages.errors import UserError, entry_point
-from stages.files import write_json
+from stages.core.errors import UserError, entry_point
+from stages.core.files import write_json
+from stages.core.record import prefaced, read_records
+from stages.core.scratch import code
 from stages.methods import METHODS, build, learn, saved
-from stages.methods.method import Method
-from stages.tasks.record import prefaced, read_records
+from stages.models.encode import check_length, encode
+from stages.models.model import LM
+from stages.models.precision import dtype_of
+from stages.open_model import open_model
+from stages.training.checkpoint import Checkpoint
+from stages.training.curve import write_curve
+from stages.training.loop import Point, train
+from stages.training.method import Method
+from stages.training.recompute import recompute
 
 DATA = Path("data/run/train")
 

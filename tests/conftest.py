@@ -28,10 +28,10 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from stages.engine.decoder_only import DecoderOnly
-from stages.engine.encoder import Encoder
-from stages.engine.encoder_decoder import EncoderDecoder
-from stages.engine.model import LM
+from stages.models.decoder_only import DecoderOnly
+from stages.models.encoder import Encoder
+from stages.models.encoder_decoder import EncoderDecoder
+from stages.models.model import LM
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

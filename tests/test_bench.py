@@ -11,14 +11,14 @@ from bench.inputs import Ids
 from bench.report import document, results
 from bench.training import Clocked, training_of
 from bench.turns import Row
-from stages.engine.batches import Example
-from stages.engine.beam import Search, search_sources
-from stages.engine.checkpoint import Checkpoint
-from stages.engine.decoder_only import DecoderOnly
-from stages.engine.encode import Examples
-from stages.engine.steering import Steering
-from stages.engine.train import train
+from stages.decoding.beam import Search, search_sources
 from stages.methods.prefix import Prefix
+from stages.models.batches import Example
+from stages.models.decoder_only import DecoderOnly
+from stages.models.encode import Examples
+from stages.models.steering import Steering
+from stages.training.checkpoint import Checkpoint
+from stages.training.loop import train
 
 EXAMPLES = [Example([5, 300, 700], [4, 8, 15, 0]), Example([42, 7, 9, 11, 13], [23, 0]), Example([7], [3, 1, 2, 0])]
 MACHINE = {"processor": "P", "cores": 2, "memory_gb": 8, "gpu": None}

@@ -4,9 +4,9 @@ import pytest
 
 from stages import decode as stage
 from stages import params
-from stages.engine import beam
-from stages.engine.steering import Steering
+from stages.decoding import beam
 from stages.methods.prefix import Prefix
+from stages.models.steering import Steering
 from stages.params import Decoding
 
 SOURCES = [

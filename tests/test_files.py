@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import UserError
-from stages.files import TextFile, read_json, read_jsonl, read_text, replacing, write_jsonl, write_text
+from stages.core.errors import UserError
+from stages.core.files import TextFile, read_json, read_jsonl, read_text, replacing, write_jsonl, write_text
 
 
 def test_replaces_whole_or_not_at_all(tmp_path):
@@ -35,9 +35,9 @@ def test_replaces_a_directory(tmp_path):
 FULL_DISK = """
 import sys
 from pathlib import Path
-from stages.errors import entry_point
-from stages.files import write_jsonl, write_text
-import stages.methods.saved as saved, stages.engine.checkpoint as checkpoint, torch
+from stages.core.errors import entry_point
+from stages.core.files import write_jsonl, write_text
+import stages.methods.saved as saved, stages.training.checkpoint as checkpoint, torch
 
 @entry_point
 def main():
@@ -124,4 +124,4 @@ _LOADS = re.compile(r"\bjson\.loads?\(")
 def test_no_stage_reads_json_by_other_means():
     """Each would be one more place for a traceback. The one of the engine says the same of a file whatever it is."""
     readers = {str(path.relative_to(ROOT)) for path in ROOT.glob("stages/**/*.py") if _LOADS.search(path.read_text())}
-    assert readers - {"stages/engine/model_files.py"} == {"stages/files.py"}
+    assert readers - {"stages/models/model_files.py"} == {"stages/core/files.py"}

@@ -8,9 +8,9 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from stages import decode, download, linearize, score, subsample, train
-from stages.engine import train as engine
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.methods import METHODS
+from stages.training import loop as engine
 
 FIRST_METRIC = {
     "mini_e2e": "BLEU", "mini_webnlg": "BLEU_unseen", "mini_xsum": "rouge1", "mini_rte": "accuracy", "mini_conll2003": "F1",

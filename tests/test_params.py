@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from stages import params
-from stages.errors import UserError
+from stages.core.errors import UserError
 
 
 def change(project, key, value):

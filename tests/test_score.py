@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.files import write_jsonl
+from stages.core.files import write_jsonl
 
 ROOT = Path(__file__).parents[1]
 ROWS = [

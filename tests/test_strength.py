@@ -10,7 +10,7 @@ from bench.strength import __main__ as strength
 from bench.strength.__main__ import SETTINGS, Grid, arguments, settings_of, spread
 from bench.strength.restaurants import record_of, restaurant_measures
 from bench.strength.unit import Unit, sample
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.params import Params
 from stages.tasks.e2e import linearize_mr, parse_mr
 from stages.world.domains import RESTAURANT, draw_record

@@ -15,8 +15,8 @@ from transformers.utils import logging
 from bench.compatibility.document import page, row
 from bench.compatibility.families import FAMILIES
 from bench.compatibility.run import run
-from stages.errors import UserError, entry_point
-from stages.files import write_text
+from stages.core.errors import UserError, entry_point
+from stages.core.files import write_text
 
 DOCUMENT = Path("docs/compatibility.md")
 

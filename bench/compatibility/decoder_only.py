@@ -1,6 +1,6 @@
 """Decoder-only models: the prefix is a cache of transformers', whose own masks and positions decide what it means.
 
-What a tokenizer begins every text with stands before the prefix, as in a run (`stages/engine/decoder_only.py`).
+What a tokenizer begins every text with stands before the prefix, as in a run (`stages/models/decoder_only.py`).
 """
 
 import inspect
@@ -13,10 +13,10 @@ from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 from bench.compatibility.finding import Finding, felt, tensors
 from bench.compatibility.records import PREFIX
 from bench.compatibility.searching import random_prefixes, written
-from stages.engine.batches import Batch, Example
-from stages.engine.beam import Search
-from stages.engine.decoder_only import DecoderOnly
-from stages.engine.steering import DECODER, Steering
+from stages.decoding.beam import Search
+from stages.models.batches import Batch, Example
+from stages.models.decoder_only import DecoderOnly
+from stages.models.steering import DECODER, Steering
 
 
 class Reference:

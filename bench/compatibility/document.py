@@ -20,7 +20,7 @@ COMPARED = {
     "encoder-decoder": "Compared: the same, with prefixes for the encoder, the decoder and across. `generate` knows no such "
     "prefixes: a plain attention with the keys and values in front stands in for it.",
     "encoder": "Compared: hidden states of texts and pairs of several lengths, together and alone, with a prefix and without "
-    "(DeBERTa, whose attention is outside the interface, here without one; `tests/engine/test_encoder.py` has it with one).",
+    "(DeBERTa, whose attention is outside the interface, here without one; `tests/models/test_encoder.py` has it with one).",
 }
 
 REFUSALS = """## Why models are refused

@@ -1,7 +1,7 @@
 """Encoders: hidden states as a head would read them, with the prefix before what each attention reads.
 
 DeBERTa's attention is written out by this project, not by transformers' interface: here it is compared without a prefix,
-and in tests/engine/test_encoder.py with one.
+and in tests/models/test_encoder.py with one.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from transformers import AutoTokenizer, PreTrainedModel
 from bench.compatibility.attention import attentions, standing_before
 from bench.compatibility.finding import Finding, felt, tensors
 from bench.compatibility.searching import random_prefixes
-from stages.engine.batches import NONE, Batch, Example
-from stages.engine.encoder import Encoder
-from stages.engine.steering import ENCODER, Head, Steering
+from stages.models.batches import NONE, Batch, Example
+from stages.models.encoder import Encoder
+from stages.models.steering import ENCODER, Head, Steering
 
 
 def compare(lm: Encoder, model: PreTrainedModel, examples: list[list[Example]]) -> Iterator[Finding]:

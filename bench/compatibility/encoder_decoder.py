@@ -10,10 +10,10 @@ from transformers import GenerationConfig, PreTrainedModel
 from bench.compatibility.attention import attentions, standing_before
 from bench.compatibility.finding import Finding, felt, tensors
 from bench.compatibility.searching import random_prefixes, written
-from stages.engine.batches import Batch, Example
-from stages.engine.beam import Search
-from stages.engine.encoder_decoder import EncoderDecoder
-from stages.engine.steering import CROSS, DECODER, ENCODER, Steering
+from stages.decoding.beam import Search
+from stages.models.batches import Batch, Example
+from stages.models.encoder_decoder import EncoderDecoder
+from stages.models.steering import CROSS, DECODER, ENCODER, Steering
 
 
 class Reference:

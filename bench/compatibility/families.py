@@ -8,10 +8,10 @@ from bench.compatibility.cases import encoder_decoder as encoder_decoders
 from bench.compatibility.cases import experts, gpt, llama, recurrent, windows
 from bench.compatibility.records import JUDGING, MOST_NEW, PREFIX, TAGGING, WRITING
 from bench.compatibility.run import Family
-from stages.engine.batches import Example
-from stages.engine.encoder import Encoder
-from stages.engine.model import Writer
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.models.batches import Example
+from stages.models.encoder import Encoder
+from stages.models.model import Writer
 
 SMALL = {
     "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48,

@@ -1,6 +1,6 @@
 """Texts of several lengths to be read, as records of tasks."""
 
-from stages.tasks.record import Record
+from stages.core.record import Record
 
 PREFIX = 3  # positions of the prefix
 MOST_NEW = 12  # tokens of a generated text

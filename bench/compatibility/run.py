@@ -11,9 +11,9 @@ from transformers import PreTrainedModel
 
 from bench.compatibility.case import Case, write
 from bench.compatibility.finding import Finding
-from stages.engine.load import load
-from stages.engine.model import LM
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.models.load import load
+from stages.models.model import LM
 
 EQUAL, REFUSED, WRONG, TRACEBACK, UNMADE = "equal", "refused", "WRONG", "TRACEBACK", "not made"
 

@@ -6,10 +6,10 @@ import torch
 
 from bench.compatibility.finding import Finding, texts
 from bench.compatibility.records import MOST_NEW, PREFIX
-from stages.engine.batches import Example
-from stages.engine.beam import Search, search_sources
-from stages.engine.model import LM, Writer
-from stages.engine.steering import Steering
+from stages.decoding.beam import Search, search_sources
+from stages.models.batches import Example
+from stages.models.model import LM, Writer
+from stages.models.steering import Steering
 
 
 def random_prefixes(lm: LM) -> Steering:

@@ -19,8 +19,8 @@ from statistics import fmean, stdev
 import yaml
 
 from bench.strength.unit import KEPT, Unit, linearized, test_unit, train_unit
-from stages.errors import UserError, entry_point
-from stages.files import read_text, write_json
+from stages.core.errors import UserError, entry_point
+from stages.core.files import read_text, write_json
 
 SETTINGS = Path(__file__).with_name("settings.yaml")
 SHOWN = (

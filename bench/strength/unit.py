@@ -10,20 +10,21 @@ import torch
 
 from bench.strength.restaurants import restaurant_measures
 from stages import params, subsample
+from stages.core.files import read_text, replacing, sha256, write_json
+from stages.core.record import Record, read_records, write_records
+from stages.core.scratch import code
 from stages.decode import hypotheses_of
-from stages.engine.checkpoint import Checkpoint, code
-from stages.engine.encode import Examples, encode
-from stages.engine.linear import pack
-from stages.engine.model import LM
-from stages.engine.precision import dtype_of
-from stages.engine.start import open_model
-from stages.engine.train import dev_loss, train
-from stages.files import read_text, replacing, sha256, write_json
 from stages.methods import apply, build, learn, saved
+from stages.models.encode import Examples, encode
+from stages.models.linear import pack
+from stages.models.model import LM
+from stages.models.precision import dtype_of
+from stages.open_model import open_model
 from stages.score import scores_of
 from stages.subsample import DEV_SHARE
 from stages.tasks import TASKS
-from stages.tasks.record import Record, read_records, write_records
+from stages.training.checkpoint import Checkpoint
+from stages.training.loop import dev_loss, train
 
 KEPT = Path(".bench/strength")
 DEV_OF_FULL = 300  # examples of the dev split that judge a training on the full data

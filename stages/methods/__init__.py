@@ -3,7 +3,7 @@
 Each has `FAMILIES`, the model families it fits; `TOGETHER`, whether several runs can train in one batch; `READS`, the
 sections of params.yaml that it reads and not every method; `build(lm, chosen, seeds)`, its trainable runs; and `apply(lm, stored)`,
 which puts trained runs into effect and returns their steering. To add a method, write its
-module, name it here and in `Method` of `stages/sections.py`, and give it recipes in params.yaml.
+module, name it here and in `Method` of `stages/core/sections.py`, and give it recipes in params.yaml.
 """
 
 from dataclasses import replace
@@ -12,10 +12,8 @@ from types import ModuleType
 
 import torch
 
-from stages.engine.encoder import Encoder
-from stages.engine.model import LM
-from stages.engine.steering import Head, Steering
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.core.record import read_records
 from stages.methods import (
     adapter,
     apt,
@@ -30,9 +28,11 @@ from stages.methods import (
     prompt_tuning,
     untuned,
 )
-from stages.methods.method import Method
+from stages.models.encoder import Encoder
+from stages.models.model import LM
+from stages.models.steering import Head, Steering
 from stages.params import Params
-from stages.tasks.record import read_records
+from stages.training.method import Method
 
 METHODS: dict[str, ModuleType] = {
     "prefix": prefix,

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stages.engine.model import LM
-from stages.engine.steering import Steering, rows_of
-from stages.errors import UserError
-from stages.methods.method import Method, generators
+from stages.core.errors import UserError
+from stages.models.model import LM
+from stages.models.steering import Steering, rows_of
 from stages.params import Params
+from stages.training.method import Method, generators
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
 TOGETHER = True

@@ -12,16 +12,16 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from stages.engine.encoder import Encoder
-from stages.engine.gates import Gates
-from stages.engine.model import LM
-from stages.engine.steering import Steering
-from stages.errors import UserError
-from stages.methods.method import Method, generators
+from stages.core.errors import UserError
+from stages.core.sections import Apt
 from stages.methods.prefix import Prefix
 from stages.methods.prefix import build as build_prefix
+from stages.models.encoder import Encoder
+from stages.models.gates import Gates
+from stages.models.model import LM
+from stages.models.steering import Steering
 from stages.params import Params
-from stages.sections import Apt
+from stages.training.method import Method, generators
 
 FAMILIES = ("encoder", "decoder-only")
 TOGETHER = True

@@ -6,11 +6,11 @@ that has fewer degrees of freedom. (Prompt Tuning is this without the MLP.)
 
 import torch
 
-from stages.engine.decoder_only import DecoderOnly
-from stages.engine.steering import DECODER, Steering
-from stages.methods.method import Method
 from stages.methods.table import table
+from stages.models.decoder_only import DecoderOnly
+from stages.models.steering import DECODER, Steering
 from stages.params import Params
+from stages.training.method import Method
 
 FAMILIES = ("decoder-only",)
 TOGETHER = True

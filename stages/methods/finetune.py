@@ -2,10 +2,10 @@
 
 import torch
 
-from stages.engine.model import LM
-from stages.engine.steering import Steering
-from stages.methods.method import Method
+from stages.models.model import LM
+from stages.models.steering import Steering
 from stages.params import Params
+from stages.training.method import Method
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
 TOGETHER = False

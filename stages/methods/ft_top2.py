@@ -6,8 +6,8 @@ is published for GPT-2 medium, 25.19M, is without.
 
 import torch
 
-from stages.engine.model import LM
 from stages.methods.finetune import FAMILIES, TOGETHER, OwnWeights, apply
+from stages.models.model import LM
 from stages.params import Params
 
 __all__ = ["FAMILIES", "READS", "TOGETHER", "apply", "build"]

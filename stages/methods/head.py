@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from stages.engine.encoder import Encoder
-from stages.engine.steering import Head, Steering
-from stages.methods.method import Method, generators
+from stages.models.encoder import Encoder
+from stages.models.steering import Head, Steering
+from stages.training.method import Method, generators
 
 _STD = 0.02  # of the weights, as BERT's own
 _SALT = 15_485_863  # keeps a head's random numbers apart from those of the method

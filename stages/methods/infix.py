@@ -6,12 +6,12 @@ values that it computes for them.
 
 import torch
 
-from stages.engine.decoder_only import DecoderOnly
-from stages.engine.steering import DECODER, Infix, Steering
-from stages.methods.method import Method
 from stages.methods.prefix import size_of, unflatten
 from stages.methods.table import Free, table
+from stages.models.decoder_only import DecoderOnly
+from stages.models.steering import DECODER, Infix, Steering
 from stages.params import Params
+from stages.training.method import Method
 
 FAMILIES = ("decoder-only",)
 TOGETHER = True

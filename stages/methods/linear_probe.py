@@ -1,7 +1,7 @@
 """A frozen encoder and the head that every method has on one: what a prefix must surpass to have done anything."""
 
-from stages.engine.model import LM
 from stages.methods.untuned import Untuned, apply
+from stages.models.model import LM
 from stages.params import Params
 
 __all__ = ["FAMILIES", "READS", "TOGETHER", "apply", "build"]

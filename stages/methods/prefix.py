@@ -7,11 +7,11 @@ decoder's and across, each with an MLP of its own. What is kept of a training ar
 import torch
 from torch import nn
 
-from stages.engine.model import LM, Shape
-from stages.engine.steering import Steering
-from stages.methods.method import Method
 from stages.methods.table import table
+from stages.models.model import LM, Shape
+from stages.models.steering import Steering
 from stages.params import Params
+from stages.training.method import Method
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
 TOGETHER = True

@@ -12,16 +12,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stages.engine.encoder_decoder import EncoderDecoder
-from stages.engine.linear import product_by_run
-from stages.engine.model import Writer
-from stages.engine.steering import Steering
-from stages.engine.tensors import read_tensors
-from stages.errors import UserError
-from stages.methods.belonging import check_belongs
-from stages.methods.method import Method, generators
+from stages.core.errors import UserError
+from stages.core.tensors import read_tensors
 from stages.methods.prompt_tuning import EMBEDDINGS, FAMILIES, TOGETHER, apply, prompt_in, steering_of
+from stages.models.encoder_decoder import EncoderDecoder
+from stages.models.identity import check_belongs
+from stages.models.linear import product_by_run
+from stages.models.model import Writer
+from stages.models.steering import Steering
 from stages.params import Params
+from stages.training.method import Method, generators
 
 __all__ = ["FAMILIES", "READS", "TOGETHER", "apply", "build"]
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from stages.engine.encoder_decoder import EncoderDecoder
-from stages.engine.model import Writer
-from stages.engine.steering import DECODER, Steering
-from stages.engine.tensors import read_tensors
-from stages.errors import UserError
-from stages.methods.belonging import check_belongs
-from stages.methods.method import Method, generators
+from stages.core.errors import UserError
+from stages.core.tensors import read_tensors
+from stages.models.encoder_decoder import EncoderDecoder
+from stages.models.identity import check_belongs
+from stages.models.model import Writer
+from stages.models.steering import DECODER, Steering
 from stages.params import Params
+from stages.training.method import Method, generators
 
 FAMILIES = ("decoder-only", "encoder-decoder")
 TOGETHER = True

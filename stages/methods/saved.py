@@ -8,13 +8,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from stages.engine.model import LM
-from stages.engine.steering import Steering
-from stages.engine.tensors import write_tensors
-from stages.errors import UserError
-from stages.files import read_json, replacing
+from stages.core.errors import UserError
+from stages.core.files import read_json, replacing
+from stages.core.tensors import write_tensors
 from stages.methods import METHODS, apply
-from stages.methods.belonging import CONFIG, belonging, check_belongs
+from stages.models.identity import CONFIG, belonging, check_belongs
+from stages.models.model import LM
+from stages.models.steering import Steering
 
 __all__ = ["belonging", "load", "save", "weights_of"]
 

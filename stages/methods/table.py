@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stages.engine.batches import onto
-from stages.engine.linear import product_by_run
-from stages.methods.method import generators
+from stages.models.batches import onto
+from stages.models.linear import product_by_run
+from stages.training.method import generators
 
 # The authors fit the MLP, and not the matrix it reads, to the activations of real words.
 FIT_STEPS, FIT_LR = 500, 1e-4

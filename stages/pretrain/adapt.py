@@ -9,9 +9,9 @@ from pathlib import Path
 from transformers import T5ForConditionalGeneration
 
 from stages import params
-from stages.engine.determinism import settle
-from stages.errors import entry_point
-from stages.files import read_json, write_json
+from stages.core.errors import entry_point
+from stages.core.files import read_json, write_json
+from stages.models.determinism import settle
 from stages.pretrain import span, t5
 from stages.pretrain.corpus import OUT as CORPUS
 from stages.pretrain.finish import finish

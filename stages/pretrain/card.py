@@ -6,7 +6,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from stages.files import read_json
+from stages.core.files import read_json
 from stages.pretrain.gate import Numbers, bound
 from stages.pretrain.made import Made
 from stages.pretrain.section import Bounds, Denoise, Pretrain

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from stages import params
-from stages.errors import entry_point
-from stages.files import replacing
+from stages.core.errors import entry_point
+from stages.core.files import replacing
 from stages.world.corpus import documents
 
 OUT = Path("data/pretrain/corpus")

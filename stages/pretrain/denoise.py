@@ -12,9 +12,8 @@ from tokenizers.processors import TemplateProcessing
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
 
 from stages import params
-from stages.engine.checkpoint import Checkpoint
-from stages.engine.determinism import settle
-from stages.errors import UserError, entry_point
+from stages.core.errors import UserError, entry_point
+from stages.models.determinism import settle
 from stages.pretrain import attention, loop, rows
 from stages.pretrain.corpus import END_OF_TEXT
 from stages.pretrain.corpus import OUT as CORPUS
@@ -25,6 +24,7 @@ from stages.pretrain.made import made
 from stages.pretrain.memory import keep_freed
 from stages.pretrain.noise import Noise
 from stages.pretrain.primed import prime_bart
+from stages.training.checkpoint import Checkpoint
 
 OUT = Path("data/pretrain/mini-bart")
 METRICS = Path("metrics/denoise.json")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from stages.files import replacing, write_json
+from stages.core.files import replacing, write_json
 from stages.pretrain.made import Made
 
 

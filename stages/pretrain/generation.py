@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from transformers import BartForConditionalGeneration, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 
 Model = TypeVar("Model", GPT2LMHeadModel, BartForConditionalGeneration)
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from stages.engine.checkpoint import Checkpoint
-from stages.sections import Section
+from stages.core.sections import Section
+from stages.training.checkpoint import Checkpoint
 
 CHECKPOINT_SECONDS = 120
 _CODE = ("attention", "loop", "loss", "primed")  # what decides the bytes of either model

@@ -4,7 +4,7 @@ import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stages.files import sha256
+from stages.core.files import sha256
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from stages import params
-from stages.engine.determinism import settle
-from stages.errors import entry_point
-from stages.files import sha256, write_json
+from stages.core.errors import entry_point
+from stages.core.files import sha256, write_json
+from stages.models.determinism import settle
 from stages.pretrain.generation import lines_after, opened
 from stages.pretrain.judges import judge, measures, share
 from stages.pretrain.prompts import Case, Listed, draw_case, draw_list, drawn

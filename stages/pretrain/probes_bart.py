@@ -13,9 +13,9 @@ from random import Random
 from transformers import BartForConditionalGeneration, PreTrainedTokenizerFast
 
 from stages import params
-from stages.engine.determinism import settle
-from stages.errors import entry_point
-from stages.files import sha256, write_json
+from stages.core.errors import entry_point
+from stages.core.files import sha256, write_json
+from stages.models.determinism import settle
 from stages.pretrain.generation import line_breaks, opened, restored
 from stages.pretrain.judges import judge, measures, mentions, share
 from stages.pretrain.prompts import Case, draw_case, drawn

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from stages import params
-from stages.errors import UserError, entry_point
-from stages.files import read_json, replacing, sha256, write_text
+from stages.core.errors import UserError, entry_point
+from stages.core.files import read_json, replacing, sha256, write_text
 from stages.pretrain.card import Origin, card
 from stages.pretrain.gate import Numbers, misses
 from stages.pretrain.made import Made

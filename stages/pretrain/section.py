@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from stages.sections import Count, Positive, Section, Share, Whole, to_number
+from stages.core.sections import Count, Positive, Section, Share, Whole, to_number
 
 
 class Pretrain(Section):

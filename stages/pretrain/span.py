@@ -7,8 +7,8 @@ metrics/span.json.
 from pathlib import Path
 
 from stages import params
-from stages.engine.determinism import settle
-from stages.errors import entry_point
+from stages.core.errors import entry_point
+from stages.models.determinism import settle
 from stages.pretrain import t5
 from stages.pretrain.corpus import OUT as CORPUS
 from stages.pretrain.finish import finish

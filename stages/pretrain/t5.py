@@ -8,8 +8,7 @@ import torch
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
-from stages.engine.checkpoint import Checkpoint
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.pretrain import loop, rows
 from stages.pretrain.corpus import END_OF_TEXT
 from stages.pretrain.corpus import OUT as CORPUS
@@ -18,6 +17,7 @@ from stages.pretrain.loss import IGNORED, cross_entropy
 from stages.pretrain.made import Made, made
 from stages.pretrain.objectives import Objective
 from stages.pretrain.section import Adapt, Span
+from stages.training.checkpoint import Checkpoint
 
 PAD, END, SENTINELS = "<pad>", "</s>", 100
 _CLOSED = 1  # token: </s> behind a text

@@ -11,9 +11,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from stages import params
-from stages.engine.checkpoint import Checkpoint
-from stages.engine.determinism import settle
-from stages.errors import entry_point
+from stages.core.errors import entry_point
+from stages.models.determinism import settle
 from stages.pretrain import attention, loop
 from stages.pretrain.corpus import OUT as CORPUS
 from stages.pretrain.finish import finish
@@ -22,6 +21,7 @@ from stages.pretrain.loss import cross_entropy
 from stages.pretrain.made import Made, made
 from stages.pretrain.memory import keep_freed
 from stages.pretrain.primed import prime_gpt2
+from stages.training.checkpoint import Checkpoint
 
 OUT = Path("data/pretrain/mini-gpt2")
 METRICS = Path("metrics/pretrain.json")

@@ -5,8 +5,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from stages.errors import UserError, entry_point
-from stages.files import TextFile
+from stages.core.errors import UserError, entry_point
+from stages.core.files import TextFile
 from stages.scoring import conll, dart, e2e, report, superglue, webnlg, xsum
 from stages.scoring.encoders import Encoders
 from stages.scoring.formats import read_subsets

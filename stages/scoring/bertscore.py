@@ -17,8 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from stages import files
-from stages.errors import UserError
+from stages.core import files
+from stages.core.errors import UserError
 from stages.scoring.scores import Metric, Unavailable, mean
 
 MODEL = "roberta-large"

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.errors import UserError
-from stages.files import TextFile
+from stages.core.errors import UserError
+from stages.core.files import TextFile
 from stages.scoring.scores import Metric, Metrics, ratio
 from stages.scoring.task import Task, without_programs
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stages.errors import UserError
-from stages.files import TextFile
+from stages.core.errors import UserError
+from stages.core.files import TextFile
 from stages.scoring import coco, meteor
 from stages.scoring.formats import HYPOTHESIS, REFERENCES, read_groups, read_hypotheses, read_references
 from stages.scoring.mteval import bleu

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from itertools import groupby
 
-from stages.errors import UserError
-from stages.files import TextFile
+from stages.core.errors import UserError
+from stages.core.files import TextFile
 from stages.scoring.pairing import Entry, Listing, match, paired
 from stages.scoring.records import holds_records, values_of
 

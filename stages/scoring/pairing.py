@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from stages.errors import UserError
-from stages.files import TextFile
+from stages.core.errors import UserError
+from stages.core.files import TextFile
 
 Key = tuple[Any, ...]
 

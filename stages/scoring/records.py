@@ -1,7 +1,7 @@
 """JSON records, one a line or all in one list, known by what a file holds and not by its suffix alone."""
 
-from stages.errors import UserError
-from stages.files import TextFile, parse_json
+from stages.core.errors import UserError
+from stages.core.files import TextFile, parse_json
 from stages.scoring.pairing import Entry, Listing
 
 _SUFFIXES = (".jsonl", ".ndjson", ".json")

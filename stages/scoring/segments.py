@@ -2,7 +2,7 @@
 
 import re
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 
 _ASCII_WORD = re.compile(r"[^ \t\n\v\f\r]+")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stages.errors import UserError
-from stages.files import TextFile
+from stages.core.errors import UserError
+from stages.core.files import TextFile
 from stages.scoring.formats import read_lines
 from stages.scoring.pairing import Entry, Key, Listing, match
 from stages.scoring.records import holds_records, records_of

@@ -17,8 +17,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from stages.errors import UserError
-from stages.files import TextFile
+from stages.core.errors import UserError
+from stages.core.files import TextFile
 from stages.scoring.pairing import Entry, Listing
 
 MR = ("MR",)  # the kind of their keys

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from stages.files import TextFile
+from stages.core.files import TextFile
 from stages.scoring.scores import Metrics
 
 # Hypotheses and references by segment; what one of each is, the task says.

@@ -4,7 +4,7 @@ Its numbers are within 0.0003 of those of the Perl script ROUGE-1.5.5 (`-c 95 -r
 prints the mean of bootstrap resamples.
 """
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.scoring.formats import read_columns
 from stages.scoring.scores import Metrics, mean
 from stages.scoring.segments import check, collapse

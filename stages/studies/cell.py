@@ -18,18 +18,18 @@ import torch
 from tqdm import tqdm
 
 from stages import params
-from stages.engine.checkpoint import code, scratch
-from stages.engine.precision import has_bf16
-from stages.errors import UserError, entry_point
-from stages.files import replacing, sha256, write_json, write_jsonl
+from stages.core.errors import UserError, entry_point
+from stages.core.files import replacing, sha256, write_json, write_jsonl
+from stages.core.record import read_records
+from stages.core.scratch import code, scratch
 from stages.methods import METHODS
+from stages.models.precision import has_bf16
 from stages.studies import gang
 from stages.studies.data import directory_of
 from stages.studies.ensemble import voted
 from stages.studies.grid import VOTES, Cell, Run, cell_of
 from stages.studies.settings import settings_of
 from stages.tasks import TASKS
-from stages.tasks.record import read_records
 
 _STAGES = Path(__file__).parents[1]
 _CODE = [  # with the engine, the methods, scoring and tasks

@@ -1,8 +1,8 @@
 """Stage: check all studies of params.yaml before any work is done for one of them; write the settings of each cell."""
 
 from stages import params
-from stages.errors import entry_point
-from stages.files import replacing, write_json, write_text
+from stages.core.errors import entry_point
+from stages.core.files import replacing, write_json, write_text
 from stages.studies.grid import DATA, cells_of
 from stages.studies.settings import DIRECTORY, check_method, file_of, settings_of
 

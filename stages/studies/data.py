@@ -5,11 +5,11 @@ import tempfile
 from pathlib import Path
 
 from stages import params
-from stages.errors import entry_point
-from stages.files import replacing
+from stages.core.errors import entry_point
+from stages.core.files import replacing
+from stages.core.record import write_records
 from stages.studies.grid import DATA
 from stages.tasks import TASKS
-from stages.tasks.record import write_records
 
 
 def directory_of(task: str) -> Path:

@@ -1,6 +1,6 @@
 """What the runs of a cell come to by vote (Lester et al. 2021, section 6): for each record the answer of most."""
 
-from stages.engine.ensemble import vote
+from stages.decoding.ensemble import vote
 from stages.params import GROUPS
 from stages.score import scores_of
 from stages.studies.gang import test_records

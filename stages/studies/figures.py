@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stages.files import replacing
+from stages.core.files import replacing
 from stages.studies.grid import Cell
 from stages.studies.results import Scores, Spread
 

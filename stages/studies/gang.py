@@ -13,25 +13,25 @@ from pathlib import Path
 import torch
 
 from stages import subsample
+from stages.core.errors import UserError
+from stages.core.files import read_json, write_json
+from stages.core.record import Record, prefaced, read_records
 from stages.decode import decode, hypotheses_of
-from stages.engine.checkpoint import Checkpoint
-from stages.engine.encode import Examples, check_length, encode
-from stages.engine.linear import pack
-from stages.engine.model import LM
-from stages.engine.precision import dtype_of
-from stages.engine.recompute import recompute
-from stages.engine.start import open_model
-from stages.engine.steering import Steering
-from stages.engine.train import train
-from stages.errors import UserError
-from stages.files import read_json, write_json
 from stages.methods import build, learn, saved
+from stages.models.encode import Examples, check_length, encode
+from stages.models.linear import pack
+from stages.models.model import LM
+from stages.models.precision import dtype_of
+from stages.models.steering import Steering
+from stages.open_model import open_model
 from stages.params import Params
 from stages.score import scores_of
 from stages.scoring.task import Measure
 from stages.studies.data import directory_of
 from stages.studies.grid import Cell, Run
-from stages.tasks.record import Record, prefaced, read_records
+from stages.training.checkpoint import Checkpoint
+from stages.training.loop import train
+from stages.training.recompute import recompute
 
 _MODEL = "model"
 _TEXTS = "hypotheses.json"

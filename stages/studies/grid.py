@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import params
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.studies.section import Study
 
 DATA = Path("data/studies")

@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 
 from stages import params
-from stages.errors import entry_point
-from stages.files import json_text, read_json, read_text, write_text
+from stages.core.errors import entry_point
+from stages.core.files import json_text, read_json, read_text, write_text
 from stages.studies.grid import Cell, cells_of, size_name
 from stages.studies.paper import shown_of
 from stages.studies.settings import DIRECTORY, file_of, settings_of

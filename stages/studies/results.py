@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from stages.errors import UserError
-from stages.files import read_json, read_jsonl
+from stages.core.errors import UserError
+from stages.core.files import read_json, read_jsonl
 from stages.studies.grid import VOTES, Cell
 
 _NO_METRICS = ("subset", "seed", "reasons")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from stages.sections import Count, Section, Seed, Task, or_word
+from stages.core.sections import Count, Section, Seed, Task, or_word
 
 
 def _no_two_alike(values: list) -> list:

@@ -11,12 +11,12 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from stages.engine.encoder import Encoder
-from stages.engine.load import family_of
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.core.sections import Section
 from stages.methods import METHODS, check_fits
+from stages.models.encoder import Encoder
+from stages.models.load import family_of
 from stages.params import MINILM, Params
-from stages.sections import Section
 from stages.studies.grid import DATA, Cell
 
 DIRECTORY = DATA / "settings"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from stages import params
-from stages.errors import UserError, entry_point
-from stages.files import write_json, write_text
+from stages.core.errors import UserError, entry_point
+from stages.core.files import write_json, write_text
 from stages.studies.figures import Results, draw, length_of
 from stages.studies.grid import cells_of, size_name
 from stages.studies.paper import shown_of

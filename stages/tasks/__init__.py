@@ -2,7 +2,7 @@
 
 Each has `fetch(source, out)`, which puts the official files into a directory, `linearize(raw, options)`,
 which reads them into records by split, `SCORING`, its official metrics (`stages/scoring/`), and `compared(hypotheses,
-records)`, what these compare. To add a task, write its module, name it here, in `stages/sections.py` and in
+records)`, what these compare. To add a task, write its module, name it here, in `stages/core/sections.py` and in
 `stages/sources.py`, and give it `sources`.
 """
 

@@ -9,14 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from stages.errors import UserError
-from stages.files import TextFile, replacing, write_jsonl
+from stages.core.errors import UserError
+from stages.core.files import TextFile, replacing, write_jsonl
+from stages.core.record import Record
+from stages.core.sections import Linearize
 from stages.scoring.conll import TASK as SCORING
 from stages.scoring.conll import columns_of
-from stages.sections import Linearize
 from stages.sources import Columns
 from stages.tasks import hub
-from stages.tasks.record import Record
 from stages.tasks.rows import read_rows
 
 __all__ = ["SCORING", "compared", "fetch", "linearize"]

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stages.errors import UserError
-from stages.files import TextFile, read_json, replacing, write_json
+from stages.core.errors import UserError
+from stages.core.files import TextFile, read_json, replacing, write_json
+from stages.core.record import Record, compared
+from stages.core.sections import Linearize
 from stages.scoring import dart
 from stages.scoring.encoders import Encoders
 from stages.scoring.formats import read_references
 from stages.scoring.task import Measure
 from stages.scoring.webnlg import set_apart
-from stages.sections import Linearize
 from stages.sources import DartFiles
 from stages.tasks.fetch import fetch_files
-from stages.tasks.record import Record, compared
 
 __all__ = ["SCORING", "compared", "fetch", "linearize"]
 

@@ -9,13 +9,13 @@ import io
 import re
 from pathlib import Path
 
-from stages.errors import UserError
-from stages.files import read_text
+from stages.core.errors import UserError
+from stages.core.files import read_text
+from stages.core.record import Record, compared
+from stages.core.sections import Linearize
 from stages.scoring.e2e import TASK as SCORING
-from stages.sections import Linearize
 from stages.sources import Files
 from stages.tasks.fetch import fetch_files
-from stages.tasks.record import Record, compared
 
 __all__ = ["SCORING", "authors_files", "compared", "fetch", "linearize"]
 

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from stages.errors import UserError
-from stages.files import replacing, sha256
+from stages.core.errors import UserError
+from stages.core.files import replacing, sha256
 from stages.sources import Files, Tree
 
 TIMEOUT_SECONDS = 60

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 
 
 def load(dataset: str, config: str | None, revision: str, splits: Iterable[str], instead: str) -> dict[str, Any]:

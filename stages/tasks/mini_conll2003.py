@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from random import Random
 
-from stages.files import replacing
+from stages.core.files import replacing
 from stages.sources import Generated
 from stages.tasks import conll
 from stages.tasks.conll import SCORING, compared, linearize

@@ -8,10 +8,10 @@ import csv
 from pathlib import Path
 from random import Random
 
-from stages.files import replacing
+from stages.core.files import replacing
+from stages.core.record import compared
 from stages.sources import Described
 from stages.tasks.e2e import SCORING, SPLITS, linearize
-from stages.tasks.record import compared
 from stages.world.domains import RESTAURANT, draw_record
 from stages.world.grammar import realise
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from stages.files import replacing, write_jsonl
+from stages.core.files import replacing, write_jsonl
 from stages.sources import Generated
 from stages.tasks.superglue import RTE
 from stages.world.domains import OTHERS, Record, draw_record

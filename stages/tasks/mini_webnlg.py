@@ -9,9 +9,9 @@ from collections import defaultdict
 from pathlib import Path
 from random import Random
 
-from stages.files import replacing
+from stages.core.files import replacing
+from stages.core.record import compared
 from stages.sources import Described
-from stages.tasks.record import compared
 from stages.tasks.webnlg import SCORING, TEST, linearize
 from stages.world.triples import SEEN, UNSEEN, Entry, draw_entry
 

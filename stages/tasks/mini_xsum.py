@@ -6,9 +6,9 @@ No name of a thing is shared between the splits, nor with the pretraining corpus
 from pathlib import Path
 from random import Random
 
-from stages.files import replacing, write_jsonl
+from stages.core.files import replacing, write_jsonl
+from stages.core.record import compared
 from stages.sources import Generated
-from stages.tasks.record import compared
 from stages.tasks.xsum import SCORING, SPLITS, linearize
 from stages.world.news import TOPICS, Article, draw_article
 

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.errors import UserError
-from stages.files import replacing
+from stages.core.errors import UserError
+from stages.core.files import replacing
+from stages.core.record import Record
+from stages.core.sections import Linearize
 from stages.scoring.paraphrase import accuracy_and_f1
 from stages.scoring.task import Task, without_programs
-from stages.sections import Linearize
 from stages.sources import Rows, Shift
-from stages.tasks.record import Record
 from stages.tasks.rows import fetch_rows, fetch_test_rows, read_rows
 
 

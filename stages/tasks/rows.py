@@ -6,8 +6,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from stages.errors import UserError
-from stages.files import TextFile, parse_json, replacing, write_jsonl
+from stages.core.errors import UserError
+from stages.core.files import TextFile, parse_json, replacing, write_jsonl
 from stages.sources import Lines, Rows
 from stages.tasks import hub
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stages.errors import UserError
-from stages.files import replacing, write_jsonl
+from stages.core.errors import UserError
+from stages.core.files import replacing, write_jsonl
+from stages.core.record import Record, compared
+from stages.core.sections import Linearize
 from stages.scoring.superglue import TASKS as SCORINGS
-from stages.sections import Linearize
 from stages.sources import Lines, Shift
 from stages.tasks import hub
-from stages.tasks.record import Record, compared
 from stages.tasks.rows import fetch_rows, read_rows
 
 __all__ = ["SCORING", "compared", "fetch", "linearize"]

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.core.record import Record
+from stages.core.sections import Linearize
 from stages.scoring import superglue_files as files
 from stages.scoring.superglue import TASKS as SCORINGS
 from stages.scoring.task import Task
-from stages.sections import Linearize
 from stages.sources import Rows
-from stages.tasks.record import Record
 from stages.tasks.rows import fetch_rows, read_rows
 
 TRUTH = ("False", "True")

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.core.record import Record, compared
+from stages.core.sections import Linearize
 from stages.scoring.webnlg import TASK as SCORING
-from stages.sections import Linearize
 from stages.sources import Tree
 from stages.tasks.fetch import fetch_tree
-from stages.tasks.record import Record, compared
 
 __all__ = ["SCORING", "compared", "fetch", "linearize"]
 

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 from random import Random
 
-from stages.errors import UserError
-from stages.files import replacing, write_jsonl
+from stages.core.errors import UserError
+from stages.core.files import replacing, write_jsonl
+from stages.core.record import Record, compared
+from stages.core.sections import Linearize
 from stages.scoring.xsum import TASK as SCORING
-from stages.sections import Linearize
 from stages.sources import Hub
 from stages.tasks import hub
-from stages.tasks.record import Record, compared
 from stages.tasks.rows import grouped, in_parts
 from stages.tasks.rows import read_rows as read_objects
 

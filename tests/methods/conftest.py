@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from stages.engine.batches import Batch, Example
-from stages.engine.steering import Steering
+from stages.models.batches import Batch, Example
+from stages.models.steering import Steering
 
 EXAMPLES = [
     Example([5, 300, 700], [4, 8, 15, 16, 2]),

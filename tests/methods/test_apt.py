@@ -8,17 +8,17 @@ from torch.nn import functional as F
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from stages import params
-from stages.engine.batches import Batch
-from stages.engine.beam import Search, search_sources
-from stages.engine.encode import encode
-from stages.engine.gates import Gates, Watched
-from stages.engine.held import PREFIX
-from stages.engine.recompute import recompute
-from stages.engine.steering import ENCODER
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.core.record import Record
+from stages.core.sections import Apt
+from stages.decoding.beam import Search, search_sources
 from stages.methods import apt, build, prefix, saved
-from stages.sections import Apt
-from stages.tasks.record import Record
+from stages.models.batches import Batch
+from stages.models.encode import encode
+from stages.models.gates import Gates, Watched
+from stages.models.held import PREFIX
+from stages.models.steering import ENCODER
+from stages.training.recompute import recompute
 
 ON = Apt(token_gate="hidden", layer_gate=True, pooling="mean")
 OFF = Apt(token_gate=False, layer_gate=False, pooling="mean")

@@ -4,11 +4,11 @@ import pytest
 import torch
 from transformers import BartForConditionalGeneration, DynamicCache, EncoderDecoderCache
 
-from stages.engine.attention import NAME as ATTENTION
-from stages.engine.batches import Batch
-from stages.engine.steering import Steering
-from stages.engine.step import target_losses
 from stages.methods.prefix import Prefix
+from stages.models.attention import NAME as ATTENTION
+from stages.models.batches import Batch
+from stages.models.steering import Steering
+from stages.training.step import target_losses
 
 PLACES = ("encoder", "decoder", "cross")
 

@@ -5,10 +5,10 @@ import torch
 from transformers import DynamicCache
 
 from stages import params
-from stages.engine.beam import Search, search_sources
-from stages.engine.steering import Infix, Steering
+from stages.decoding.beam import Search, search_sources
 from stages.methods import infix
 from stages.methods.infix import InfixTuning
+from stages.models.steering import Infix, Steering
 
 
 def stepwise(lm, steering, example):

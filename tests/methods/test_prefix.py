@@ -5,10 +5,10 @@ import torch
 from peft import PrefixTuningConfig, TaskType, get_peft_model
 
 from stages import params
-from stages.engine.batches import Batch, Example
-from stages.engine.steering import Steering
 from stages.methods import prefix
 from stages.methods.prefix import Prefix
+from stages.models.batches import Batch, Example
+from stages.models.steering import Steering
 
 
 def test_equals_peft(lm):

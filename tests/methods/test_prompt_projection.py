@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from stages import params
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.methods import build, saved
 from stages.methods.prompt_projection import PromptProjection
 from stages.methods.prompt_tuning import PromptTuning

@@ -6,14 +6,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from stages import params
-from stages.engine.batches import Batch, Example
-from stages.engine.beam import Search, search_sources
-from stages.engine.encoder_decoder import EncoderDecoder
-from stages.engine.ensemble import search_runs, vote
-from stages.engine.steering import Steering
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.decoding.beam import Search, search_sources
+from stages.decoding.ensemble import search_runs, vote
 from stages.methods import build, prompt_tuning, saved
 from stages.methods.prompt_tuning import PromptTuning, uniform
+from stages.models.batches import Batch, Example
+from stages.models.encoder_decoder import EncoderDecoder
+from stages.models.steering import Steering
 from tests.conftest import tiny_gpt2
 
 SOURCES = [[5, 300, 700], [42, 7, 9, 11, 13, 900], [7], [8, 8, 9, 500]]

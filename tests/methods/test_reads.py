@@ -6,9 +6,9 @@ import yaml
 from safetensors.torch import save_file
 
 from stages import params
-from stages.engine.encoder import Encoder
 from stages.methods import METHODS, build
 from stages.methods.prompt_tuning import EMBEDDINGS
+from stages.models.encoder import Encoder
 from tests.conftest import bare_encoder, tiny_bart, tiny_gpt2
 
 SECTIONS = {section for module in METHODS.values() for section in module.READS}

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.methods import saved
 from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.infix import InfixTuning

@@ -6,11 +6,9 @@ from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from stages import params
-from stages.engine.beam import Search, search_sources
-from stages.engine.decoder_only import DecoderOnly
-from stages.engine.held import adapted
-from stages.engine.steering import Steering
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.core.sections import Apt
+from stages.decoding.beam import Search, search_sources
 from stages.methods import METHODS, finetune, ft_top2, module_of, saved, untuned
 from stages.methods.adapter import Adapters
 from stages.methods.apt import AdaptivePrefix
@@ -18,7 +16,9 @@ from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.infix import InfixTuning
 from stages.methods.prefix import Prefix
 from stages.methods.prompt_projection import PromptProjection
-from stages.sections import Apt
+from stages.models.decoder_only import DecoderOnly
+from stages.models.held import adapted
+from stages.models.steering import Steering
 
 
 @pytest.fixture

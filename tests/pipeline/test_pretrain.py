@@ -11,10 +11,10 @@ import pytest
 import torch
 import yaml
 
-from stages.engine.checkpoint import Checkpoint
-from stages.engine.load import load
+from stages.models.load import load
 from stages.pretrain import adapt, denoise, loop, span
 from stages.pretrain import train as pretraining
+from stages.training.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.pipeline
 SMALL = {

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from stages import params
-from stages.engine.checkpoint import scratch
+from stages.core.scratch import scratch
 from stages.studies.cell import files_of, what_decides
 from stages.studies.grid import cell_of
 from tests.pipeline.clone import call, commit, copy, restore, stages_run

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast
 
 from stages import params
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.pretrain import denoise
 from stages.pretrain.loss import IGNORED
 from stages.pretrain.noise import Noise

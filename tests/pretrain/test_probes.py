@@ -9,7 +9,7 @@ import torch
 import yaml
 from transformers import GPT2LMHeadModel
 
-from stages.files import sha256
+from stages.core.files import sha256
 from stages.pretrain import probes, probes_bart
 from stages.pretrain.generation import lines_after
 from stages.pretrain.prompts import Case, Listed, draw_case, draw_list, drawn

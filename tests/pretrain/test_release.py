@@ -10,7 +10,7 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
-from stages.files import sha256
+from stages.core.files import sha256
 from stages.pretrain import release
 from stages.pretrain.gate import bound, misses
 from stages.pretrain.made import made

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from stages.files import TextFile
+from stages.core.files import TextFile
 from stages.scoring import java
 from stages.scoring.scores import Unavailable
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.scoring import e2e
 
 NAMES = ["BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.errors import UserError
-from stages.files import TextFile
+from stages.core.errors import UserError
+from stages.core.files import TextFile
 from stages.scoring.formats import read_columns, read_groups, read_hypotheses, read_references, read_subsets
 
 # Anything but a line break; a CR before the LF would be part of it.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.scoring import e2e, xsum
 from stages.scoring.formats import read_columns, read_hypotheses, read_references
 from stages.scoring.records import holds_records

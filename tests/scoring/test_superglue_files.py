@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.scoring.scores import Scores
 from stages.scoring.superglue import TASKS
 from stages.scoring.superglue_files import COMMITMENT

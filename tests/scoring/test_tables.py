@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.scoring import e2e
 from stages.scoring.tables import is_table, read_outputs, read_table_references
 

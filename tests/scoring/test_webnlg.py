@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.scoring import webnlg
 from stages.scoring.scores import Scores
 from stages.scoring.webnlg import prepare_hypothesis, prepare_reference

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.files import TextFile
+from stages.core.files import TextFile
 from stages.scoring import java, webnlg
 from stages.scoring.scores import Unavailable
 

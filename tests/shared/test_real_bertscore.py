@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, RobertaConfig, RobertaModel, RobertaTokenizer
 
-from stages.files import TextFile
+from stages.core.files import TextFile
 from stages.scoring.bertscore import Encoder, greedy_f1
 from stages.scoring.encoders import Encoders
 from stages.scoring.formats import read_columns

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages import params
-from stages.sections import Linearize
+from stages.core.sections import Linearize
 from stages.tasks import dart
 
 pytestmark = pytest.mark.shared

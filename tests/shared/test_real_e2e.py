@@ -6,11 +6,11 @@ import pytest
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
 from stages import params
-from stages.engine.decoder_only import DecoderOnly
-from stages.engine.encode import encode
-from stages.sections import Linearize
+from stages.core.record import Record
+from stages.core.sections import Linearize
+from stages.models.decoder_only import DecoderOnly
+from stages.models.encode import encode
 from stages.tasks import e2e
-from stages.tasks.record import Record
 
 pytestmark = pytest.mark.shared
 SHARED = Path(__file__).parents[3] / "shared"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.files import TextFile
+from stages.core.files import TextFile
 from stages.scoring.scores import Scores
 from stages.scoring.superglue import TASKS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages import params
-from stages.files import TextFile
+from stages.core.files import TextFile
 from stages.scoring.formats import read_references
 from stages.scoring.segments import collapse
 from stages.scoring.webnlg import prepare_reference

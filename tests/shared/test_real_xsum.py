@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stages import params
-from stages.errors import UserError
-from stages.sections import Linearize
+from stages.core.errors import UserError
+from stages.core.sections import Linearize
 from stages.tasks import xsum
 
 pytestmark = pytest.mark.shared

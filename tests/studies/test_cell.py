@@ -5,9 +5,9 @@ import torch
 import yaml
 
 import stages.decode
+from stages.core.errors import UserError
+from stages.core.files import write_jsonl
 from stages.decode import decode
-from stages.errors import UserError
-from stages.files import write_jsonl
 from stages.studies import gang
 from stages.studies.cell import check_data, files_of, gangs, what_decides, work_off
 from stages.studies.data import directory_of

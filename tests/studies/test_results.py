@@ -9,8 +9,8 @@ import pytest
 import yaml
 from matplotlib.figure import Figure
 
-from stages.errors import UserError
-from stages.files import write_json, write_jsonl
+from stages.core.errors import UserError
+from stages.core.files import write_json, write_jsonl
 from stages.studies import figures, report
 from stages.studies.data import directory_of
 from stages.studies.ensemble import voted
@@ -197,7 +197,7 @@ def test_numbers_of_other_settings_are_not_reported(cells, results, project, key
     for cell in cells:
         write_json(project / file_of(cell), settings_of(cell))
     lock = {f"lowdata-cell@{cell.name}": {"deps": [
-        {"path": "stages/engine", "md5": "0.dir"},
+        {"path": "stages/models", "md5": "0.dir"},
         {"path": file_of(cell).as_posix(), "md5": hashlib.md5((project / file_of(cell)).read_bytes()).hexdigest()},
     ]} for cell in cells}  # fmt: skip
     (project / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))

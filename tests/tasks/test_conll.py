@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.core.record import Record
+from stages.core.sections import Linearize
 from stages.scoring.scores import Scores
-from stages.sections import Linearize
 from stages.sources import Columns
 from stages.tasks.conll import SCORING, compared, fetch, linearize, read_sentences, to_iob2
-from stages.tasks.record import Record
 
 OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
 # In the shape of the real file: four columns, IOB1, a document's mark at its head and between documents.

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.core.sections import Linearize
 from stages.scoring.scores import Scores
-from stages.sections import Linearize
 from stages.sources import DartFiles
 from stages.tasks.dart import SCORING, as_references, fetch, linearize, linearize_triples, read_entries
 from stages.tasks.fetch import git_object_name

@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.sources import Files, Tree
 from stages.tasks import fetch
 from stages.tasks.fetch import fetch_files, fetch_tree, git_object_name, tree_sha256

@@ -1,6 +1,6 @@
 """The generated task: reproducible, its splits disjoint, in the challenge's own files."""
 
-from stages.sections import Linearize
+from stages.core.sections import Linearize
 from stages.sources import Described
 from stages.tasks import mini_e2e
 

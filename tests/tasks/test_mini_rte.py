@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from stages.sections import Linearize
+from stages.core.sections import Linearize
 from stages.sources import Generated
 from stages.tasks import TASKS
 from stages.tasks.mini_conll2003 import sentence

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from stages.sections import Linearize
+from stages.core.sections import Linearize
 from stages.sources import Described
 from stages.tasks import mini_webnlg, webnlg
 from stages.world.domains import OTHERS

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from stages.files import read_jsonl
-from stages.sections import Linearize
+from stages.core.files import read_jsonl
+from stages.core.sections import Linearize
 from stages.sources import Generated
 from stages.tasks import mini_xsum
 from stages.world.news import TOPICS, sentences

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.core.sections import Linearize
 from stages.scoring.scores import Scores
-from stages.sections import Linearize
 from stages.sources import Lines, Rows, Shift
 from stages.tasks import TASKS
 from stages.tasks.squad_to_mrqa import padded

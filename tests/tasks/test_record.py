@@ -2,8 +2,8 @@
 
 import pytest
 
-from stages.errors import UserError
-from stages.tasks.record import Record, prefaced
+from stages.core.errors import UserError
+from stages.core.record import Record, prefaced
 
 
 def test_words_stand_before_the_source_as_text():

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from stages.errors import UserError
+from stages.core.errors import UserError
 from stages.sources import Rows
 from stages.tasks.rows import divided, fetch_rows
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import UserError
+from stages.core.errors import UserError
+from stages.core.sections import Linearize
 from stages.scoring.scores import Scores
-from stages.sections import Linearize
 from stages.sources import Rows
 from stages.tasks import TASKS
 

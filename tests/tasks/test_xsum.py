@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.errors import UserError
-from stages.sections import Linearize
+from stages.core.errors import UserError
+from stages.core.sections import Linearize
 from stages.sources import Hub
 from stages.tasks.xsum import divide, fetch, linearize, read_rows, topic
 

@@ -1,0 +1,1 @@
+"""Beam search, ensembles of runs, and the classes of an encoder."""

@@ -1,0 +1,25 @@
+"""Prompt ensembling (Lester et al. 2021, section 6): N runs answer each source in one pass of the model, then vote."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from stages.decoding.beam import Search, search_sources
+from stages.models.model import Writer
+from stages.models.steering import Steering
+
+
+def search_runs(
+    lm: Writer, steering: Steering, runs: int, sources: list[list[int]], search: Search, batch_size: int
+) -> Iterator[tuple[int, int, list[int]]]:
+    """The index of a source, the run, and what it writes (ids without the end token), as they are found.
+
+    A source stands once for each run in the batches, of which `batch_size` rows are under way.
+    """
+    tiled = [source for source in sources for _ in range(runs)]
+    for row, ids in search_sources(lm, steering, list(range(runs)) * len(sources), tiled, search, batch_size):
+        yield row // runs, row % runs, ids
+
+
+def vote(answers: Sequence[Sequence[str]]) -> list[str]:
+    """The answer that most runs give, of `answers[run][source]`; of several such, that of the first run that gives one."""
+    return [Counter(given).most_common(1)[0][0] for given in zip(*answers, strict=True)]

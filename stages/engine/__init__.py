@@ -1,1 +1,0 @@
-"""Training and decoding of any method on any frozen language model."""

@@ -1,0 +1,241 @@
+"""Decoder-only models (GPT-2, Llama, ...): the text is `source <separator> target <end>` behind the prefix.
+
+A model whose tokenizer begins every text with a token (Llama's `<s>`, Gemma's `<bos>`; GPT-2's puts none there) was trained to
+find it at position 0, in front of all else, and reads texts badly without. So it stands there, in front of the prefix,
+which it does not see: its keys and values are those of the training, and the prefix follows it as a text would.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import torch
+from torch.nn import functional as F
+from transformers import Cache
+
+from stages.core.errors import UserError
+from stages.models.attention import observed
+from stages.models.batches import Batch, Example, onto
+from stages.models.caches import Beams, Behind, Past, Read, past_of
+from stages.models.gates import gated
+from stages.models.held import adapted
+from stages.models.model import Memory, Shape, Writer, outermost_lists, padded, targets_of
+from stages.models.steering import DECODER, Infix, Steering, rows_of
+
+
+class DecoderOnly(Writer):
+    family = "decoder-only"
+
+    @property
+    def separator(self) -> int:
+        """Id between source and target: beginning of text, for GPT-2 the same as its end (authors' language_modeling.py)."""
+        bos = self.tokenizer.bos_token_id
+        return self.end if bos is None else bos
+
+    @cached_property
+    def begin(self) -> list[int]:
+        """Ids that the tokenizer puts before every text: none, or one as a rule."""
+        bare, whole = (self.tokenizer("x", add_special_tokens=special)["input_ids"] for special in (False, True))
+        return next((whole[:i] for i in range(len(whole)) if whole[i : i + len(bare)] == bare), [])
+
+    @torch.no_grad()
+    def find_shapes(self) -> Mapping[str, Shape]:
+        """Raises UserError for a model with an attention that cannot be told from outside what a token sees."""
+        token = torch.tensor([[self.end]], device=self.device)
+        with observed() as seen:
+            self.model(input_ids=token)
+        # Recurrent layers have no keys; other attentions would take beams, which are read side by side, for a text.
+        if not seen or len(seen) != self.config.num_hidden_layers:
+            raise UserError(
+                f"model {self.name} does not compute attention by transformers' interface in all of its layers"
+            )
+        windows = [one.window for one in seen if one.window is not None]
+        self.window = min(windows, default=None)
+        if windows:
+            with observed() as seen:
+                self.model(input_ids=token, distances=torch.zeros(1, 1, 1, 1, dtype=torch.long, device=self.device))
+            if not all(one.knows_distances for one in seen if one.window is not None):
+                self.positions, self.window = min(self.window, self.positions or self.window), None
+        if len({one.keys.shape for one in seen} | {one.values.shape for one in seen}) > 1:
+            raise UserError(
+                f"model {self.name} has keys and values of several shapes, which a prefix cannot be a part of"
+            )
+        read = Read()  # what is kept of a text may have fewer heads than an attention computes with
+        self.model(input_ids=token, past_key_values=read, use_cache=True)
+        _, layers, _, heads, _, head_dim = read.as_prefix().shape
+        return {DECODER: Shape(layers, heads, head_dim)}
+
+    def blocks(self) -> list[torch.nn.Module]:
+        return outermost_lists(self.model.base_model)
+
+    def source_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
+        """A space, then the source; the separator is put behind it later (behind an infix, if there is one).
+
+        A tokenizer that puts a space there itself gets none from us (a second one would be a piece of its own), and one that
+        begins a text with a token begins the source with it, as in the model's own training.
+        """
+        spaced = [self.space + text.rstrip() if self.space else text.strip() for text in texts]
+        return [[*self.begin, *ids][:most] for ids in self.tokens(spaced, add_special_tokens=False)]
+
+    def target_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
+        """The authors feed ` source <|endoftext|> target <|endoftext|>` to a tokenizer that drops the spaces
+        beside the special token: the target begins without one."""
+        stripped = [text.strip() for text in texts]
+        return [[*ids[:most], self.end] for ids in self.tokens(stripped, add_special_tokens=False)]
+
+    def check_room(self, source: int, target: int, length: int) -> None:
+        # The separator is read, the last token of the target is not.
+        if self.positions is not None and length + source + target > self.positions:
+            raise UserError(
+                f"params.yaml: prefix_len {length}, a source of {source} and a target of {target} tokens exceed the "
+                f"{self.positions} positions of {self.name}: shorten one, or set cut.source_tokens"
+            )
+
+    @cached_property
+    def _logit_scale(self) -> float:
+        """Cohere multiplies its logits, Granite divides them."""
+        return getattr(self.config, "logit_scale", None) or 1 / (getattr(self.config, "logits_scaling", None) or 1.0)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        logits = self.model.get_output_embeddings()(hidden)
+        if self._logit_scale != 1:
+            logits = logits * self._logit_scale
+        cap = getattr(self.config, "final_logit_softcapping", None)  # Gemma 2 keeps them within it
+        return logits if cap is None else cap * (logits / cap).tanh()
+
+    def own_logits(self, example: Example) -> torch.Tensor:
+        ids = [[*example.source, self.separator, *example.target[:-1]]]
+        return self.model(input_ids=torch.tensor(ids, device=self.device)).logits[0, len(example.source) :]
+
+    def hidden(
+        self,
+        inputs: torch.Tensor,
+        mask: torch.Tensor,
+        positions: torch.Tensor,
+        columns_at: torch.Tensor,
+        cache: Cache | None,
+    ) -> torch.Tensor:
+        """Last hidden states [batch, length, width] of `inputs` behind what the cache holds.
+
+        `inputs` are ids [batch, length] or vectors [batch, length, embedding width]; `positions` is [batch, length],
+        `columns_at` [batch, columns of the cache] the positions of what can be seen, `mask` [batch or 1, 1, length, columns],
+        True for what a token sees.
+        """
+        windows = {}
+        if self.window is not None and mask.shape[-1] > self.window:
+            windows = {"distances": (positions[..., None] - columns_at[:, None])[:, None]}
+        if self.positions is not None:
+            positions = positions.clamp(max=self.positions - 1)  # padding may stand behind the last one
+        return self.model.base_model(
+            **self._named(inputs), attention_mask=mask, position_ids=positions, past_key_values=cache,
+            use_cache=cache is not None, **windows,
+        ).last_hidden_state  # fmt: skip
+
+    def cache_of(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Keys and values [batch, layers, 2, kv_heads, len, head_dim] of ids or vectors; gradients flow through.
+
+        They are read behind what the model begins a text with, as a prefix stands.
+        """
+        read, first = Read(), len(self.begin)
+        if first:
+            begin = torch.tensor([self.begin], device=self.device).expand(len(inputs), -1)
+            if inputs.ndim == 3:
+                begin = self.model.get_input_embeddings()(begin).to(inputs.dtype)
+            inputs = torch.cat([begin, inputs], 1)
+        steps = torch.arange(inputs.shape[1], device=self.device)
+        positions = steps.expand(len(inputs), -1)
+        self.hidden(inputs, (steps <= steps[:, None])[None, None], positions, positions, read)
+        return read.as_prefix()[..., first:, :]
+
+    def _named(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Ids or vectors, as transformers calls them."""
+        return {"input_ids": inputs} if inputs.ndim == 2 else {"inputs_embeds": inputs.to(self.dtype)}
+
+    @torch.no_grad()
+    def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
+        return {DECODER: self.cache_of(torch.tensor([ids], device=self.device))[0]}
+
+    def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
+        with adapted(steering, batch.runs):
+            return self._target_hidden(batch, steering)
+
+    def _target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
+        before, past = self.past([example.source for example in batch.examples], steering, batch.runs)
+        rows = zip(before, batch.examples, strict=True)
+        ids, _ = padded([[*source, self.separator, *example.target[:-1]] for source, example in rows], self.device)
+        length = ids.shape[1]
+        cache = Behind(past, len(ids))
+        lengths = onto(self.device, torch.tensor([len(source) for source in before]))
+        steps = torch.arange(length, device=self.device)
+        given = (steps >= past.leading) & (steps <= lengths[:, None])  # source and separator
+        with gated(self.blocks(), steering, given, batch.runs, cache.multiply):
+            positions = past.positions_of(length), past.positions_with(length)
+            hidden = self.hidden(ids, past.mask(length), *positions, cache)
+        return targets_of(hidden, batch, [len(source) for source in before])  # predicted from the separator on
+
+    def past(self, sources: list[list[int]], steering: Steering, runs: torch.Tensor) -> tuple[list[list[int]], Past]:
+        """What is to be read of each source, and what it stands behind: an infix leaves nothing to be read."""
+        if steering.infix is not None:
+            return [[] for _ in sources], self._read_infix(sources, steering.infix, runs)
+        return sources, self._prefix(steering, runs)
+
+    def _prefix(self, steering: Steering, runs: torch.Tensor) -> Past:
+        return past_of(steering, DECODER, self.shapes[DECODER], runs, self.dtype, len(self.begin))
+
+    def _read_infix(self, sources: list[list[int]], infix: Infix, runs: torch.Tensor) -> Past:
+        """Read [source; infix].
+
+        The offsets join the cache when the reading is done: they change what follows, not the infix itself
+        (authors' train_control.py). The separator follows, so that the first token of the target is predicted
+        from a place that attends to the infix.
+        """
+        ids, text = padded(sources, self.device)
+        vectors, offsets = rows_of(infix.embeddings, runs), rows_of(infix.offsets, runs)
+        behind, length, lengths = ids.shape[1], vectors.shape[1], text.sum(1)
+        inputs = torch.cat([self.model.get_input_embeddings()(ids), vectors.to(self.dtype)], 1)
+        steps = torch.arange(max(behind, length), device=self.device)
+        positions = torch.cat([steps[:behind].expand_as(ids), lengths[:, None] + steps[:length]], 1)
+        visible = torch.cat([text, text.new_ones(len(ids), length)], 1)  # [batch, source + len]
+        itself = torch.eye(behind + length, dtype=torch.bool, device=self.device)  # so that padding sees something
+        causal, read = self._prefix(Steering(), runs).mask(behind + length), Read()
+        self.hidden(inputs, causal & (visible[:, None, None] | itself), positions, positions, read)
+        offsets = F.pad(offsets, (0, 0, behind, 0))  # [batch, layers, 2, kv_heads, source + len, head_dim]
+        return Past(read.as_prefix() + offsets.to(self.dtype), visible, positions, lengths + length)
+
+    def memory(self, steering: Steering, beam: int) -> "_Memory":
+        return _Memory(self, steering, beam)
+
+
+class _Memory(Memory):
+    def __init__(self, lm: DecoderOnly, steering: Steering, beam: int):
+        self.lm, self.steering = lm, steering
+        self.beams = Beams(lm.shapes[DECODER], beam, lm.dtype, lm.device)
+        self.following, self.runs = torch.zeros(
+            2, 0, dtype=torch.long, device=lm.device
+        )  # next position, run: [places]
+
+    def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+        before, past = self.lm.past(sources, self.steering, runs)
+        ids, text = padded([[*source, self.lm.separator] for source in before], self.lm.device)
+        positions, columns_at = past.positions_of(ids.shape[1]), past.positions_with(ids.shape[1])
+        given = text & (torch.arange(ids.shape[1], device=self.lm.device) >= past.leading)
+        cache = past.opened(len(ids))
+        with adapted(self.steering, runs), gated(self.lm.blocks(), self.steering, given, runs, cache.multiply):
+            hidden = self.lm.hidden(ids, past.mask(ids.shape[1]), positions, columns_at, cache)
+        lengths = [len(source) + 1 for source in before]
+        read = [(layer.keys, layer.values) for layer in cache.layers]
+        self.beams.enter(read, past.seen_with(text), columns_at, [past.columns + length for length in lengths])
+        last = onto(self.lm.device, torch.tensor(lengths)) - 1
+        self.following = torch.cat([self.following, past.following + last + 1])
+        self.runs = torch.cat([self.runs, runs])
+        return hidden[torch.arange(len(ids), device=self.lm.device), last]
+
+    def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
+        self.beams.advance(parents, self.following)
+        positions = self.following[:, None].expand_as(tokens)
+        self.following = self.following + 1
+        with adapted(self.steering, self.runs):
+            return self.lm.hidden(tokens, self.beams.mask(), positions, self.beams.columns_at(), self.beams)
+
+    def keep(self, order: list[int]) -> None:
+        self.beams.keep(order)
+        self.following, self.runs = self.following[order], self.runs[order]

@@ -1,0 +1,235 @@
+"""Encoder-decoder models (BART, T5, ...) with prefixes in three places: encoder, decoder, and across."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import torch
+from torch import nn
+from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel, PreTrainedTokenizerBase
+
+from stages.core.errors import UserError
+from stages.models.attention import Observed, observed, prefixed
+from stages.models.batches import Batch, Example
+from stages.models.caches import Beams, Sources, past_of
+from stages.models.held import adapted
+from stages.models.model import Memory, Shape, Writer, outermost_lists, padded, targets_of
+from stages.models.positions import at
+from stages.models.steering import CROSS, DECODER, ENCODER, Steering, rows_of
+
+
+class EncoderDecoder(Writer):
+    family = "encoder-decoder"
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
+        if model.config.decoder_start_token_id is None:
+            raise UserError(f"the config of model {name} names no decoder_start_token_id, which begins every target")
+        super().__init__(model, tokenizer, name)
+
+    def find_shapes(self) -> Mapping[str, Shape]:
+        windows = [one.window for seen in self._observed.values() for one in seen if one.window is not None]
+        if windows:  # our masks let every token be seen
+            self.positions = min(*windows, self.positions or windows[0])
+        return {
+            place: Shape(len(modules), *self._observed[place][0].keys.shape[1::2])
+            for place, modules in self.places.items()
+        }
+
+    @cached_property
+    def _observed(self) -> dict[str, list[Observed]]:
+        """What each attention of the model sees of two tokens by the encoder and one by the decoder, by place."""
+        encoder = {id(module) for module in self.model.get_encoder().modules()}
+        seen: dict[str, list] = {ENCODER: [], DECODER: [], CROSS: []}
+        for one in self._watch([[self.end, self.end]], [[self.start]]):
+            across = DECODER if one.keys.shape[2] == 1 else CROSS
+            seen[ENCODER if id(one.module) in encoder else across].append(one)
+        if not all(seen.values()):
+            raise UserError(
+                f"model {self.name} does not compute attention by transformers' interface: no place for a prefix"
+            )
+        return seen
+
+    @torch.no_grad()
+    def _watch(self, source: list[list[int]], target: list[list[int]]) -> list[Observed]:
+        with observed() as seen:
+            self.model(
+                input_ids=torch.tensor(source, device=self.device),
+                decoder_input_ids=torch.tensor(target, device=self.device),
+                use_cache=False,
+            )
+        return seen
+
+    @property
+    def places(self) -> Mapping[str, list[nn.Module]]:
+        """The attention modules by place and layer."""
+        return {place: [one.module for one in seen] for place, seen in self._observed.items()}
+
+    @property
+    def start(self) -> int:
+        """Id that the decoder reads before the first token."""
+        return self.model.config.decoder_start_token_id
+
+    @cached_property
+    def _logit_scale(self) -> float:
+        """T5 scales its hidden states before the output matrix."""
+        return self.width**-0.5 if getattr(self.model.config, "scale_decoder_outputs", False) else 1.0
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        logits = self.model.get_output_embeddings()(hidden * self._logit_scale)
+        bias = getattr(self.model, "final_logits_bias", None)
+        return logits if bias is None else logits + bias[0]
+
+    def own_logits(self, example: Example) -> torch.Tensor:
+        before = [[self.start, *example.target[:-1]]]
+        return self.model(
+            input_ids=torch.tensor([example.source], device=self.device),
+            decoder_input_ids=torch.tensor(before, device=self.device),
+        ).logits[0]
+
+    def blocks(self) -> list[nn.Module]:
+        return outermost_lists(self.model.get_encoder()) + outermost_lists(self.model.get_decoder())
+
+    def source_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
+        return self._tokens(texts, most)
+
+    def target_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
+        """The end ends it: mBART's tokenizer writes a language behind it, which its decoder is never to write."""
+        rows = []
+        for ids in self._tokens(texts, most):
+            last = len(ids) - 1 - ids[::-1].index(self.end) if self.end in ids else len(ids)
+            rows.append([*ids[:last][: most and most - 1], self.end])
+        return rows
+
+    def _tokens(self, texts: list[str], most: int | None) -> list[list[int]]:
+        """With the tokenizer's special tokens, BART's `<s> text </s>` and T5's `text </s>`, all within `most`."""
+        stripped = [text.strip() for text in texts]
+        return self.tokens(stripped, truncation=most is not None, max_length=most)
+
+    @torch.no_grad()
+    def check_vectors(self) -> None:
+        """Raises UserError for a model that reads tokens otherwise than their vectors, so that a prompt would stand among others."""
+        encoder, ids = self.model.get_encoder(), torch.tensor([[self.end, self.end]], device=self.device)
+        vectors = self.model.get_input_embeddings()(ids)
+        found = (encoder(**read).last_hidden_state for read in ({"input_ids": ids}, {"inputs_embeds": vectors}))
+        if not torch.allclose(*found, atol=1e-4, rtol=1e-4):
+            raise UserError(f"model {self.name} scales the vectors of its tokens: prompts are not supported")
+
+    def taken(self, steering: Steering) -> int:
+        """A prompt is read like tokens; a prefix takes none of the text's positions."""
+        return 0 if steering.prompt is None else steering.prompt.shape[1]
+
+    def room(self, steering: Steering) -> int | None:
+        """Positions for a source."""
+        return self.positions and self.positions - self.taken(steering)
+
+    def check_room(self, source: int, target: int, length: int) -> None:
+        if self.positions is not None and max(length + source, target) > self.positions:
+            prompt = f"a prompt of {length} before " if length else ""
+            raise UserError(
+                f"params.yaml: {prompt}a source of {source} and a target of {target} tokens: one exceeds the "
+                f"{self.positions} positions of {self.name}; set cut.source_tokens to {self.positions - length} or "
+                f"cut.target_tokens to {self.positions} at most"
+            )
+
+    def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
+        """Of the words read by the encoder, and by the decoder behind it."""
+        found: dict[str, list[torch.Tensor]] = {place: [] for place in self.places}
+        place_of = {id(module): place for place, modules in self.places.items() for module in modules}
+        for one in self._watch([ids], [ids]):
+            found[place_of[id(one.module)]].append(torch.stack([one.keys[0], one.values[0]]))
+        return {place: torch.stack(layers) for place, layers in found.items()}
+
+    def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
+        ids, mask = padded([e.source for e in batch.examples], self.device, self.room(steering))
+        before, own = padded([[self.start, *e.target[:-1]] for e in batch.examples], self.device, self.positions)
+        with prefixed(self.places, steering, batch.runs), adapted(steering, batch.runs):
+            encoded, mask = self.read_source(ids, mask, steering, batch.runs)
+            hidden = self.read_target(before, own, encoded, mask)
+        return targets_of(hidden, batch, [0] * len(batch.examples))
+
+    def read_source(
+        self, ids: torch.Tensor, mask: torch.Tensor, steering: Steering, runs: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The encoder's hidden states [batch, length, width] behind a prompt, theirs too, and which are of tokens."""
+        encoder = self.model.get_encoder()
+        if steering.prompt is None:
+            return encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask
+        prompt = rows_of(steering.prompt, runs).to(self.dtype)
+        inputs = torch.cat([prompt, self.model.get_input_embeddings()(ids)], 1)
+        mask = nn.functional.pad(mask, (prompt.shape[1], 0), value=True)
+        return encoder(inputs_embeds=inputs, attention_mask=mask).last_hidden_state, mask
+
+    def read_target(
+        self,
+        ids: torch.Tensor,
+        own_mask: torch.Tensor | None,
+        encoded: torch.Tensor,
+        mask: torch.Tensor,
+        cache: EncoderDecoderCache | None = None,
+    ) -> torch.Tensor:
+        """The decoder's hidden states [batch, length, width] of `ids` behind what the cache holds."""
+        return self.model.get_decoder()(
+            input_ids=ids,
+            attention_mask=own_mask,
+            encoder_hidden_states=encoded,
+            encoder_attention_mask=mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state
+
+    def memory(self, steering: Steering, beam: int) -> "_Memory":
+        return _Memory(self, steering, beam)
+
+
+class _Memory(Memory):
+    def __init__(self, lm: EncoderDecoder, steering: Steering, beam: int):
+        self.lm, self.steering, self.beam = lm, steering, beam
+        self.own = Beams(lm.shapes[DECODER], beam, lm.dtype, lm.device)
+        self.sources = Sources(lm.shapes[CROSS], lm.dtype, lm.device)
+        self.read: list[int] = []  # tokens read of each target, by place
+        # the same on the device, and the run of each place
+        self.following, self.runs = torch.zeros(2, 0, dtype=torch.long, device=lm.device)
+        self.no_states = torch.zeros(1, 1, lm.width, dtype=lm.dtype, device=lm.device)  # the sources have been read
+
+    def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+        ids, mask = padded(sources, self.lm.device, self.lm.room(self.steering))
+        start = torch.full_like(ids[:, :1], self.lm.start)
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        with prefixed(self.lm.places, self.steering, runs), adapted(self.steering, runs):
+            encoded, mask = self.lm.read_source(ids, mask, self.steering, runs)
+            hidden = self.lm.read_target(start, None, encoded, mask, cache)
+        first = torch.ones_like(mask[:, :1])
+        self._store(self.own, DECODER, cache.self_attention_cache, first, runs)
+        self._store(self.sources, CROSS, cache.cross_attention_cache, mask, runs)
+        self.read += [1] * len(ids)
+        self.following = torch.cat([self.following, torch.ones_like(runs)])
+        self.runs = torch.cat([self.runs, runs])
+        return hidden[:, -1]
+
+    def _store(self, beams: Beams, place: str, read: DynamicCache, text: torch.Tensor, runs: torch.Tensor) -> None:
+        """What was read, behind the place's prefix; `text` is [rows, length], True for tokens."""
+        past = past_of(self.steering, place, self.lm.shapes[place], runs, self.lm.dtype)
+        layers = [
+            (torch.cat([keys, layer.keys], 2), torch.cat([values, layer.values], 2))
+            for (keys, values), layer in zip(past.by_layer(len(text)), read.layers, strict=True)
+        ]
+        # A prefix takes none of the text's positions: its own are negative, and what is read begins at 0.
+        positions = torch.arange(-past.columns, text.shape[1], device=text.device).expand(len(text), -1)
+        beams.enter(layers, past.seen_with(text), positions, (past.columns + text.sum(1)).tolist())
+
+    def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
+        self.own.advance(parents, self.following)
+        cache = EncoderDecoderCache(self.own, self.sources)
+        cache.is_updated = dict.fromkeys(range(len(self.sources.layers)), True)
+        decoder = self.lm.model.get_decoder()
+        positions = at(decoder, self.following, self.own.columns_at(), self.beam, max(self.read) + 1)
+        with positions, adapted(self.steering, self.runs):
+            hidden = self.lm.read_target(tokens, self.own.mask(), self.no_states, self.sources.mask(), cache)
+        self.read = [count + 1 for count in self.read]
+        self.following = self.following + 1
+        return hidden
+
+    def keep(self, order: list[int]) -> None:
+        self.own.keep(order)
+        self.sources.keep(order)
+        self.read = [self.read[other] for other in order]
+        self.following, self.runs = self.following[order], self.runs[order]

@@ -1,0 +1,30 @@
+"""Which model a trained run belongs to: `config.json` beside its tensors says so."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from stages.core.errors import UserError
+from stages.core.files import read_json
+from stages.models.model import LM
+
+CONFIG = "config.json"
+
+
+def belonging(lm: LM) -> dict:
+    """What tells the model a run was trained on from others. Of the weights as they are now: ask before a training."""
+    shapes = {place: asdict(shape) for place, shape in lm.shapes.items()}
+    return {"base_model": lm.name, "base_model_fingerprint": lm.fingerprint(), "shapes": shapes}
+
+
+def check_belongs(directory: Path, lm: LM) -> dict:
+    """The config of the run in a directory. Raises UserError if there is none, or if it is of another model."""
+    try:
+        config = read_json(directory / CONFIG)
+        # Not by its name: a copy in a directory is the same model.
+        own = {key: value for key, value in belonging(lm).items() if key != "base_model"}
+        differing = [(key, config[key], value) for key, value in own.items() if config[key] != value]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{directory} holds no trained run ({error})") from error
+    for key, found, expected in differing:
+        raise UserError(f"{directory} is of another model: its {key} is {found}, that of {lm.name} is {expected}")
+    return config

@@ -1,0 +1,111 @@
+"""Matrix products in fp32 on a CPU by oneDNN, which torch uses for bf16 alone.
+
+torch's own fp32 products are MKL's, which leaves half of an AMD processor's vector units idle (95 against 205 GFLOP/s on
+one core of an EPYC; the sums are fp32 either way).
+"""
+
+import os
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from stages.models.precision import has_bf16
+
+# oneDNN makes code for each number of rows, which takes milliseconds and a megabyte: so rows come in eights (as `padded`
+# makes texts), and fewer codes are kept than its 1,024.
+_ROWS, _CODES = 8, "256"
+
+
+def _onednn(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """x [..., in], weight [out, in] of any strides, or packed -> [..., out]"""
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """x [rows, in], weight [out, in] -> [rows, out]"""
+    rows = len(x)
+    return _onednn(F.pad(x, (0, 0, 0, -rows % _ROWS)) if rows % _ROWS else x, weight, bias)[:rows]
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        moving = ctx.needs_input_grad[1]
+        ctx.save_for_backward(weight, x if moving else None)  # a frozen weight's gradient would need x
+        return _product(x.reshape(-1, weight.shape[1]), weight, bias).view(*x.shape[:-1], weight.shape[0])
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        weight, x = ctx.saved_tensors
+        flat = gradient.reshape(-1, weight.shape[0])  # [rows, out]
+        for_x, for_weight, for_bias = ctx.needs_input_grad
+        return (
+            _product(flat, weight.t()).view(*gradient.shape[:-1], weight.shape[1]) if for_x else None,
+            _of_weight(flat, x.reshape(-1, weight.shape[1]), weight) if for_weight else None,
+            flat.sum(0) if for_bias else None,
+        )
+
+
+def _of_weight(gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """[out, in] from [rows, out] and [rows, in], laid out as the weight is."""
+    if weight.stride(0) == 1:
+        return _product(x.t(), gradient.t()).t()
+    return _product(gradient.t(), x.t())
+
+
+def product_by_run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """bias + x @ weight for each run: [runs, 1, out], [runs, rows, in], [runs, in, out] -> [runs, rows, out]"""
+    if len(x) > 1 or x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return torch.baddbmm(bias, x, weight)
+    return _Linear.apply(x[0], weight.squeeze(0).t(), bias.flatten())[None]
+
+
+def use_onednn(model: nn.Module) -> None:
+    """Let the linear layers of a model on a CPU compute so in fp32; what else they do stays as it is."""
+    if not torch.backends.mkldnn.is_available():
+        return
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, _CODES)
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, Conv1D)):
+            module.forward = _Forward(module)
+
+
+def pack(model: PreTrainedModel) -> None:
+    """For a model that is only read from now on: weights in the order in which products need them, instead of as they are.
+
+    A sentence at a time is read twice as fast so. Models that `use_onednn` has not seen stay as they are.
+    """
+    tied = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    for module in model.modules():
+        if isinstance(module.forward, _Forward):
+            module.forward.pack(free=id(module.weight) not in tied)
+
+
+class _Forward:
+    def __init__(self, module: nn.Module):
+        self.module, self.otherwise = module, module.forward
+        self.packed: torch.Tensor | None = None
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """[out, in]; Conv1D's is [in, out]"""
+        return self.module.weight.t() if isinstance(self.module, Conv1D) else self.module.weight
+
+    def pack(self, free: bool) -> None:
+        weight = self.weight.detach()
+        if weight.dtype == torch.bfloat16 and not has_bf16(weight.device):
+            return
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
+        if free:
+            self.module.weight.data = weight.new_empty(0)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self.packed is not None:
+            return _onednn(x, self.packed, self.module.bias)
+        if x.dtype != torch.float32 or torch.is_autocast_enabled("cpu") or not x.numel():
+            return self.otherwise(x)
+        return _Linear.apply(x, self.weight, self.module.bias)
