@@ -23,7 +23,7 @@ BEAM, NEW, LENGTH = 5, 40, 10
 
 
 def steering_of(lm: LM) -> Steering:
-    return Steering(Prefix(lm, LENGTH, HIDDEN, [SEED]).stored()) if isinstance(lm, DecoderOnly) else Steering()
+    return Steering(Prefix(lm, LENGTH, HIDDEN, [SEED]).state()) if isinstance(lm, DecoderOnly) else Steering()
 
 
 def in_order(ids: Ids, count: int, batch_size: int) -> list[list[list[int]]]:

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from bench.inputs import Ids, clock
-from stages.methods.table import MLP
+from stages.methods.parts.prefix_encoder import MLP
 from stages.models.batches import Example
 from stages.training.batches import Order
 

@@ -26,7 +26,7 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 from stages import params
 from stages.core.errors import UserError, entry_point
 from stages.core.files import read_text, write_json
-from stages.models.determinism import settle
+from stages.models.determinism import set_determinism
 from stages.pretrain import attention, loop, probes, train
 from stages.pretrain.corpus import encode, train_tokenizer
 from stages.pretrain.generation import lines_after
@@ -184,7 +184,7 @@ def main() -> None:
     share = {"documents": options.documents, "copies_first": whole.copies_first * options.documents // whole.documents}
     small = whole.model_copy(update=share)
     probing = loaded.probes.model_copy(update={"prompts": PROMPTS})
-    settle(small.threads)
+    set_determinism(small.threads)
     keep_freed()
     heard = heldout(small)
     print("| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS), sep="\n")

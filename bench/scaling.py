@@ -30,7 +30,7 @@ def training(home: str, count: int) -> dict:
     lm = opened(str(BASE), NAME)
     method = Prefix(lm, LENGTH, 256, [SEED])
     epoch = Training(
-        prefix_len=LENGTH, mlp_width=256, bottleneck=None, lr=1e-3, epochs=1.0, steps=None, batch_size=BATCH,
+        lr=1e-3, epochs=1.0, steps=None, batch_size=BATCH,
         warmup_steps=0, loss="token_mean", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
     )  # fmt: skip
     began = clock()
@@ -44,7 +44,7 @@ def training(home: str, count: int) -> dict:
 
 def decoding(home: str, count: int) -> dict:
     lm = opened(str(BASE), NAME)
-    steering = Steering(Prefix(lm, LENGTH, 256, [SEED]).stored())
+    steering = Steering(Prefix(lm, LENGTH, 256, [SEED]).state())
     pack(lm.model)
     began = clock()
     sources = (record.source for record in islice(read_records(Path(home) / "test.jsonl"), count))

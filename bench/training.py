@@ -8,10 +8,10 @@ import torch
 from bench import peer
 from bench.inputs import SEED, Ids, clock
 from stages.methods.prefix import Prefix
-from stages.models.determinism import settle
+from stages.models.determinism import set_determinism
 from stages.models.load import load
 from stages.models.model import LM
-from stages.params import Training
+from stages.core.run_config import Training
 from stages.training.batches import Order
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import train
@@ -37,14 +37,14 @@ class Clocked(Prefix):
 
 def training_of(length: int, steps: int) -> Training:
     return Training(
-        prefix_len=length, mlp_width=HIDDEN, bottleneck=None, lr=LR, epochs=None, steps=steps, batch_size=BATCH,
+        lr=LR, epochs=None, steps=steps, batch_size=BATCH,
         warmup_steps=0, loss="token_mean", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
     )  # fmt: skip
 
 
 def opened(home: str, name: str) -> LM:
     """As a stage opens a user's model."""
-    settle(1)
+    set_determinism(1)
     return load(str(Path(home) / name), name, "main")
 
 

@@ -14,15 +14,17 @@ import torch
 from stages import params
 from stages.core.errors import UserError, entry_point
 from stages.core.files import replacing
-from stages.core.record import Record, prefaced, read_records
-from stages.methods import saved
+from stages.resolve import resolve
+from stages.run import open_model
+from stages.core.record import Record, read_records, with_source_prefix
+from stages.methods.parts.given import RUN
+from stages.methods.parts.saved import load
 from stages.models.batches import Batch
 from stages.models.encode import encode
 from stages.models.encoder import Encoder
 from stages.models.gates import Watched
 from stages.models.model import LM
 from stages.models.steering import Steering
-from stages.open_model import open_model
 
 CSV, PNG = Path("metrics/gates.csv"), Path("metrics/gates.png")
 
@@ -34,7 +36,7 @@ def factors_of(
     """[records, layers, len]; raises UserError for a run without gates."""
     if steering.gate is None:
         raise UserError(
-            f"{params.RUN} is a run without gates: method apt has them, with apt.token_gate or apt.layer_gate"
+            f"{RUN} is a run without gates: method apt has them, with methods.apt.token_gate or methods.apt.layer_gate"
         )
     if isinstance(lm, Encoder):
         examples = [lm.question(record, most_source) for record in records]
@@ -66,11 +68,12 @@ def picture(mean: torch.Tensor, title: str) -> matplotlib.figure.Figure:
 @entry_point
 def main() -> None:
     chosen = params.load()
-    lm = open_model(chosen)
-    steering = saved.load(params.RUN, lm)
+    config = resolve(chosen)
+    lm = open_model(config)
+    steering = load(RUN, lm)
     linearized = Path("data/linearized") / chosen.task
-    records = list(prefaced(read_records(linearized / "test.jsonl"), chosen.source_words))
-    factors = factors_of(lm, steering, records, chosen.decoding.source_tokens, chosen.decode.batch_size)
+    records = list(with_source_prefix(read_records(linearized / "test.jsonl"), config.source_words))
+    factors = factors_of(lm, steering, records, config.decoding.source_tokens, config.decoding.batch_size)
     mean, deviation = factors.mean(0), factors.std(0)
     with replacing(CSV) as out, open(out, "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")

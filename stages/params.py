@@ -4,6 +4,7 @@
 value ends in one line that names the key.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,32 +14,27 @@ from pydantic import Field, ValidationError
 
 from stages.core.errors import UserError
 from stages.core.files import read_json, read_text
+from stages.core.run_config import Decoding, Training
 from stages.core.sections import (
     RECIPE,
-    Adapter,
-    Apt,
     Count,
     CountOrRecipe,
     Cut,
     Decode,
-    FtTop2,
     Linearize,
-    Method,
     Optimizers,
-    Prefix,
-    Projector,
-    Prompt,
-    Recipe,
-    Recipes,
     Section,
     Seed,
     Task,
     Text,
     Train,
     Whole,
+    one_line,
     or_word,
 )
+from stages.methods import names as method_names
 from stages.pretrain.section import Adapt, Denoise, Pretrain, Probes, Span
+from stages.recipes import Recipes
 from stages.sources import Sources
 from stages.studies.section import Cells, Name, Study
 
@@ -52,54 +48,28 @@ GROUPS = {
 FILE = Path("params.yaml")
 BASE = Path("data/base")  # the embedded models
 MINILM = "minilm"  # an encoder in a Python package
-RUN = Path("data/run/model")  # the trained run of dvc.yaml
-MADE = ("prefix", "embedding_only", "infix", "apt")  # what an MLP may make
-STEERED = (*MADE, "prompt_tuning", "prompt_projection")  # what has a prefix_len
-_PROJECTED = "prompt_projection.safetensors"
 
 
 @dataclass(frozen=True)
-class Training:
-    """How one run is trained, `recipe` resolved. The first three are None for a method without them."""
+class Choice:
+    """A run's own value, or where that is `recipe`, the recipe's."""
 
-    prefix_len: int | None
-    mlp_width: int | None
-    bottleneck: int | None
-    lr: float
-    epochs: float | None
-    steps: int | None
-    batch_size: int
-    warmup_steps: int
-    loss: str
-    lm_dropout: bool
-    optimizer: str
-    schedule: str
-    weight_decay: float
-    clip_norm: float | None
-    eval_every: int | None = None
-    init_std: float | None = None  # of what is made from random numbers, by an MLP or without
-    dropout: float = 0.0  # on what is trained
-    init: str | None = None  # what a prompt starts from
-    words: str | None = None  # and from which: as a text, or for classes that the task has not
+    where: str
+    recipe: Mapping[str, Any] | None
 
-
-@dataclass(frozen=True)
-class Decoding:
-    """How texts are cut (None: never) and decoded, `recipe` resolved."""
-
-    source_tokens: int | None
-    target_tokens: int | None
-    beam: int
-    length_penalty: float
-    min_new_tokens: int
-    max_new_tokens: int
+    def __call__(self, key: str, own: Any, missing: bool = False) -> Any:
+        """Raises UserError where neither gives the key, which may be `missing`."""
+        value = (self.recipe or {}).get(key.rpartition(".")[2]) if own == RECIPE else own
+        if value is None and not missing:
+            raise UserError(f"{FILE}: {key} is `recipe`, but {self.where} gives none: set it")
+        return value
 
 
 class Params(Section):
     task: Task
     model: Text
     revision: str
-    method: Method
+    method: str
     prefix_len: CountOrRecipe
     source_words: Text | None
     train_size: or_word(int, 1, "full")  # type: ignore[valid-type]
@@ -110,12 +80,7 @@ class Params(Section):
     linearize: Linearize
     train: Train
     optimizers: Optimizers
-    prefix: Prefix
-    prompt: Prompt
-    projector: Projector
-    apt: Apt
-    adapter: Adapter
-    ft_top2: FtTop2
+    methods: dict[str, dict[str, Any]]
     cut: Cut
     decode: Decode
     recipes: Recipes
@@ -139,60 +104,36 @@ class Params(Section):
         """The task whose recipes count: that which a mini task imitates."""
         return self.task.removeprefix("mini_")
 
-    def _recipe(self) -> tuple[str, Recipe | None]:
-        """What `recipe` stands for in a training, behind its name: of the task, else of the tasks that are like it.
-
-        `apt` and `linear_probe` take that of `prefix`, on an encoder P-tuning v2's, where they have none.
-        """
-        others = {"apt": ("prefix",), "linear_probe": ("prefix",)}
-        methods = (self.method, *others.get(self.method, ()))
-        names = (self.model,) if self.embedded else (self.original, GROUPS.get(self.original, self.original))
-        kind = "embedded" if self.embedded else "published"
-        for name in names:
-            for method in methods:
-                if recipe := getattr(self.recipes, kind).get(name, {}).get(method):
-                    return f"recipes.{kind}.{name}.{method}", recipe
-        return f"recipes.{kind}.{names[0]}.{self.method}", None
+    @property
+    def recipe_names(self) -> tuple[str, ...]:
+        """The names of the task under which recipes may stand, most specific first."""
+        return tuple(dict.fromkeys((self.task, self.original, GROUPS.get(self.original, self.original))))
 
     @property
-    def recipe_name(self) -> str | None:
-        """Where it stands, if there is one: the published ones are of the papers' models, whatever this one is."""
-        where, recipe = self._recipe()
-        return None if recipe is None else where
+    def recipe(self) -> tuple[str, dict[str, Any] | None]:
+        """Where the recipe of model, task and method stands, and its keys; None if there is none.
+
+        The published ones are of the papers' models, whatever this one is.
+        """
+        return self.recipes.training(self.model, self.embedded, self.recipe_names, self.method)
 
     @property
     def training(self) -> Training | None:
-        """The run's own values over the recipe's; None for a method that trains nothing.
+        """How the run is trained, its own values over the recipe's; None for a method that trains nothing.
 
         Raises UserError naming the key that neither gives.
         """
         if self.method == "none":
             return None
-        where, recipe = self._recipe()
-
-        def choose(key: str, own: Any, missing: bool = False) -> Any:
-            value = getattr(recipe, key.rpartition(".")[2], None) if own == RECIPE else own
-            if value is None and not missing:
-                raise UserError(f"{FILE}: {key} is `recipe`, but {where} gives none: set it")
-            return value
-
-        own, steered, made = self.train, self.method in STEERED, self.method in MADE
+        own, (where, recipe) = self.train, self.recipe
+        choose = Choice(where, recipe)
         given = {key: value for key in ("epochs", "steps") if (value := getattr(own, key)) != RECIPE}
         if not given:
             given = {key: choose(f"train.{key}", RECIPE, missing=recipe is not None) for key in ("epochs", "steps")}
-        mlp_width = choose("prefix.mlp_width", self.prefix.mlp_width) if made and self.prefix.mlp else None
-        mlp_width = None if mlp_width == "none" else mlp_width
         optimizer = choose("train.optimizer", own.optimizer)
-        manner = getattr(self.optimizers, optimizer)
+        settings = getattr(self.optimizers, optimizer)
         eval_every = choose("train.eval_every", own.eval_every, missing=True)
-        init = choose("prompt.init", self.prompt.init) if self.method == "prompt_tuning" else None
-        worded = init in ("words", "labels")
-        if init and not worded and self.prompt.words != RECIPE:
-            raise UserError(f"{FILE}: prompt.words is given, but prompt.init is {init}: it reads none")
         return Training(
-            prefix_len=choose("prefix_len", self.prefix_len) if steered else None,
-            mlp_width=mlp_width,
-            bottleneck=choose("adapter.bottleneck", self.adapter.bottleneck) if "adapter" in self.method else None,
             lr=choose("train.lr", own.lr),
             epochs=given.get("epochs"),
             steps=given.get("steps"),
@@ -201,35 +142,37 @@ class Params(Section):
             loss=choose("train.loss", own.loss),
             lm_dropout=choose("train.lm_dropout", own.lm_dropout),
             optimizer=optimizer,
-            schedule=manner.schedule,
-            weight_decay=manner.weight_decay,
-            clip_norm=None if manner.clip_norm == "none" else manner.clip_norm,
+            schedule=settings.schedule,
+            weight_decay=settings.weight_decay,
+            clip_norm=None if settings.clip_norm == "none" else settings.clip_norm,
             eval_every=None if eval_every == "none" else eval_every,
-            init_std=choose("prefix.init_std", self.prefix.init_std) if made else None,
-            dropout=(choose("prefix.dropout", self.prefix.dropout, missing=True) or 0.0) if made else 0.0,
-            init=init,
-            words=choose("prompt.words", self.prompt.words, missing=init == "labels") if worded else None,
+            activation_checkpointing=own.activation_checkpointing,
         )
 
     @property
+    def prefix_length(self) -> int | None:
+        """Virtual tokens; None for a method none of whose recipes has a prefix_len. Raises UserError as `training`."""
+        if not self.recipes.has_option(self.method, "prefix_len"):
+            return None
+        return Choice(*self.recipe)("prefix_len", self.prefix_len)
+
+    @property
     def decoding(self) -> Decoding:
-        """The run's own values over the task's. Raises UserError for a task without recipe."""
-        kind = GROUPS.get(self.original, self.original)
-        recipe = self.recipes.tasks.get(kind)
-
-        def choose(key: str, own: Any) -> Any:
-            if own == RECIPE and recipe is None:
-                raise UserError(f"{FILE}: {key} is `recipe`, but recipes.tasks.{kind} is missing: set it")
-            value = getattr(recipe, key.rpartition(".")[2]) if own == RECIPE else own
-            return None if value == "none" else value
-
+        """How texts are cut and decoded, the run's own values over the task's. Raises UserError for a task without recipe."""
+        choose = Choice(*self.recipes.decoding(self.recipe_names))
+        cut = {
+            key: choose(f"cut.{key}", getattr(self.cut, key), missing=choose.recipe is not None)
+            for key in ("source_tokens", "target_tokens")
+        }
         decoding = Decoding(
-            source_tokens=choose("cut.source_tokens", self.cut.source_tokens),
-            target_tokens=choose("cut.target_tokens", self.cut.target_tokens),
+            **{key: None if value == "none" else value for key, value in cut.items()},
             beam=choose("decode.beam", self.decode.beam),
             length_penalty=choose("decode.length_penalty", self.decode.length_penalty),
             min_new_tokens=choose("decode.min_new_tokens", self.decode.min_new_tokens),
             max_new_tokens=choose("decode.max_new_tokens", self.decode.max_new_tokens),
+            batch_size=self.decode.batch_size,
+            early_stopping=self.decode.early_stopping,
+            banned=tuple(self.decode.banned),
         )
         if decoding.min_new_tokens > decoding.max_new_tokens:
             raise UserError(
@@ -237,23 +180,6 @@ class Params(Section):
                 f"decode.max_new_tokens {decoding.max_new_tokens}"
             )
         return decoding
-
-    @property
-    def given(self) -> list[Path]:
-        """Files of trained runs that the method starts from. Raises UserError for those that DVC deletes before a training."""
-        given: list[tuple[str, str | None]] = []
-        if self.method == "prompt_tuning" and self.prompt.init == "file":
-            given = [("prompt.file", self.prompt.file)]
-        if self.method == "prompt_projection":
-            given = [("projector.source", self.projector.source), ("projector.trained", self.projector.trained)]
-        found = [(key, Path(directory)) for key, directory in given if directory is not None]
-        for key, directory in found:
-            if directory.resolve() == RUN.resolve():
-                raise UserError(f"{FILE}: {key} is {RUN}, which DVC deletes before it trains anew: copy it elsewhere")
-        # A projected prompt is a prompt, too; only a projector must be one.
-        projected = [key == "projector.trained" or (directory / _PROJECTED).exists() for key, directory in found]
-        names = [_PROJECTED if one else "prompt_tuning.safetensors" for one in projected]
-        return [directory / name for (_, directory), name in zip(found, names, strict=True)]
 
     @property
     def model_directory(self) -> str:
@@ -284,25 +210,12 @@ def _check_positions(params: Params) -> None:
     other = known.get("is_encoder_decoder") or "type_vocab_size" in known
     if not positions or other or params.training is None:
         return
-    length, most = params.training.prefix_len or 0, decoding.max_new_tokens
+    length, most = params.prefix_length or 0, decoding.max_new_tokens
     if length + most >= positions:
         raise UserError(
             f"{FILE}: prefix_len {length} and decode.max_new_tokens {most} leave no room "
             f"for a source in the {positions} positions of {params.model}"
         )
-
-
-def _one_line(error: ValidationError) -> str:
-    # A mistyped key is also a missing one: say what was typed.
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{FILE}: unknown key {key}"
-    if first["type"] == "missing":
-        return f"{FILE}: key {key} is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
-    return f"{FILE}: {key}: {message}{shown}"
 
 
 def read(path: Path = FILE) -> dict[str, Any]:
@@ -320,7 +233,12 @@ def check(raw: dict[str, Any]) -> Params:
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
-        raise UserError(_one_line(error)) from error
+        raise UserError(one_line(error)) from error
+    if params.method not in method_names():
+        raise UserError(f"{FILE}: method: must be {', '.join(method_names())}, not {params.method!r}")
+    for name in params.methods:
+        if name not in method_names():
+            raise UserError(f"{FILE}: unknown key methods.{name}")
     _check_positions(params)
     return params
 

@@ -59,7 +59,7 @@ def test_peft_loses_what_we_lose(project, tiny, ids):
 
 def test_peft_says_what_we_say(tiny, ids):
     """Sources of different lengths in one batch, behind the same prefix."""
-    steering = Steering(Prefix(tiny, 5, 512, [3]).stored())
+    steering = Steering(Prefix(tiny, 5, 512, [3]).state())
     found = dict(search_sources(tiny, steering, [0] * 3, ids.test, Search(4, 1.0, 8, ids.end), 3))
     peft = peer.prefixed(tiny.model, 5, None)
     peer.hold(peft, 512, 3)

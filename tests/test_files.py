@@ -37,7 +37,7 @@ import sys
 from pathlib import Path
 from stages.core.errors import entry_point
 from stages.core.files import write_jsonl, write_text
-import stages.methods.saved as saved, stages.training.checkpoint as checkpoint, torch
+import stages.methods.parts.saved as saved, stages.training.checkpoint as checkpoint, torch
 
 @entry_point
 def main():

@@ -144,7 +144,7 @@ def test_what_was_done_outlives_what_cannot_be_written(configure, data, monkeypa
         return real_write(path, *given)
 
     real_write = decode.write_jsonl
-    for stage, name in ((train, "stages.methods.saved.save"), (decode, "stages.decode.write_jsonl")):
+    for stage, name in ((train, "stages.methods.parts.saved.save"), (decode, "stages.decode.write_jsonl")):
         with monkeypatch.context() as patched, pytest.raises(SystemExit, match="cannot write"):
             patched.setattr(name, failing)
             stage.main()

@@ -35,7 +35,7 @@ def reading(lm: Encoder) -> tuple[list[list[Example]], str]:
     """Those that fit of the texts to be judged and of the sentences to be tagged, and why the others are refused."""
     fitting, line = [], ""
     for records in (JUDGING, TAGGING):
-        lm.learn(records)
+        lm.set_labels(records)
         fitting.append([])
         for record in records:
             try:

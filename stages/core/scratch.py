@@ -17,13 +17,6 @@ from filelock import FileLock, Timeout
 from stages.core.errors import UserError
 
 SCRATCH = Path(".scratch")
-PACKAGES = ("core", "models", "training", "decoding", "methods")
-
-
-def code() -> list[Path]:
-    """The files that training and decoding are made of: work that other code began is not gone on with."""
-    stages = Path(__file__).parents[1]
-    return sorted(file for name in PACKAGES for file in (stages / name).glob("*.py"))
 
 
 def _directory(settings: Any, *sources: Path) -> Path:

@@ -3,7 +3,9 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from stages.core.errors import UserError
 
 RECIPE = "recipe"
 
@@ -13,10 +15,6 @@ Task = Literal[
     "conll2003", "conll04", "ontonotes", "mini_conll2003", "qqp", "mrpc", "qqp_to_mrpc", "mrpc_to_qqp", "squad_to_mrqa",
 ]  # fmt: skip
 Kind = Literal["e2e", "webnlg", "dart", "xsum", "superglue", "ner", "qa"]  # whose texts are cut and decoded alike
-Method = Literal[
-    "prefix", "finetune", "ft_top2", "adapter", "adapter_small", "embedding_only", "infix", "prompt_tuning",
-    "prompt_projection", "apt", "linear_probe", "none",
-]  # fmt: skip
 
 
 def to_number(value: Any) -> Any:
@@ -103,49 +101,6 @@ class Optimizers(Section):
     adafactor: Optimizer
 
 
-class Prefix(Section):
-    mlp: bool
-    mlp_width: CountOrRecipe
-    init_std: PositiveOrRecipe
-    dropout: or_word(float, 0, RECIPE, below=1)  # type: ignore[valid-type]
-    init_words: Text | None
-
-
-class Prompt(Section):
-    init: Literal["uniform", "vocabulary", "labels", "words", "file", "recipe"]
-    words: Text
-    file: Text | None
-
-    @model_validator(mode="after")
-    def _given(self) -> "Prompt":
-        if self.init == "file" and self.file is None:
-            raise ValueError("init is file: give file")
-        if self.init != "file" and self.file is not None:
-            raise ValueError(f"file is given, but init is {self.init}: set init to file")
-        return self
-
-
-class Projector(Section):
-    hidden: Count
-    source: Text | None
-    trained: Text | None
-
-
-class Apt(Section):
-    token_gate: Literal["hidden", "free", False]
-    layer_gate: bool
-    pooling: Literal["mean", "first"]
-
-
-class Adapter(Section):
-    bottleneck: CountOrRecipe
-    layout: Literal["lin", "houlsby"]
-
-
-class FtTop2(Section):
-    embedding: bool
-
-
 class Cut(Section):
     source_tokens: or_word(int, 2, "none", RECIPE)  # type: ignore[valid-type]
     target_tokens: or_word(int, 2, "none", RECIPE)  # type: ignore[valid-type]
@@ -201,5 +156,27 @@ class TaskRecipe(Section):
 
 class Recipes(Section):
     tasks: dict[Kind, TaskRecipe]
-    embedded: dict[str, dict[Method, Recipe]]
-    published: dict[Task | Kind, dict[Method, Recipe]]
+    embedded: dict[str, dict[str, Recipe]]
+    published: dict[Task | Kind, dict[str, Recipe]]
+
+
+def validated(kind: type[Section], value: Any, key: str, context: dict | None = None) -> Any:
+    """A section of params.yaml, typed. Raises UserError naming the first wrong key below `key`."""
+    try:
+        return kind.model_validate(value, context=context)
+    except ValidationError as error:
+        raise UserError(one_line(error, key)) from error
+
+
+def one_line(error: ValidationError, below: str = "") -> str:
+    """What is wrong with the first wrong key of params.yaml; `below`: the key of the section that was checked."""
+    # A mistyped key is also a missing one: say what was typed.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    key = ".".join(filter(None, [below, *map(str, first["loc"])]))
+    if first["type"] == "extra_forbidden":
+        return f"params.yaml: unknown key {key}"
+    if first["type"] == "missing":
+        return f"params.yaml: key {key} is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
+    return f"params.yaml: {key}: {message}{shown}"

@@ -1,7 +1,7 @@
-"""Prompt ensembling (Lester et al. 2021, section 6): N runs answer each source in one pass of the model, then vote."""
+"""Prompt ensembling (Lester et al. 2021, section 6): N runs answer each source in one pass of the model (`vote.py`
+counts)."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from stages.decoding.beam import Search, search_sources
 from stages.models.model import Writer
@@ -18,8 +18,3 @@ def search_runs(
     tiled = [source for source in sources for _ in range(runs)]
     for row, ids in search_sources(lm, steering, list(range(runs)) * len(sources), tiled, search, batch_size):
         yield row // runs, row % runs, ids
-
-
-def vote(answers: Sequence[Sequence[str]]) -> list[str]:
-    """The answer that most runs give, of `answers[run][source]`; of several such, that of the first run that gives one."""
-    return [Counter(given).most_common(1)[0][0] for given in zip(*answers, strict=True)]

@@ -1,94 +1,91 @@
-"""Methods: one module each, which says which parameters move and how the model comes to see them.
+"""Methods: one file each, found by its name; nothing is imported before it is chosen.
 
-Each has `FAMILIES`, the model families it fits; `TOGETHER`, whether several runs can train in one batch; `READS`, the
-sections of params.yaml that it reads and not every method; `build(lm, chosen, seeds)`, its trainable runs; and `apply(lm, stored)`,
-which puts trained runs into effect and returns their steering. To add a method, write its
-module, name it here and in `Method` of `stages/core/sections.py`, and give it recipes in params.yaml.
+A method's file has
+- `FAMILIES`: the model families that it fits;
+- `BATCHED_RUNS`: whether several runs can train in one batch;
+- `OPTIONS`: the sections of `methods` in params.yaml that it reads, with their types;
+- `build(lm, config, seeds)`: the trainable runs, one per seed, a `stages.training.method.Method`;
+- `load(lm, state)`: what a trained run's `state()` attaches to the model;
+- `files(config)`, where it starts from trained runs: the files that it reads.
 """
 
-from dataclasses import replace
+import importlib
+import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-
-import torch
+from typing import Any
 
 from stages.core.errors import UserError
-from stages.core.record import read_records
-from stages.methods import (
-    adapter,
-    apt,
-    embedding_only,
-    finetune,
-    ft_top2,
-    head,
-    infix,
-    linear_probe,
-    prefix,
-    prompt_projection,
-    prompt_tuning,
-    untuned,
-)
-from stages.models.encoder import Encoder
-from stages.models.model import LM
-from stages.models.steering import Head, Steering
-from stages.params import Params
-from stages.training.method import Method
+from stages.core.run_config import Decoding, RunConfig, Training
+from stages.core.sections import RECIPE, Section, validated
 
-METHODS: dict[str, ModuleType] = {
-    "prefix": prefix,
-    "finetune": finetune,
-    "ft_top2": ft_top2,
-    "adapter": adapter,
-    "adapter_small": adapter,
-    "embedding_only": embedding_only,
-    "infix": infix,
-    "prompt_tuning": prompt_tuning,
-    "prompt_projection": prompt_projection,
-    "apt": apt,
-    "linear_probe": linear_probe,
-    "none": untuned,
-}
+
+def names() -> list[str]:
+    """The methods that there are: the files of this folder."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+
+
+def module_of(method: str) -> ModuleType:
+    """The method's file. Raises UserError for a name that has none."""
+    if method not in names():
+        raise UserError(f"params.yaml: method: must be {', '.join(names())}, not {method!r}")
+    return importlib.import_module(f"{__name__}.{method}")
 
 
 def check_fits(method: str, family: str, model: str) -> None:
     """Raises UserError, naming the methods that do, if it does not fit the models of a family."""
-    if family not in METHODS[method].FAMILIES:
-        fitting = [name for name, module in METHODS.items() if family in module.FAMILIES]
+    if family not in module_of(method).FAMILIES:
+        fitting = [name for name in names() if family in module_of(name).FAMILIES]
         raise UserError(
             f"params.yaml: method {method} is not for {family} models such as {model}; {', '.join(fitting)} are"
         )
 
 
-def module_of(method: str, lm: LM) -> ModuleType:
-    """The method's module. Raises UserError as `check_fits` does."""
-    check_fits(method, lm.family, lm.name)
-    return METHODS[method]
+def files_of(config: RunConfig) -> list[Path]:
+    """The files of trained runs that the method starts from."""
+    files = getattr(module_of(config.method), "files", None)
+    return [] if files is None else files(config)
 
 
-def learn(lm: LM, chosen: Params, linearized: Path) -> None:
-    """Let the model know the classes of the task: an encoder, or one whose prompt starts from them.
+def options_of(
+    method: str, sections: Mapping[str, Any], recipe: Mapping[str, Any] | None, recipe_name: str
+) -> dict[str, Section]:
+    """The method's sections of `methods`, typed; `recipe` in them is replaced by what the recipe gives.
 
-    They are those of all training and dev records, however few a run is trained on. Raises UserError for a prompt that
-    is to start from classes where there are none.
+    A key that the recipe lacks is null where its type admits that, or its default. Raises UserError naming the key of a
+    wrong value, and of one that the recipe lacks.
     """
-    of_prompt = chosen.method == "prompt_tuning" and chosen.training.init == "labels" and not chosen.training.words
-    if isinstance(lm, Encoder) or of_prompt:
-        records = [record for split in ("train", "dev") for record in read_records(linearized / f"{split}.jsonl")]
-        if of_prompt and all(record.parts is None and record.words is None for record in records):
-            raise UserError(
-                f"params.yaml: prompt.init is labels, but {chosen.task} has no classes: give prompt.words, or another init"
-            )
-        lm.learn(records)
+    found = {}
+    for name, kind in module_of(method).OPTIONS.items():
+        key = f"methods.{name}"
+        values = validated(kind, sections.get(name, {}), key).model_dump()
+        taken = {option for option, value in values.items() if value == RECIPE}
+        for option in taken:
+            if recipe is not None and option in recipe:
+                values[option] = recipe[option]
+            elif recipe is not None and _may_be_null(kind, option):
+                values[option] = None
+            elif kind.model_fields[option].is_required():
+                raise UserError(f"params.yaml: {key}.{option} is `recipe`, but {recipe_name} gives none: set it")
+            else:
+                values[option] = kind.model_fields[option].default
+        found[name] = validated(kind, values, key, context={"from_recipe": taken})
+    return found
 
 
-def build(lm: LM, chosen: Params, seeds: list[int]) -> Method:
-    """Trainable runs, one per seed; of an encoder each with a head. Raises UserError as `module_of` does."""
-    method = module_of(chosen.method, lm).build(lm, chosen, seeds)
-    return head.Headed(lm, method) if isinstance(lm, Encoder) else method
+def _may_be_null(kind: type[Section], option: str) -> bool:
+    """Whether the option's type admits None."""
+    return type(None) in getattr(kind.model_fields[option].annotation, "__args__", ())
 
 
-def apply(method: str, lm: LM, stored: dict[str, torch.Tensor]) -> Steering:
-    """Put trained runs into effect. Raises UserError as `module_of` does."""
-    own = {name: tensor for name, tensor in stored.items() if name not in (head.WEIGHT, head.BIAS)}
-    steering = module_of(method, lm).apply(lm, own)
-    return replace(steering, head=Head(stored[head.WEIGHT], stored[head.BIAS])) if isinstance(lm, Encoder) else steering
+def config_from(value: Mapping[str, Any]) -> RunConfig:
+    """The configuration that `RunConfig.as_json` gave."""
+    training, decoding = value["training"], dict(value["decoding"])
+    decoding["banned"] = tuple(decoding["banned"])
+    types = module_of(value["method"]).OPTIONS
+    options = {name: kind.model_validate(value["options"][name]) for name, kind in types.items()}
+    return RunConfig(**{
+        **value, "training": None if training is None else Training(**training), "decoding": Decoding(**decoding),
+        "options": options,
+    })  # fmt: skip

@@ -6,20 +6,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from stages.core.errors import UserError
+from stages.core.run_config import RunConfig
+from stages.core.sections import CountOrRecipe, Section
 from stages.models.model import LM
 from stages.models.steering import Steering, rows_of
-from stages.params import Params
 from stages.training.method import Method, generators
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
-TOGETHER = True
-READS = ("adapter",)
+BATCHED_RUNS = True
+
+
+class Options(Section):
+    """`methods.adapter`, read by adapter and adapter_small."""
+
+    bottleneck: CountOrRecipe
+    layout: Literal["lin", "houlsby"]
+
+
+OPTIONS = {"adapter": Options}
 _STD = 0.02  # of the weights, as GPT-2's own
 # What transformers' models call the two parts of a block: attention, and the end of the feed-forward part.
 _PARTS = (("attn", "mlp"), ("self_attn", "mlp"), ("self_attn", "fc2"))
@@ -68,7 +79,7 @@ class Adapters(Method):
     def forward(self, step: int | None = None) -> Steering:
         return steering_of(self.places, {_name(key): weight for key, weight in self.weights.items()})
 
-    def stored(self) -> dict[str, torch.Tensor]:
+    def state(self) -> dict[str, torch.Tensor]:
         """Weights by name, [runs, ...]."""
         return {_name(key): weight.detach() for key, weight in self.weights.items()}
 
@@ -114,14 +125,15 @@ def parts(lm: LM, block: nn.Module) -> list[nn.Module]:
         if all(isinstance(part, nn.Module) for part in found):
             return found
     raise UserError(
-        f"params.yaml: adapter.layout houlsby does not know the parts of {lm.name}'s blocks; lin fits any model"
+        f"params.yaml: methods.adapter.layout houlsby does not know the parts of {lm.name}'s blocks; lin fits any model"
     )
 
 
-def build(lm: LM, chosen: Params, seeds: list[int]) -> Adapters:
-    return Adapters(lm, chosen.training.bottleneck, chosen.adapter.layout, seeds)
+def build(lm: LM, config: RunConfig, seeds: list[int]) -> Adapters:
+    options = config.options["adapter"]
+    return Adapters(lm, options.bottleneck, options.layout, seeds)
 
 
-def apply(lm: LM, stored: dict[str, torch.Tensor]) -> Steering:
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:
     """The steering by trained adapters."""
-    return steering_of(places_of(lm, "lin" if "0.norm.weight" in stored else "houlsby"), stored)
+    return steering_of(places_of(lm, "lin" if "0.norm.weight" in state else "houlsby"), state)

@@ -8,31 +8,43 @@ encoder's text, or of a decoder's source.
 """
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import nn
 
 from stages.core.errors import UserError
-from stages.core.sections import Apt
+from stages.core.run_config import RunConfig
+from stages.core.sections import Section
+from stages.methods.prefix import Options as PrefixOptions
 from stages.methods.prefix import Prefix
 from stages.methods.prefix import build as build_prefix
 from stages.models.encoder import Encoder
 from stages.models.gates import Gates
 from stages.models.model import LM
 from stages.models.steering import Steering
-from stages.params import Params
 from stages.training.method import Method, generators
 
 FAMILIES = ("encoder", "decoder-only")
-TOGETHER = True
-READS = ("prefix", "apt")
+BATCHED_RUNS = True
 _STD = 0.02
 _SALT = 32_452_843  # keeps the gates' random numbers apart from the prefix's
 _GATE = "gate."
 
 
+class Options(Section):
+    """`methods.apt`."""
+
+    token_gate: Literal["hidden", "free", False]
+    layer_gate: bool
+    pooling: Literal["mean", "first"]
+
+
+OPTIONS = {"prefix": PrefixOptions, "apt": Options}
+
+
 class AdaptivePrefix(Method):
-    def __init__(self, lm: LM, prefix: Prefix, length: int, options: Apt):
+    def __init__(self, lm: LM, prefix: Prefix, length: int, options: Options):
         super().__init__(prefix.seeds)
         self.prefix, self.pooling = prefix, options.pooling
         [shape] = lm.shapes.values()
@@ -51,30 +63,31 @@ class AdaptivePrefix(Method):
     def forward(self, step: int | None = None) -> Steering:
         return replace(self.prefix(step), gate=_gate(dict(self.gates), self.pooling))
 
-    def stored(self) -> dict[str, torch.Tensor]:
+    def state(self) -> dict[str, torch.Tensor]:
         """The prefixes by place, and the gates: `gate.layer`, `gate.free`, `gate.token` behind the pooling's name."""
         names = {name: f"{_GATE}{self.pooling}.{name}" for name in self.gates}
-        return self.prefix.stored() | {names[name]: gate.detach() for name, gate in self.gates.items()}
+        return self.prefix.state() | {names[name]: gate.detach() for name, gate in self.gates.items()}
 
 
 def _gate(parts: dict[str, torch.Tensor], pooling: str) -> Gates | None:
     return Gates(parts.get("layer"), parts.get("token"), parts.get("free"), pooling) if parts else None
 
 
-def build(lm: LM, chosen: Params, seeds: list[int]) -> AdaptivePrefix:
+def build(lm: LM, config: RunConfig, seeds: list[int]) -> AdaptivePrefix:
     """Raises UserError for a gate that would be the same for all texts: a causal model's first token sees itself alone."""
-    if lm.family != Encoder.family and (chosen.apt.token_gate, chosen.apt.pooling) == ("hidden", "first"):
+    options = config.options["apt"]
+    if lm.family != Encoder.family and (options.token_gate, options.pooling) == ("hidden", "first"):
         raise UserError(
-            f"params.yaml: apt.pooling is first, but the first token of {lm.name} sees nothing of the text: set it to mean"
+            f"params.yaml: methods.apt.pooling is first, but the first token of {lm.name} sees nothing of the text: set it to mean"
         )
-    return AdaptivePrefix(lm, build_prefix(lm, chosen, seeds), chosen.training.prefix_len, chosen.apt)
+    return AdaptivePrefix(lm, build_prefix(lm, config, seeds), config.prefix_len, options)
 
 
-def apply(lm: LM, stored: dict[str, torch.Tensor]) -> Steering:
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:
     parts, pooling = {}, ""
-    for name in stored:
+    for name in state:
         if name.startswith(_GATE):
             pooling, part = name.removeprefix(_GATE).split(".")
-            parts[part] = stored[name]
-    prefixes = {place: prefix for place, prefix in stored.items() if not place.startswith(_GATE)}
+            parts[part] = state[name]
+    prefixes = {place: prefix for place, prefix in state.items() if not place.startswith(_GATE)}
     return Steering(prefixes, gate=_gate(parts, pooling))

@@ -6,15 +6,16 @@ that has fewer degrees of freedom. (Prompt Tuning is this without the MLP.)
 
 import torch
 
-from stages.methods.table import table
+from stages.core.run_config import RunConfig
+from stages.methods.parts.prefix_encoder import prefix_encoder
+from stages.methods.prefix import Options
 from stages.models.decoder_only import DecoderOnly
 from stages.models.steering import DECODER, Steering
-from stages.params import Params
 from stages.training.method import Method
 
 FAMILIES = ("decoder-only",)
-TOGETHER = True
-READS = ("prefix",)
+BATCHED_RUNS = True
+OPTIONS = {"prefix": Options}
 
 
 class EmbeddingOnly(Method):
@@ -29,26 +30,28 @@ class EmbeddingOnly(Method):
     ):
         super().__init__(seeds)
         self.lm = lm
-        self.vectors = table(length, lm.embedding_width, lm.embedding_width, mlp_width, seeds, dropout, std=std)
+        self.vectors = prefix_encoder(
+            length, lm.embedding_width, lm.embedding_width, mlp_width, seeds, dropout, std=std
+        )
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Steering:
         return Steering({DECODER: self.lm.cache_of(self.vectors(step))})
 
-    def stored(self) -> dict[str, torch.Tensor]:
+    def state(self) -> dict[str, torch.Tensor]:
         """Vectors [runs, len, width]."""
         return {"embeddings": self.vectors().detach()}
 
 
-def build(lm: DecoderOnly, chosen: Params, seeds: list[int]) -> EmbeddingOnly:
+def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> EmbeddingOnly:
     """From random numbers, or from the embeddings of `prefix.init_words`."""
-    training, length = chosen.training, chosen.training.prefix_len
-    method = EmbeddingOnly(lm, length, training.mlp_width, seeds, training.dropout, training.init_std)
-    if chosen.prefix.init_words is not None:
-        method.vectors.start_from(lm.embed(lm.words(chosen.prefix.init_words, length)))
+    options, length = config.options["prefix"], config.prefix_len
+    method = EmbeddingOnly(lm, length, options.hidden, seeds, options.dropout, options.init_std)
+    if options.init_words is not None:
+        method.vectors.init_from(lm.embed(lm.words(options.init_words, length)))
     return method
 
 
 @torch.no_grad()
-def apply(lm: DecoderOnly, stored: dict[str, torch.Tensor]) -> Steering:
-    return Steering({DECODER: lm.cache_of(stored["embeddings"])})
+def load(lm: DecoderOnly, state: dict[str, torch.Tensor]) -> Steering:
+    return Steering({DECODER: lm.cache_of(state["embeddings"])})

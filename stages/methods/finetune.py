@@ -2,14 +2,14 @@
 
 import torch
 
+from stages.core.run_config import RunConfig
 from stages.models.model import LM
 from stages.models.steering import Steering
-from stages.params import Params
 from stages.training.method import Method
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
-TOGETHER = False
-READS = ()
+BATCHED_RUNS = False
+OPTIONS = {}
 
 
 class OwnWeights(Method):
@@ -28,19 +28,19 @@ class OwnWeights(Method):
     def forward(self, step: int | None = None) -> Steering:
         return Steering()
 
-    def stored(self) -> dict[str, torch.Tensor]:
+    def state(self) -> dict[str, torch.Tensor]:
         """Weights by their name in the model, [1, ...]."""
         return {name: weight.detach()[None] for name, weight in zip(self.names, self.weights, strict=True)}
 
 
-def build(lm: LM, chosen: Params, seeds: list[int]) -> OwnWeights:
+def build(lm: LM, config: RunConfig, seeds: list[int]) -> OwnWeights:
     return OwnWeights(lm, dict(lm.model.named_parameters()), seeds)
 
 
 @torch.no_grad()
-def apply(lm: LM, stored: dict[str, torch.Tensor]) -> Steering:
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:
     """Put the weights into the model."""
     weights = dict(lm.model.named_parameters())
-    for name, [weight] in stored.items():
+    for name, [weight] in state.items():
         weights[name].copy_(weight)
     return Steering()

@@ -1,26 +1,24 @@
 """FT-Top2: fine-tuning of the last two blocks and of what stands behind them (of an encoder-decoder, its decoder's).
 
-The authors' code can also move the tied embedding with them (its `top_layers 2`; without, `22`). The size that
-is published for GPT-2 medium, 25.19M, is without.
+The tied embedding stays as it is: so the size is that which is published for GPT-2 medium, 25.19M (the authors'
+`top_layers 22`).
 """
 
 import torch
 
-from stages.methods.finetune import FAMILIES, TOGETHER, OwnWeights, apply
+from stages.core.run_config import RunConfig
+from stages.methods.finetune import BATCHED_RUNS, FAMILIES, OwnWeights, load
 from stages.models.model import LM
-from stages.params import Params
 
-__all__ = ["FAMILIES", "READS", "TOGETHER", "apply", "build"]
+__all__ = ["BATCHED_RUNS", "FAMILIES", "OPTIONS", "build", "load"]
 
-READS = ("ft_top2",)
+OPTIONS = {}
 LAYERS = 2
 
 
-def build(lm: LM, chosen: Params, seeds: list[int]) -> OwnWeights:
+def build(lm: LM, config: RunConfig, seeds: list[int]) -> OwnWeights:
     top = top_modules(lm)
     moved = {id(p) for module in top for p in module.parameters()}
-    if chosen.ft_top2.embedding:
-        moved.add(id(lm.model.get_input_embeddings().weight))
     return OwnWeights(lm, {name: p for name, p in lm.model.named_parameters() if id(p) in moved}, seeds)
 
 

@@ -1,15 +1,15 @@
 """A frozen encoder and the head that every method has on one: what a prefix must surpass to have done anything."""
 
-from stages.methods.untuned import Untuned, apply
+from stages.core.run_config import RunConfig
+from stages.methods.none import Untuned, load
 from stages.models.model import LM
-from stages.params import Params
 
-__all__ = ["FAMILIES", "READS", "TOGETHER", "apply", "build"]
+__all__ = ["BATCHED_RUNS", "FAMILIES", "OPTIONS", "build", "load"]
 
 FAMILIES = ("encoder",)
-TOGETHER = True
-READS = ()
+BATCHED_RUNS = True
+OPTIONS = {}
 
 
-def build(lm: LM, chosen: Params, seeds: list[int]) -> Untuned:
+def build(lm: LM, config: RunConfig, seeds: list[int]) -> Untuned:
     return Untuned(seeds)

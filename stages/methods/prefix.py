@@ -7,15 +7,33 @@ decoder's and across, each with an MLP of its own. What is kept of a training ar
 import torch
 from torch import nn
 
-from stages.methods.table import table
+from stages.core.run_config import RunConfig
+from stages.core.sections import RECIPE, PositiveOrRecipe, Section, Text, or_word
+from stages.methods.parts.prefix_encoder import prefix_encoder
 from stages.models.model import LM, Shape
 from stages.models.steering import Steering
-from stages.params import Params
 from stages.training.method import Method
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
-TOGETHER = True
-READS = ("prefix",)
+BATCHED_RUNS = True
+
+
+class Options(Section):
+    """`methods.prefix`, read by prefix, infix, embedding_only and apt."""
+
+    mlp: bool
+    mlp_width: or_word(int, 1, RECIPE) | None  # type: ignore[valid-type]
+    init_std: PositiveOrRecipe
+    dropout: or_word(float, 0, RECIPE, below=1) = 0.0  # type: ignore[valid-type]
+    init_words: Text | None
+
+    @property
+    def hidden(self) -> int | None:
+        """Hidden units of the MLP; None: there is none, the keys and values are the parameters."""
+        return self.mlp_width if self.mlp else None
+
+
+OPTIONS = {"prefix": Options}
 
 
 class Prefix(Method):
@@ -31,24 +49,24 @@ class Prefix(Method):
         """`mlp_width` None: no MLP, the keys and values are the parameters. Either starts from numbers of deviation `std`."""
         super().__init__(seeds)
         self.shapes = lm.shapes
-        self.tables = nn.ModuleDict({
-            place: table(length, size_of(shape), lm.width, mlp_width, seeds, dropout, number, std)
+        self.encoders = nn.ModuleDict({
+            place: prefix_encoder(length, size_of(shape), lm.width, mlp_width, seeds, dropout, number, std)
             for number, (place, shape) in enumerate(lm.shapes.items())
         })  # fmt: skip
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Steering:
         return Steering({
-            place: unflatten(self.tables[place](step), shape) for place, shape in self.shapes.items()
+            place: unflatten(self.encoders[place](step), shape) for place, shape in self.shapes.items()
         })  # fmt: skip
 
-    def stored(self) -> dict[str, torch.Tensor]:
+    def state(self) -> dict[str, torch.Tensor]:
         return {place: prefix.detach() for place, prefix in self().prefixes.items()}
 
-    def start_from(self, targets: dict[str, torch.Tensor]) -> None:
+    def init_from(self, targets: dict[str, torch.Tensor]) -> None:
         """Begin at keys and values `[layers, 2, kv_heads, len, head_dim]` by place."""
         for place, target in targets.items():
-            self.tables[place].start_from(flatten(target))
+            self.encoders[place].init_from(flatten(target))
 
 
 def size_of(shape: Shape) -> int:
@@ -67,17 +85,17 @@ def flatten(prefix: torch.Tensor) -> torch.Tensor:
     return prefix.permute(3, 0, 1, 2, 4).flatten(1)
 
 
-def build(lm: LM, chosen: Params, seeds: list[int]) -> Prefix:
+def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
     """From random numbers, or from the activations of `prefix.init_words` (section 7.4).
 
     The words are repeated up to the length; with their own count as the length it is what is published.
     """
-    training, length = chosen.training, chosen.training.prefix_len
-    prefix = Prefix(lm, length, training.mlp_width, seeds, training.dropout, training.init_std)
-    if chosen.prefix.init_words is not None:
-        prefix.start_from(lm.activations(lm.words(chosen.prefix.init_words, length)))
+    options, length = config.options["prefix"], config.prefix_len
+    prefix = Prefix(lm, length, options.hidden, seeds, options.dropout, options.init_std)
+    if options.init_words is not None:
+        prefix.init_from(lm.activations(lm.words(options.init_words, length)))
     return prefix
 
 
-def apply(lm: LM, stored: dict[str, torch.Tensor]) -> Steering:
-    return Steering(stored)
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:
+    return Steering(state)

@@ -3,7 +3,7 @@
     prompt = LayerNorm(W2 tanh(W1 flattened source prompt)), per token
 
 The projector alone is trained, by the task's loss through the frozen model that it projects to; then it projects the
-prompts of other tasks too (`projector.trained`, with `train.steps` 0).
+prompts of other tasks too (`trained`, with `train.steps` 0).
 """
 
 from pathlib import Path
@@ -13,20 +13,41 @@ from torch import nn
 from torch.nn import functional as F
 
 from stages.core.errors import UserError
+from stages.core.run_config import RunConfig
+from stages.core.sections import Count, Section, Text
 from stages.core.tensors import read_tensors
-from stages.methods.prompt_tuning import EMBEDDINGS, FAMILIES, TOGETHER, apply, prompt_in, steering_of
+from stages.methods.parts.given import given_run
+from stages.methods.prompt_tuning import (
+    BATCHED_RUNS,
+    EMBEDDINGS,
+    FAMILIES,
+    PROJECTED,
+    load,
+    prompt_file,
+    prompt_in,
+    steering_of,
+)
 from stages.models.encoder_decoder import EncoderDecoder
 from stages.models.identity import check_belongs
 from stages.models.linear import product_by_run
 from stages.models.model import Writer
 from stages.models.steering import Steering
-from stages.params import Params
 from stages.training.method import Method, generators
 
-__all__ = ["FAMILIES", "READS", "TOGETHER", "apply", "build"]
+__all__ = ["BATCHED_RUNS", "FAMILIES", "OPTIONS", "build", "files", "load"]
 
-READS = ("projector",)
 _PART = "projector."
+
+
+class Options(Section):
+    """`methods.prompt_projection`: `source`, the run of another model's prompt; `trained`, of an earlier projector."""
+
+    hidden: Count
+    source: Text | None
+    trained: Text | None
+
+
+OPTIONS = {"prompt_projection": Options}
 
 
 class PromptProjection(Method):
@@ -63,13 +84,13 @@ class PromptProjection(Method):
     def forward(self, step: int | None = None) -> Steering:
         return steering_of(self.lm, self.vectors())
 
-    def stored(self) -> dict[str, torch.Tensor]:
+    def state(self) -> dict[str, torch.Tensor]:
         """The prompts [runs, len, width], and the projectors that made them."""
         parts = {f"{_PART}{name}": weight.detach() for name, weight in self.weights.items()}
         return {EMBEDDINGS: self.vectors().detach(), **parts}
 
     @torch.no_grad()
-    def take(self, trained: Path) -> None:
+    def init_from(self, trained: Path) -> None:
         """The projector of an earlier training's file. Raises UserError if it is of another model or of other sizes."""
         found = read_tensors(trained)
         check_belongs(trained.parent, self.lm)
@@ -77,20 +98,30 @@ class PromptProjection(Method):
             kept = found.get(f"{_PART}{name}")
             if kept is None or kept.shape[1:] != weight.shape[1:]:
                 sizes = f"{'none' if kept is None else list(kept.shape[1:])}, not {list(weight.shape[1:])}"
-                raise UserError(f"params.yaml: projector.trained: {trained} has for {name} {sizes}")
+                raise UserError(f"params.yaml: methods.prompt_projection.trained: {trained} has for {name} {sizes}")
             weight.copy_(kept[:1].expand_as(weight))
 
 
-def build(lm: Writer, chosen: Params, seeds: list[int]) -> PromptProjection:
-    options = chosen.projector
+def files(config: RunConfig) -> list[Path]:
+    """The source prompt, then the trained projector if one is given. Raises UserError where no prompt is."""
+    options = config.options["prompt_projection"]
     if options.source is None:
         raise UserError(
-            "params.yaml: method prompt_projection: give projector.source, the directory of another model's prompt"
+            "params.yaml: method prompt_projection: give methods.prompt_projection.source, the directory of another "
+            "model's prompt"
         )
+    found = [prompt_file("methods.prompt_projection.source", options.source)]
+    if options.trained is not None:
+        found.append(given_run("methods.prompt_projection.trained", options.trained) / PROJECTED)
+    return found
+
+
+def build(lm: Writer, config: RunConfig, seeds: list[int]) -> PromptProjection:
     if isinstance(lm, EncoderDecoder):
         lm.check_vectors()
-    source, *trained = chosen.given
-    method = PromptProjection(lm, prompt_in(source), chosen.training.prefix_len, options.hidden, seeds)
+    source, *trained = files(config)
+    hidden = config.options["prompt_projection"].hidden
+    method = PromptProjection(lm, prompt_in(source), config.prefix_len, hidden, seeds)
     for projector in trained:
-        method.take(projector)
+        method.init_from(projector)
     return method

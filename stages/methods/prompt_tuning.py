@@ -6,25 +6,54 @@ reads them before the text, once for all texts.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal, Self
 
 import torch
+from pydantic import ValidationInfo, model_validator
 from torch import nn
 
 from stages.core.errors import UserError
+from stages.core.run_config import RunConfig
+from stages.core.sections import RECIPE, Section, Text
 from stages.core.tensors import read_tensors
+from stages.methods.parts.given import given_run
 from stages.models.encoder_decoder import EncoderDecoder
 from stages.models.identity import check_belongs
 from stages.models.model import Writer
 from stages.models.steering import DECODER, Steering
-from stages.params import Params
 from stages.training.method import Method, generators
 
 FAMILIES = ("decoder-only", "encoder-decoder")
-TOGETHER = True
-READS = ("prompt",)
+BATCHED_RUNS = True
 POPULATION = 5000  # the pieces of lowest ids: in T5's vocabulary the most frequent
 _BOUND = 0.5
+PROJECTED = "prompt_projection.safetensors"
 EMBEDDINGS = "embeddings"
+_READ_WORDS = ("labels", "words")
+
+
+class Options(Section):
+    """`methods.prompt_tuning`."""
+
+    init: Literal["uniform", "vocabulary", "labels", "words", "file", "recipe"]
+    words: Text | None = None
+    file: Text | None
+
+    @model_validator(mode="after")
+    def _fit(self, info: ValidationInfo) -> Self:
+        if self.init == "file" and self.file is None:
+            raise ValueError("init is file: give file")
+        if self.init != "file" and self.file is not None:
+            raise ValueError(f"file is given, but init is {self.init}: set init to file")
+        if self.init == "words" and self.words is None:
+            raise ValueError("init is words: give words")
+        given = self.words not in (None, RECIPE) and "words" not in (info.context or {}).get("from_recipe", ())
+        if given and self.init not in (*_READ_WORDS, RECIPE):
+            raise ValueError(f"words is given, but init is {self.init}: it reads none")
+        return self
+
+
+OPTIONS = {"prompt_tuning": Options}
 
 # Of one run: vectors [length, width] from its own random numbers.
 Start = Callable[[torch.Generator], torch.Tensor]
@@ -39,7 +68,7 @@ class PromptTuning(Method):
     def forward(self, step: int | None = None) -> Steering:
         return steering_of(self.lm, self.vectors)
 
-    def stored(self) -> dict[str, torch.Tensor]:
+    def state(self) -> dict[str, torch.Tensor]:
         """Vectors [runs, len, width]."""
         return {EMBEDDINGS: self.vectors.detach()}
 
@@ -80,7 +109,7 @@ def words(lm: Writer, length: int, text: str) -> Start:
     ids = lm.pieces(text)
     if not 0 < len(ids) <= length:
         raise UserError(
-            f"params.yaml: prompt.words {text!r} are {len(ids)} tokens for {lm.name}, prefix_len is {length}"
+            f"params.yaml: methods.prompt_tuning.words {text!r} are {len(ids)} tokens for {lm.name}, prefix_len is {length}"
         )
     return _first(list(lm.embed(ids).cpu()), vocabulary(lm, length))
 
@@ -100,7 +129,7 @@ def file(lm: Writer, length: int, path: Path) -> Start:
     check_belongs(path.parent, lm)
     if found.shape != (length, lm.embedding_width):
         raise UserError(
-            f"params.yaml: prompt.file: {path} holds {list(found.shape)}, where prefix_len and {lm.name} need "
+            f"params.yaml: methods.prompt_tuning.file: {path} holds {list(found.shape)}, where prefix_len and {lm.name} need "
             f"{[length, lm.embedding_width]}"
         )
     return lambda _: found.clone()
@@ -114,20 +143,46 @@ def prompt_in(path: Path) -> torch.Tensor:
     return found[0]
 
 
-def build(lm: Writer, chosen: Params, seeds: list[int]) -> PromptTuning:
-    training, length = chosen.training, chosen.training.prefix_len
+def files(config: RunConfig) -> list[Path]:
+    """The prompt of `file`, as either method of prompts keeps it."""
+    directory = config.options["prompt_tuning"].file
+    return [] if directory is None else [prompt_file("methods.prompt_tuning.file", directory)]
+
+
+def prompt_file(key: str, directory: str) -> Path:
+    """The tensors of a trained prompt, or of a projected one. Raises UserError as `given_run`."""
+    run = given_run(key, directory)
+    projected = run / PROJECTED
+    return projected if projected.exists() else run / "prompt_tuning.safetensors"
+
+
+def needs_labels(config: RunConfig) -> bool:
+    options = config.options["prompt_tuning"]
+    return options.init == "labels" and not options.words
+
+
+def _classes(lm: Writer, config: RunConfig) -> list[str]:
+    if not lm.labels:
+        raise UserError(
+            f"params.yaml: methods.prompt_tuning.init is labels, but {config.task} has no classes: give words, or another init"
+        )
+    return lm.labels
+
+
+def build(lm: Writer, config: RunConfig, seeds: list[int]) -> PromptTuning:
+    options, length = config.options["prompt_tuning"], config.prefix_len
     if isinstance(lm, EncoderDecoder):
         lm.check_vectors()
     starts: dict[str, Callable[[], Start]] = {
         "uniform": lambda: uniform(lm, length),
         "vocabulary": lambda: vocabulary(lm, length),
-        "labels": lambda: labels(lm, length, training.words.split() if training.words else lm.labels),
-        "words": lambda: words(lm, length, training.words),
-        "file": lambda: file(lm, length, *chosen.given),
+        "labels": lambda: labels(lm, length, options.words.split() if options.words else _classes(lm, config)),
+        "words": lambda: words(lm, length, options.words),
+        "file": lambda: file(lm, length, *files(config)),
     }
-    return PromptTuning(lm, starts[training.init](), seeds)
+    return PromptTuning(lm, starts[options.init](), seeds)
 
 
 @torch.no_grad()
-def apply(lm: Writer, stored: dict[str, torch.Tensor]) -> Steering:
-    return steering_of(lm, stored[EMBEDDINGS])
+def load(lm: Writer, state: dict[str, torch.Tensor]) -> Steering:
+    return steering_of(lm, state[EMBEDDINGS])

@@ -33,9 +33,9 @@ class Batch:
         lengths = torch.tensor([len(tokens) for tokens in wanted])
         labels = torch.tensor([token for tokens in wanted for token in tokens], dtype=torch.long)
         rows = torch.arange(len(examples)).repeat_interleave(lengths)
-        return cls(examples, *(onto(device, tensor) for tensor in (torch.tensor(runs), labels, rows)))
+        return cls(examples, *(to_device(device, tensor) for tensor in (torch.tensor(runs), labels, rows)))
 
 
-def onto(device: torch.device, tensor: torch.Tensor) -> torch.Tensor:
+def to_device(device: torch.device, tensor: torch.Tensor) -> torch.Tensor:
     """The tensor on the device, without making the host wait for what the device is doing."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

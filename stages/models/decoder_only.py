@@ -14,7 +14,7 @@ from transformers import Cache
 
 from stages.core.errors import UserError
 from stages.models.attention import observed
-from stages.models.batches import Batch, Example, onto
+from stages.models.batches import Batch, Example, to_device
 from stages.models.caches import Beams, Behind, Past, Read, past_of
 from stages.models.gates import gated
 from stages.models.held import adapted
@@ -164,7 +164,7 @@ class DecoderOnly(Writer):
         ids, _ = padded([[*source, self.separator, *example.target[:-1]] for source, example in rows], self.device)
         length = ids.shape[1]
         cache = Behind(past, len(ids))
-        lengths = onto(self.device, torch.tensor([len(source) for source in before]))
+        lengths = to_device(self.device, torch.tensor([len(source) for source in before]))
         steps = torch.arange(length, device=self.device)
         given = (steps >= past.leading) & (steps <= lengths[:, None])  # source and separator
         with gated(self.blocks(), steering, given, batch.runs, cache.multiply):
@@ -224,7 +224,7 @@ class _Memory(Memory):
         lengths = [len(source) + 1 for source in before]
         read = [(layer.keys, layer.values) for layer in cache.layers]
         self.beams.enter(read, past.seen_with(text), columns_at, [past.columns + length for length in lengths])
-        last = onto(self.lm.device, torch.tensor(lengths)) - 1
+        last = to_device(self.lm.device, torch.tensor(lengths)) - 1
         self.following = torch.cat([self.following, past.following + last + 1])
         self.runs = torch.cat([self.runs, runs])
         return hidden[torch.arange(len(ids), device=self.lm.device), last]

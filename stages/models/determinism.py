@@ -5,7 +5,7 @@ import os
 import torch
 
 
-def settle(threads: int) -> None:
+def set_determinism(threads: int) -> None:
     """Fix the number of CPU threads, which orders sums, and choose deterministic kernels.
 
     Equal bytes are promised for one kind of processor and one version of torch; others round differently.

@@ -16,7 +16,7 @@ from stages.core.errors import UserError
 from stages.core.record import Record
 from stages.models import deberta
 from stages.models.attention import Observed, observed, prefixed
-from stages.models.batches import NONE, Batch, Example, onto
+from stages.models.batches import NONE, Batch, Example, to_device
 from stages.models.gates import gated
 from stages.models.held import PREFIX, adapted
 from stages.models.model import LM, Shape, outermost_lists, padded
@@ -78,10 +78,10 @@ class Encoder(LM):
     def vocabulary(self) -> int:
         return len(self.labels)
 
-    def learn(self, records: Iterable[Record]) -> None:
+    def set_labels(self, records: Iterable[Record]) -> None:
         """Raises UserError where one of several texts is to be chosen, and not each of them is right in some record."""
         records = list(records)
-        super().learn(records)
+        super().set_labels(records)
         choices = max((len(record.parts or ()) for record in records), default=0)
         self.choosing = choices > 1
         if self.choosing and len(self.labels) != choices:
@@ -172,14 +172,14 @@ class Encoder(LM):
         """Scores [targets, classes]: the hidden states have passed the head already."""
         texts = [_texts(example.source) for example in batch.examples]
         counts = [len(found) for found in texts]
-        runs = batch.runs.repeat_interleave(onto(self.device, torch.tensor(counts)), output_size=sum(counts))
+        runs = batch.runs.repeat_interleave(to_device(self.device, torch.tensor(counts)), output_size=sum(counts))
         hidden, pooled = self.read([ids for found in texts for ids in found], steering, runs)
         if any(len(example.target) > 1 for example in batch.examples):  # tags: special tokens stand beside the words
             places = torch.tensor([
                 (row, place) for row, example in enumerate(batch.examples)
                 for place, tag in enumerate(example.target) if tag != NONE
             ])  # fmt: skip
-            rows, places = onto(self.device, places).unbind(1)
+            rows, places = to_device(self.device, places).unbind(1)
             return steering.head(self._dropped(hidden[rows, places]), batch.runs[rows])
         scores = steering.head(self._dropped(pooled), runs)
         if max(counts) == 1:

@@ -113,13 +113,13 @@ class EncoderDecoder(Writer):
         if not torch.allclose(*found, atol=1e-4, rtol=1e-4):
             raise UserError(f"model {self.name} scales the vectors of its tokens: prompts are not supported")
 
-    def taken(self, steering: Steering) -> int:
+    def num_virtual_tokens(self, steering: Steering) -> int:
         """A prompt is read like tokens; a prefix takes none of the text's positions."""
         return 0 if steering.prompt is None else steering.prompt.shape[1]
 
     def room(self, steering: Steering) -> int | None:
         """Positions for a source."""
-        return self.positions and self.positions - self.taken(steering)
+        return self.positions and self.positions - self.num_virtual_tokens(steering)
 
     def check_room(self, source: int, target: int, length: int) -> None:
         if self.positions is not None and max(length + source, target) > self.positions:

@@ -10,7 +10,7 @@ from stages.models.model import LM
 CONFIG = "config.json"
 
 
-def belonging(lm: LM) -> dict:
+def base_model_id(lm: LM) -> dict:
     """What tells the model a run was trained on from others. Of the weights as they are now: ask before a training."""
     shapes = {place: asdict(shape) for place, shape in lm.shapes.items()}
     return {"base_model": lm.name, "base_model_fingerprint": lm.fingerprint(), "shapes": shapes}
@@ -21,7 +21,7 @@ def check_belongs(directory: Path, lm: LM) -> dict:
     try:
         config = read_json(directory / CONFIG)
         # Not by its name: a copy in a directory is the same model.
-        own = {key: value for key, value in belonging(lm).items() if key != "base_model"}
+        own = {key: value for key, value in base_model_id(lm).items() if key != "base_model"}
         differing = [(key, config[key], value) for key, value in own.items() if config[key] != value]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{directory} holds no trained run ({error})") from error

@@ -18,7 +18,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from stages.core.errors import UserError
 from stages.core.record import Record
 from stages.models.attention import NAME as ATTENTION
-from stages.models.batches import Batch, Example, onto
+from stages.models.batches import Batch, Example, to_device
 from stages.models.steering import Steering
 
 
@@ -138,7 +138,7 @@ class LM(ABC):
             raise UserError(f"params.yaml: prefix_len {length} exceeds the {self.positions} positions of {self.name}")
         return (ids * length)[:length]
 
-    def learn(self, records: Iterable[Record]) -> None:
+    def set_labels(self, records: Iterable[Record]) -> None:
         """Take the labels from the records of a task."""
         self.labels = sorted({label for record in records for label in labels_of(record)})
 
@@ -172,7 +172,7 @@ class LM(ABC):
     def examples(self, records: list[Record], most_source: int | None, most_target: int | None) -> Iterator[Example]:
         """One example per target of some records, cut at so many tokens (None: never)."""
 
-    def taken(self, steering: Steering) -> int:
+    def num_virtual_tokens(self, steering: Steering) -> int:
         """Positions that a steering takes of those for texts."""
         return steering.length
 
@@ -240,7 +240,7 @@ def padded(rows: list[list[int]], device: torch.device, most: int | None = None)
     for row, tokens in enumerate(rows):
         ids[row, : len(tokens)] = torch.tensor(tokens, dtype=torch.long)
         mask[row, : len(tokens)] = True
-    return onto(device, ids), onto(device, mask)
+    return to_device(device, ids), to_device(device, mask)
 
 
 def targets_of(hidden: torch.Tensor, batch: Batch, starts: list[int]) -> torch.Tensor:
@@ -253,7 +253,7 @@ def targets_of(hidden: torch.Tensor, batch: Batch, starts: list[int]) -> torch.T
         torch.arange(row * length + start, row * length + start + len(example.target))
         for row, (start, example) in enumerate(zip(starts, batch.examples, strict=True))
     ]  # found on the host: a mask would make it wait for the device
-    return hidden.flatten(0, 1)[onto(hidden.device, torch.cat(places))]
+    return hidden.flatten(0, 1)[to_device(hidden.device, torch.cat(places))]
 
 
 def positions_of(config: PreTrainedConfig) -> int | None:

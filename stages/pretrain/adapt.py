@@ -11,7 +11,7 @@ from transformers import T5ForConditionalGeneration
 from stages import params
 from stages.core.errors import entry_point
 from stages.core.files import read_json, write_json
-from stages.models.determinism import settle
+from stages.models.determinism import set_determinism
 from stages.pretrain import span, t5
 from stages.pretrain.corpus import OUT as CORPUS
 from stages.pretrain.finish import finish
@@ -25,7 +25,7 @@ METRICS = Path("metrics/adapt.json")
 @entry_point
 def main() -> None:
     chosen = params.load().adapt
-    settle(chosen.threads)
+    set_determinism(chosen.threads)
     keep_freed()
     tokenizer = t5.tokenizer_of(CORPUS)
     model = T5ForConditionalGeneration.from_pretrained(span.OUT).float()

@@ -13,7 +13,7 @@ from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTok
 
 from stages import params
 from stages.core.errors import UserError, entry_point
-from stages.models.determinism import settle
+from stages.models.determinism import set_determinism
 from stages.pretrain import attention, loop, rows
 from stages.pretrain.corpus import END_OF_TEXT
 from stages.pretrain.corpus import OUT as CORPUS
@@ -128,7 +128,7 @@ def evaluate(model, tokenizer, noise: Noise, chosen: params.Denoise) -> dict[str
 @entry_point
 def main() -> None:
     chosen = params.load().denoise
-    settle(chosen.threads)
+    set_determinism(chosen.threads)
     keep_freed()
     tokenizer = bart_tokenizer(CORPUS)
     noise = Noise(tokenizer, chosen.masked, chosen.masked_lines)

@@ -15,7 +15,7 @@ from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 from stages import params
 from stages.core.errors import entry_point
 from stages.core.files import sha256, write_json
-from stages.models.determinism import settle
+from stages.models.determinism import set_determinism
 from stages.pretrain.generation import lines_after, opened
 from stages.pretrain.judges import judge, measures, share
 from stages.pretrain.prompts import Case, Listed, draw_case, draw_list, drawn
@@ -85,7 +85,7 @@ def probe(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, chosen: pa
 @entry_point
 def main() -> None:
     chosen = params.load().probes
-    settle(chosen.threads)
+    set_determinism(chosen.threads)
     found = probe(*opened(GPT2LMHeadModel, MODEL), chosen)
     write_json(METRICS, {**found, "weights": sha256(MODEL / "model.safetensors")})
 

@@ -15,7 +15,7 @@ from transformers import BartForConditionalGeneration, PreTrainedTokenizerFast
 from stages import params
 from stages.core.errors import entry_point
 from stages.core.files import sha256, write_json
-from stages.models.determinism import settle
+from stages.models.determinism import set_determinism
 from stages.pretrain.generation import line_breaks, opened, restored
 from stages.pretrain.judges import judge, measures, mentions, share
 from stages.pretrain.prompts import Case, draw_case, drawn
@@ -137,7 +137,7 @@ def probe(
 @entry_point
 def main() -> None:
     chosen = params.load().probes
-    settle(chosen.threads)
+    set_determinism(chosen.threads)
     found = probe(*opened(BartForConditionalGeneration, MODEL), chosen)
     write_json(METRICS, {**found, "weights": sha256(MODEL / "model.safetensors")})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stages import params
 from stages.core.errors import entry_point
-from stages.models.determinism import settle
+from stages.models.determinism import set_determinism
 from stages.pretrain import t5
 from stages.pretrain.corpus import OUT as CORPUS
 from stages.pretrain.finish import finish
@@ -22,7 +22,7 @@ METRICS = Path("metrics/span.json")
 @entry_point
 def main() -> None:
     chosen = params.load().span
-    settle(chosen.threads)
+    set_determinism(chosen.threads)
     keep_freed()
     tokenizer = t5.tokenizer_of(CORPUS)
     objective = span_corruption(t5.sentinels_of(tokenizer), chosen.masked, chosen.mean_span)

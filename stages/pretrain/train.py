@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from stages import params
 from stages.core.errors import entry_point
-from stages.models.determinism import settle
+from stages.models.determinism import set_determinism
 from stages.pretrain import attention, loop
 from stages.pretrain.corpus import OUT as CORPUS
 from stages.pretrain.finish import finish
@@ -86,7 +86,7 @@ def pretrained(
 @entry_point
 def main() -> None:
     chosen = params.load().pretrain
-    settle(chosen.threads)
+    set_determinism(chosen.threads)
     keep_freed()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(CORPUS / "tokenizer")
     with loop.checkpoint(chosen, CORPUS / "train.npy", "train") as checkpoint:

@@ -1,24 +1,125 @@
-"""Stage: check all studies of params.yaml before any work is done for one of them; write the settings of each cell."""
+"""Stage: check all studies of params.yaml before any work is done for one; write the settings of each later stage."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
 
 from stages import params
-from stages.core.errors import entry_point
-from stages.core.files import replacing, write_json, write_text
-from stages.studies.grid import DATA, cells_of
-from stages.studies.settings import DIRECTORY, check_method, file_of, settings_of
+from stages.core.closure import closure, code_hash
+from stages.core.errors import UserError, entry_point
+from stages.core.files import replacing, write_json
+from stages.core.run_config import RunConfig
+from stages.methods import check_fits, files_of, module_of
+from stages.models.encoder import Encoder
+from stages.models.load import family_of
+from stages.params import MINILM, Params
+from stages.resolve import resolve
+from stages.studies.grid import Cell, cells_of
+from stages.studies.plan import SETTINGS, CellSettings
+from stages.tasks import module_of as module_of_task
+from stages.tasks import task_of
 
-OUT = DATA / "checked"
+
+def settings_of(cell: Cell) -> CellSettings:
+    """Raises UserError that names study, variant and key."""
+    candidates = []
+    for changes, chosen in cell.candidates:
+        with cell.named():
+            candidates.append((changes, resolve(chosen).as_json()))
+            files = files_of(resolve(chosen))
+    first = cell.params
+    return CellSettings(
+        plan=cell.plan,
+        candidates=candidates,
+        tune=None if cell.tune is None else cell.tune.model_dump(),
+        runs_per_batch=first.cells.runs_per_batch,
+        files=tuple(map(str, files)),
+        code=code_hash(closure(*_modules_of(cell))),
+    )
+
+
+def _modules_of(cell: Cell) -> list[str]:
+    """The modules that the runs of a cell begin at."""
+    found = ["stages.studies.run", module_of(cell.params.method).__name__]
+    if cell.tune is not None and cell.tune.by != "loss":
+        found += ["stages.studies.dev_metric", module_of_task(cell.params.task)]
+    return found
+
+
+def check_method(cell: Cell) -> None:
+    """Raises UserError if the method does not fit the model, or starts from a file that is missing.
+
+    Of a model that is not on this machine nothing is known yet.
+    """
+    with cell.named():
+        config = resolve(cell.params)
+        family = _family(cell.params, config)
+        if family is not None:
+            check_fits(config.method, family, config.model)
+        for file in files_of(config):
+            if not file.is_file():
+                raise UserError(f"{file}, which method {config.method} is to start from, does not exist")
+
+
+def _family(chosen: Params, config: RunConfig) -> str | None:
+    if chosen.model == MINILM:  # its package may be missing, which is no reason to refuse the other studies
+        return Encoder.family
+    try:
+        found = AutoConfig.from_pretrained(
+            config.model_path, revision=config.revision, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        if not Path(config.model_path).is_dir():
+            return None
+        cause = str(error).strip().splitlines()[0]
+        raise UserError(f"model: {config.model_path} holds no usable model ({cause})") from error
+    return family_of(found, config.model)[0].family
+
+
+def data_settings(chosen: Params, task: str) -> dict[str, Any]:
+    """What the data of a task depend on."""
+    module = module_of_task(task)
+    source = chosen.source_of(task).model_dump()
+    code = code_hash(closure("stages.studies.data", module))
+    return {"source": source, "linearize": chosen.linearize.model_dump(), "code": code}
+
+
+def score_settings(cells: list[Cell]) -> dict[str, Any]:
+    """What the scores of a study depend on beside its runs."""
+    module = module_of_task(cells[0].params.task)
+    return {"cells": [asdict(cell.plan) for cell in cells], "code": code_hash(closure("stages.studies.score", module))}
+
+
+def summary_settings(cells: list[Cell]) -> dict[str, Any]:
+    """What the tables and the picture of a study depend on beside its scores."""
+    return {
+        "cells": [asdict(cell.plan) for cell in cells],
+        "digests": {cell.name: settings_of(cell).digest for cell in cells},
+        "figure": cells[0].grid.figure.model_dump(),
+        "metrics": task_of(cells[0].params.task).shown.figures,
+        "code": code_hash(closure("stages.studies.summary")),
+    }
 
 
 @entry_point
 def main() -> None:
     raw = params.read()
-    cells = [cell for study in params.check(raw).studies for cell in cells_of(raw, study)]
-    for cell in cells:
-        check_method(cell)
-    with replacing(DIRECTORY) as directory:
+    chosen = params.check(raw)
+    studies = {study: cells_of(raw, study) for study in chosen.studies}
+    for cells in studies.values():
         for cell in cells:
-            write_json(directory / file_of(cell).relative_to(DIRECTORY), settings_of(cell))
-    write_text(OUT, "All studies of params.yaml can be run.\n")  # always the same: it makes no data anew
+            check_method(cell)
+    with replacing(SETTINGS) as out:
+        for task in chosen.cells.tasks:
+            write_json(out / "data" / f"{task}.json", data_settings(chosen, task))
+        for study, cells in studies.items():
+            for cell in cells:
+                path = out / cell.plan.settings.relative_to(SETTINGS)
+                write_json(path, settings_of(cell).as_json())
+            write_json(out / "scores" / f"{study}.json", score_settings(cells))
+            write_json(out / "summary" / f"{study}.json", summary_settings(cells))
 
 
 if __name__ == "__main__":

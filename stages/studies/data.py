@@ -1,4 +1,4 @@
-"""Stage: download and linearize the data of a task for all studies, into data/studies/data/<task>."""
+"""Stage: download and linearize the data of a task for all studies, into studies/data/linearized/<task>."""
 
 import sys
 import tempfile
@@ -8,23 +8,19 @@ from stages import params
 from stages.core.errors import entry_point
 from stages.core.files import replacing
 from stages.core.record import write_records
-from stages.studies.grid import DATA
-from stages.tasks import TASKS
-
-
-def directory_of(task: str) -> Path:
-    return DATA / "data" / task
+from stages.studies.plan import linearized
+from stages.tasks import task_of
 
 
 @entry_point
 def main() -> None:
-    [task] = sys.argv[1:]
-    chosen = params.load()
-    with replacing(directory_of(task)) as out, tempfile.TemporaryDirectory(dir=out.parent) as temporary:
+    [name] = sys.argv[1:]
+    chosen, task = params.load(), task_of(name)
+    with replacing(linearized(name)) as out, tempfile.TemporaryDirectory(dir=out.parent) as temporary:
         raw = Path(temporary) / "raw"
-        TASKS[task].fetch(getattr(chosen.sources, task), raw)
+        task.download(chosen.source_of(name), raw)
         out.mkdir()
-        for split, records in TASKS[task].linearize(raw, chosen.linearize).items():
+        for split, records in task.linearize(raw, chosen.linearize).items():
             write_records(out / f"{split}.jsonl", records)
 
 

@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stages.core.files import replacing
-from stages.studies.grid import Cell
+from stages.studies.plan import Plan
 from stages.studies.results import Scores, Spread
 
-Results = list[tuple[Cell, Scores]]
-How = Callable[[Axes, Results, str], None]
+Results = list[tuple[Plan, Scores]]
+Plot = Callable[[Axes, Results, str], None]
 
 
 def by_size(axes: Axes, results: Results, metric: str) -> None:
@@ -32,13 +32,13 @@ def by_size(axes: Axes, results: Results, metric: str) -> None:
 def by_length(axes: Axes, results: Results, metric: str) -> None:
     """Figure 4: over the length of the prefix, a line for each size; a variant without one is a line across."""
     sizes = list(dict.fromkeys(cell.size for cell, _ in results))
-    lengths = sorted({length for cell, _ in results if (length := length_of(cell)) is not None})
+    lengths = sorted({length for cell, _ in results if (length := cell.prefix_len) is not None})
     for size in sizes:
-        own = [(length_of(cell), scores[metric]) for cell, scores in results if cell.size == size]
+        own = [(cell.prefix_len, scores[metric]) for cell, scores in results if cell.size == size]
         name = f"{_named(size)} examples" if len(sizes) > 1 else None
         _line(axes, [(length, spread) for length, spread in own if length is not None], name)
     for cell, scores in results:
-        if length_of(cell) is None:
+        if cell.prefix_len is None:
             name = f"{cell.variant}, {_named(cell.size)}" if len(sizes) > 1 else cell.variant
             axes.axhline(scores[metric].mean, linestyle="--", color="gray", label=name)
     if axes.get_legend_handles_labels()[0]:
@@ -70,11 +70,6 @@ def bars(axes: Axes, results: Results, metric: str) -> None:
         axes.legend(fontsize="small", ncols=2, loc="upper center")
 
 
-def length_of(cell: Cell) -> int | None:
-    training = cell.first.training
-    return None if training is None else training.prefix_len
-
-
 def _variants(results: Results) -> list[str]:
     return list(dict.fromkeys(cell.variant for cell, _ in results))
 
@@ -99,12 +94,16 @@ def _line(axes: Axes, points: Sequence[tuple[float, Spread]], label: str | None)
     axes.fill_between(places, low, high, alpha=0.2)
 
 
-def draw(picture: Path, how: How, results: Results, metrics: Sequence[str], title: str) -> None:
-    """Write a PNG with one panel for each metric, drawn by `how`."""
+# By what stands on the x-axis.
+PLOTS: dict[str, Plot] = {"size": by_size, "prefix_len": by_length, "variant": bars}
+
+
+def draw(picture: Path, plot: Plot, results: Results, metrics: Sequence[str], title: str) -> None:
+    """Write a PNG with one panel for each metric, drawn by `plot`."""
     figure = Figure(figsize=(4.6 * len(metrics), 3.6), layout="constrained")
     figure.suptitle(title)
     for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
-        how(axes, results, metric)
+        plot(axes, results, metric)
         axes.set_ylabel(metric)
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)

@@ -9,15 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from stages import params
 from stages.core.errors import UserError
-from stages.studies.section import Study
+from stages.studies.plan import Plan
+from stages.studies.section import Study, Tune
 
-DATA = Path("data/studies")
-VOTES = "votes.json"
 # A study says these itself, so that its cells do not move with the single run's.
 OWN = ("task", "model", "method", "prefix_len")
 # The grid says these.
@@ -27,40 +25,17 @@ COMMON = ("linearize", "sources", "studies", "pretrain", "denoise", "span", "ada
 
 
 @dataclass(frozen=True)
-class Run:
-    subset: int
-    seed: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.subset}-{self.seed}"
-
-
-@dataclass(frozen=True)
 class Cell:
     study: str
     variant: str
     size: int | str
     grid: Study
+    tune: Tune | None
     raw: dict[str, Any]  # params.yaml with the changes of study and variant
 
     @property
     def name(self) -> str:
         return f"{self.variant}-{self.size}"
-
-    @property
-    def out(self) -> Path:
-        return DATA / self.study / self.name
-
-    @property
-    def runs(self) -> list[Run]:
-        return [Run(subset, seed) for subset, seed in product(range(self.grid.subsets), self.grid.seeds)]
-
-    def chosen(self, run: Run) -> params.Params:
-        """The parameters of one run, a thread to itself. Raises UserError that names study, variant and key."""
-        own = {"train_size": self.size, "subset": run.subset, "seed": run.seed, "threads": 1}
-        with self.named():
-            return params.check(merged(self.raw, own))
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
@@ -72,8 +47,44 @@ class Cell:
             raise UserError(f"{params.FILE}: studies.{self.study}.variants.{self.variant}: {what}") from error
 
     @cached_property
-    def first(self) -> params.Params:
-        return self.chosen(self.runs[0])
+    def candidates(self) -> list[tuple[dict[str, Any], params.Params]]:
+        """The values that each candidate of `tune` differs in, and its parameters; without `tune` there is one.
+
+        Raises UserError that names study, variant and key.
+        """
+        values = {} if self.tune is None else self.tune.values
+        found = []
+        for chosen in product(*values.values()):
+            changes = dict(zip(values, chosen, strict=True))
+            first = {"train_size": self.size, "subset": 0, "seed": self.grid.seeds[0], "threads": 1}
+            with self.named():
+                raw = merged(self.raw, first)
+                for key, value in changes.items():
+                    raw = merged(raw, nested(key, value))
+                found.append((changes, params.check(raw)))
+        return found
+
+    @property
+    def params(self) -> params.Params:
+        """Those of the first run, by the first candidate."""
+        return self.candidates[0][1]
+
+    @property
+    def plan(self) -> Plan:
+        grid, first = self.grid, self.params
+        groups = None if grid.groups is None else grid.groups.model_dump()
+        with self.named():
+            length = first.prefix_length
+        return Plan(
+            self.study, self.variant, self.size, first.task, first.model, length, grid.subsets, tuple(grid.seeds),
+            grid.test, groups,
+        )  # fmt: skip
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """`a.b` and a value as sections: {"a": {"b": value}}."""
+    first, _, rest = key.partition(".")
+    return {first: nested(rest, value) if rest else value}
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -86,11 +97,6 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
             raise UserError(f"{key} is given as {value!r} and as {before!r}: only one of them is a section")
         both[key] = merged(before, value) if deeper and before is not None else value
     return both
-
-
-def size_name(size: int | str) -> str:
-    """A key that sorts as the number does: DVC sorts keys as text."""
-    return size if isinstance(size, str) else f"n{size:05d}"
 
 
 def cells_of(raw: dict[str, Any], study: str) -> list[Cell]:
@@ -119,9 +125,9 @@ def cells_of(raw: dict[str, Any], study: str) -> list[Cell]:
             if variant.steps is not None:  # the single run may have epochs
                 base = merged(raw, {"train": {"epochs": params.RECIPE}})
                 own = merged(merged(base, changes), {"train": {"steps": variant.steps[index]}})
-            cells.append(Cell(study, name, size, grid, own))
+            cells.append(Cell(study, name, size, grid, variant.tune, own))
     for cell in cells:
-        task = cell.first.task
+        task = cell.params.task
         if task not in chosen.cells.tasks:
             raise UserError(f"{where} has task {task}, which cells.tasks lacks: it has {', '.join(chosen.cells.tasks)}")
     return cells
@@ -140,12 +146,3 @@ def _check_keys(changes: dict[str, Any], where: str, name: str) -> None:
         common.append("cells.tasks")
     if common:
         raise UserError(f"{where}: {common[0]} is not for run or variants.{name}.run: it is the same in all studies")
-
-
-def cell_of(raw: dict[str, Any], study: str, variant: str, size: str) -> Cell:
-    """One of them, by the words of the command line. The whole study is checked."""
-    cells = cells_of(raw, study)
-    for cell in cells:
-        if (cell.variant, str(cell.size)) == (variant, size):
-            return cell
-    raise UserError(f"{params.FILE}: studies.{study} has {', '.join(cell.name for cell in cells)}, no {variant}-{size}")

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 from stages.core.errors import UserError
 from stages.core.files import read_json, read_jsonl
-from stages.studies.grid import VOTES, Cell
+from stages.studies.plan import Plan
 
 _NO_METRICS = ("subset", "seed", "reasons")
 
@@ -23,7 +23,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float], subsets: int) -> "Spread":
-        """Of the runs as `Cell.runs` orders them, those of a subset side by side."""
+        """Of the runs as `Plan.runs` orders them, those of a subset side by side."""
         seeds = len(values) // subsets
         means = tuple(fmean(values[start : start + seeds]) for start in range(0, len(values), seeds))
         return cls(fmean(values), stdev(values) if len(values) > 1 else None, max(values), means)
@@ -33,23 +33,23 @@ class Spread:
 Scores = dict[str, Spread]
 
 
-def votes_of(cell: Cell) -> dict[str, float]:
+def votes_of(plan: Plan) -> dict[str, float]:
     """The metrics of the runs' votes; none where they cannot vote."""
-    file = cell.out / VOTES
+    file = plan.scores / "votes.json"
     return read_json(file) if file.exists() else {}
 
 
-def scores_of(cell: Cell) -> Scores:
+def scores_of(plan: Plan) -> Scores:
     """Raises UserError if the cell's file is of other runs."""
-    file = cell.out / "runs.jsonl"
+    file = plan.scores / "runs.jsonl"
     rows = read_jsonl(file)
-    if [(row["subset"], row["seed"]) for row in rows] != [(run.subset, run.seed) for run in cell.runs]:
-        raise UserError(f"{file} is of other runs than params.yaml: dvc repro stages/studies/dvc.yaml:{cell.study}")
+    if [(row["subset"], row["seed"]) for row in rows] != [(run.subset, run.seed) for run in plan.runs]:
+        raise UserError(f"{file} is of other runs than params.yaml: dvc --cd studies repro summary@{plan.study}")
     found = {}
     for metric in rows[0]:
         values = [row[metric] for row in rows]
         if metric not in _NO_METRICS and all(value is not None and math.isfinite(value) for value in values):
-            found[metric] = Spread.of(values, cell.grid.subsets)
+            found[metric] = Spread.of(values, plan.subsets)
     return found
 
 

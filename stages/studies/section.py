@@ -1,10 +1,10 @@
-"""The sections of params.yaml that the studies read; `grid.py` makes runs of them."""
+"""The sections of params.yaml that the studies read; `grid.py` makes cells of them."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from stages.core.sections import Count, Section, Seed, Task, or_word
+from stages.core.sections import Count, Section, Seed, Text, or_word
 
 
 def _no_two_alike(values: list) -> list:
@@ -24,18 +24,38 @@ Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 
 
 class Cells(Section):
-    """How the runs of the studies are worked off; moves no result beyond rounding."""
+    """How the runs of the studies are computed; changes no result beyond rounding."""
 
     processes: Count
-    together: or_word(int, 1, "auto")  # type: ignore[valid-type]
-    tasks: some(Task)  # type: ignore[valid-type]
+    runs_per_batch: or_word(int, 1, "auto")  # type: ignore[valid-type]
+    tasks: some(Text)  # type: ignore[valid-type]
 
 
 class Groups(Section):
-    """Parts of the data (a record's group) that are trained on (None: all that are not described), and that are described."""
+    """Parts of the data (a record's group) to train on (None: all that are not tested on), and to test on."""
 
     train: some(str) | None  # type: ignore[valid-type]
     test: some(str)  # type: ignore[valid-type]
+
+
+class Tune(Section):
+    """Settings among which the dev examples choose, for each cell: all combinations of `values`, lists by key of the run.
+
+    The first `runs` runs of the cell are trained with each. `by` is `loss`, per target token, or a metric of the task;
+    the `lowest` or `highest` mean is the `best`. At most `examples` dev examples are read.
+    """
+
+    values: Annotated[dict[str, some(Any)], Field(min_length=1)]  # type: ignore[valid-type]
+    runs: Count
+    examples: Count
+    by: Text
+    best: Literal["lowest", "highest"]
+
+    @model_validator(mode="after")
+    def _loss_is_lowest(self) -> "Tune":
+        if self.by == "loss" and self.best != "lowest":
+            raise ValueError("by is loss: best must be lowest")
+        return self
 
 
 class Variant(Section):
@@ -43,11 +63,21 @@ class Variant(Section):
 
     run: dict[str, Any]
     steps: Annotated[list[Count], Field(min_length=1)] | None = None
+    tune: Tune | None = None
+
+
+class Figure(Section):
+    """How a study is drawn, over the number of training examples, the prefix length, or as bars by variant."""
+
+    x: Literal["size", "prefix_len", "variant"]
+    x_label: Text
+    title: Text
 
 
 class Study(Section):
     """Variants x sizes; each cell has `subsets` samples and a training of each seed on each of them."""
 
+    figure: Figure
     run: dict[str, Any]
     sizes: some(Size)  # type: ignore[valid-type]
     subsets: Count

@@ -1,27 +1,21 @@
-"""Stage: what a study came to, as metrics/<study>.json (means and deviations), a table and a picture."""
+"""Stage: what a study came to, as studies/metrics/<study>.json (means and deviations), a table and a picture."""
 
 import csv
 import io
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages import params
 from stages.core.errors import UserError, entry_point
-from stages.core.files import write_json, write_text
-from stages.studies.figures import Results, draw, length_of
-from stages.studies.grid import cells_of, size_name
-from stages.studies.paper import shown_of
+from stages.core.files import read_json, write_json, write_text
+from stages.studies.figures import PLOTS, Results, draw
+from stages.studies.plan import METRICS, SETTINGS, plans_in, size_name
 from stages.studies.results import ahead, scores_of, votes_of
-from stages.studies.shown import metrics_of
-
-METRICS_DIRECTORY = Path("metrics")
 
 
-def numbers(results: Results) -> dict[str, dict[str, Any]]:
+def numbers(results: Results, digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """By variant its model and task, and by size and metric: the mean under the metric's name, the standard deviation
-    with `_sd` behind it.
+    with `_sd` after it; and `settings`, a digest of the cell's parameters.
 
     Where there are several subsets, also by how much the first variant is above this one, `_behind`, with its standard
     error, `_behind_se`; where runs can vote, the best run's number, `_best`, and that of the votes, `_ensemble`.
@@ -29,8 +23,8 @@ def numbers(results: Results) -> dict[str, dict[str, Any]]:
     found: dict = {}
     first = {cell.size: scores for cell, scores in results if cell.variant == results[0][0].variant}
     for cell, scores in results:
-        of = found.setdefault(cell.variant, {"model": cell.first.model, "task": cell.first.task})
-        own = of[size_name(cell.size)] = {"runs": len(cell.runs)}
+        of = found.setdefault(cell.variant, {"model": cell.model, "task": cell.task})
+        own = of[size_name(cell.size)] = {"runs": len(cell.runs), "settings": digests[cell.name]}
         for metric, spread in scores.items():
             own[metric] = round(spread.mean, 4)
             own[f"{metric}_sd"] = None if spread.deviation is None else round(spread.deviation, 4)
@@ -52,23 +46,25 @@ def table(results: Results, metrics: Sequence[str]) -> str:
         for cell, scores in results:
             mean, deviation = scores[metric].mean, scores[metric].deviation or 0.0
             spread = [f"{number:.4f}" for number in (mean, mean - deviation, mean + deviation)]
-            lines.writerow([metric, cell.variant, cell.size, length_of(cell), *spread])
+            lines.writerow([metric, cell.variant, cell.size, cell.prefix_len, *spread])
     return text.getvalue()
 
 
 @entry_point
 def main() -> None:
     [study] = sys.argv[1:]
-    cells = cells_of(params.read(), study)
-    results = [(cell, scores_of(cell)) for cell in cells]
+    settings = SETTINGS / "summary" / f"{study}.json"
+    figure, shown, digests = (read_json(settings)[key] for key in ("figure", "metrics", "digests"))
+    results = [(plan, scores_of(plan)) for plan in plans_in(settings)]
     computed = set.intersection(*(set(scores) for _, scores in results))
-    metrics = metrics_of(cells[0].first.original, computed)
+    metrics = [metric for metric in shown if metric in computed]
     if not metrics:
-        raise UserError(f"{cells[0].out}/runs.jsonl: no metric that is shown could be computed; its reasons say why")
-    write_json(METRICS_DIRECTORY / f"{study}.json", numbers(results))
-    write_text(METRICS_DIRECTORY / f"{study}.csv", table(results, metrics))
-    shown = shown_of(study)
-    draw(METRICS_DIRECTORY / f"{study}.png", shown.how, results, metrics, shown.title)
+        raise UserError(
+            f"{results[0][0].scores}/runs.jsonl: no metric that is shown could be computed; its reasons say why"
+        )
+    write_json(METRICS / f"{study}.json", numbers(results, digests))
+    write_text(METRICS / f"{study}.csv", table(results, metrics))
+    draw(METRICS / f"{study}.png", PLOTS[figure["x"]], results, metrics, figure["title"])
 
 
 if __name__ == "__main__":

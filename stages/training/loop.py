@@ -12,11 +12,11 @@ import torch
 from tqdm import tqdm
 
 from stages.core.errors import UserError
+from stages.core.run_config import Training
 from stages.models.batches import Batch
 from stages.models.encode import Examples
 from stages.models.model import LM
 from stages.models.steering import Steering
-from stages.params import Training
 from stages.training.batches import Order
 from stages.training.checkpoint import Checkpoint
 from stages.training.method import Method
@@ -121,14 +121,14 @@ def train(
     With `training.eval_every`, each run keeps what it was at its lowest loss on its own `dev[i]`. Resumes from `checkpoint` if
     it exists; who keeps what is returned removes it. Raises UserError if the loss diverges.
     """
-    parameters, runs = method.trained(), len(method.seeds)
+    parameters, runs = method.trainable_parameters(), len(method.seeds)
     orders = [
         Order(part.lengths.sum(1), training.batch_size, seed) for part, seed in zip(examples, method.seeds, strict=True)
     ]
     alike = runs == 1 and orders[0].by_length
     steps = steps_of(training, len(examples[0]))
     if not steps:
-        return method.stored(), []
+        return method.state(), []
     optimizer = OPTIMIZERS[training.optimizer](parameters, training, not method.own_weights)
     history = History(runs, lm.device)
     first = checkpoint.restore(method, [optimizer])
@@ -154,7 +154,7 @@ def train(
             history.add_point(done, lr)
         if training.eval_every and (done % training.eval_every == 0 or last):
             with torch.no_grad():
-                history.compare(method.stored(), dev_loss(lm, method(), dev, training.batch_size))
+                history.compare(method.state(), dev_loss(lm, method(), dev, training.batch_size))
         if time.monotonic() > due:
             begun = time.monotonic()
             checkpoint.save(method, [optimizer], done, history.tensors())
@@ -162,4 +162,4 @@ def train(
             due = ended + max(CHECKPOINT_SECONDS, (ended - begun) / CHECKPOINT_SHARE)
     if training.eval_every and not history.best_loss.isfinite().all():
         raise UserError("the loss on the dev split was never a number: the training diverged, try a lower train.lr")
-    return history.best if training.eval_every else method.stored(), history.points
+    return history.best if training.eval_every else method.state(), history.points

@@ -26,10 +26,10 @@ class Method(nn.Module, ABC):
         """What the model is steered by; with dropout if `step`, the number of the training step, is given."""
 
     @abstractmethod
-    def stored(self) -> dict[str, torch.Tensor]:
-        """What a trained run is, without gradient: tensors [runs, ...] that the module's `apply` takes."""
+    def state(self) -> dict[str, torch.Tensor]:
+        """What a trained run is, without gradient: tensors [runs, ...] that the `load` of its file takes."""
 
-    def trained(self) -> list[nn.Parameter]:
+    def trainable_parameters(self) -> list[nn.Parameter]:
         return [p for p in self.parameters() if p.requires_grad]
 
 

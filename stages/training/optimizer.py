@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from transformers import Adafactor
 
-from stages.params import Training
+from stages.core.run_config import Training
 
 Optimizer = torch.optim.Optimizer
 

@@ -68,7 +68,7 @@ def test_with_both_gates_off_it_is_p_tuning_v2(encoder, project):
     raw = params.read() | {"model": "minilm", "task": "rte", "method": "prefix", "prefix_len": 4}
     plain = headed(encoder, params.check(raw))
     assert adaptive().gate is None
-    assert all(torch.equal(adaptive.stored()[name], tensor) for name, tensor in plain.stored().items())
+    assert all(torch.equal(adaptive.state()[name], tensor) for name, tensor in plain.state().items())
     torch.testing.assert_close(scores(encoder, adaptive()), scores(encoder, plain()), atol=1e-6, rtol=0)
 
 
@@ -228,7 +228,7 @@ def test_a_saved_run_is_the_run(encoder, project, options):
     moved(run.method)
     with torch.no_grad():
         run.weight.normal_()
-        saved.save(project / "model", "apt", run.stored(), saved.belonging(encoder), {}, encoder.labels)
+        saved.save(project / "model", "apt", run.state(), saved.base_model_id(encoder), {}, encoder.labels)
         before, labels = scores(encoder, run()), encoder.labels
         encoder.labels = []
         loaded = saved.load(project / "model", encoder)

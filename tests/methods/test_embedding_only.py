@@ -11,7 +11,7 @@ from stages.methods.embedding_only import EmbeddingOnly
 @pytest.mark.parametrize("number", range(3))
 def test_equals_feeding_embeddings(lm, alone, number, same, examples):
     method = EmbeddingOnly(lm, 4, 8, [1, 2])
-    vectors = method.stored()["embeddings"]
+    vectors = method.state()["embeddings"]
     example = examples[number]
     text = [*example.source, lm.separator, *example.target[:-1]]
     inputs = torch.cat([vectors[1], lm.embed(text)])[None]
@@ -30,10 +30,10 @@ def test_starts_from_words_as_if_they_were_there(lm, project, alone):
     options = chosen.prefix.model_copy(update={"mlp": False, "init_words": "name of the place"})
     method = embedding_only.build(lm, chosen.model_copy(update={"prefix": options, "prefix_len": 4}), [1])
     ids = lm.tokenizer(" name of the place", add_special_tokens=False)["input_ids"]
-    assert torch.equal(method.stored()["embeddings"][0], lm.embed(ids))
+    assert torch.equal(method.state()["embeddings"][0], lm.embed(ids))
 
 
 def test_every_parameter_learns(lm, hidden_of):
     method = EmbeddingOnly(lm, 4, 8, [1])
     hidden_of(lm, method()).square().sum().backward()
-    assert all((p.grad != 0).any() for p in method.trained())
+    assert all((p.grad != 0).any() for p in method.trainable_parameters())

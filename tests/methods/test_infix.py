@@ -77,11 +77,11 @@ def test_starts_as_if_the_words_stood_there(lm, project):
     options = chosen.prefix.model_copy(update={"mlp": False, "init_words": "name of the place"})
     method = infix.build(lm, chosen.model_copy(update={"prefix": options, "prefix_len": 4}), [1])
     ids = lm.tokenizer(" name of the place", add_special_tokens=False)["input_ids"]
-    stored = method.stored()
+    stored = method.state()
     assert torch.equal(stored["embeddings"][0], lm.embed(ids)) and not stored["offsets"].any()
 
 
 def test_every_parameter_learns(lm, hidden_of):
     method = InfixTuning(lm, 4, 8, [1])
     hidden_of(lm, method()).square().sum().backward()
-    assert all((p.grad != 0).any() for p in method.trained())
+    assert all((p.grad != 0).any() for p in method.trainable_parameters())

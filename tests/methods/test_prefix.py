@@ -13,7 +13,7 @@ from stages.models.steering import Steering
 
 def test_equals_peft(lm):
     method = Prefix(lm, 5, 16, [3])
-    kv = method.stored()["decoder"]
+    kv = method.state()["decoder"]
     text, target = [5, 300, 700], [9, 1000, 4]
     ours = lm.logits(lm.target_hidden(Batch.of([Example(text, target)], [0], lm.device), method()))
     peft = get_peft_model(lm.model, PrefixTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=5))
@@ -58,9 +58,9 @@ def test_starts_from_words(any_lm, project, mlp):
     method = prefix.build(any_lm, chosen, [1])
     assert set(expected) == set(any_lm.shapes)
     for place, target in expected.items():
-        found = method.stored()[place][0]
+        found = method.state()[place][0]
         if mlp:
-            random = Prefix(any_lm, 7, 64, [1]).stored()[place][0]
+            random = Prefix(any_lm, 7, 64, [1]).state()[place][0]
             assert (found - target).square().mean() < 0.9 * (random - target).square().mean()
         else:
             torch.testing.assert_close(found, target)

@@ -21,7 +21,7 @@ def chosen_of(**projector):
 def kept(seq2seq, project):
     """Another model's prompt: of other length and width."""
     method = PromptTuning(seq2seq, lambda g: torch.randn(3, 20, generator=g), [7])
-    saved.save(project / "kept", "prompt_tuning", method.stored(), saved.belonging(seq2seq), {})
+    saved.save(project / "kept", "prompt_tuning", method.state(), saved.base_model_id(seq2seq), {})
     return method.vectors.detach()[0]
 
 
@@ -41,13 +41,13 @@ def test_each_run_projects_by_the_formula(seq2seq, kept):
 def test_every_part_learns(seq2seq, kept, hidden_of):
     method = PromptProjection(seq2seq, kept, 4, 8, [1])
     hidden_of(seq2seq, method()).square().sum().backward()
-    assert all((p.grad != 0).any() for p in method.trained()) and len(method.trained()) == 6
+    assert all((p.grad != 0).any() for p in method.trainable_parameters()) and len(method.trainable_parameters()) == 6
 
 
 @torch.no_grad()
 def test_a_trained_projector_is_taken(seq2seq, kept, project, hidden_of):
     first = build(seq2seq, chosen_of(source=str(project / "kept")), [1])
-    saved.save(project / "first", "prompt_projection", first.stored(), saved.belonging(seq2seq), {})
+    saved.save(project / "first", "prompt_projection", first.state(), saved.base_model_id(seq2seq), {})
     loaded = saved.load(project / "first", seq2seq)
     torch.testing.assert_close(hidden_of(seq2seq, loaded), hidden_of(seq2seq, first()))
     again = build(seq2seq, chosen_of(source=str(project / "kept"), trained=str(project / "first")), [5])
@@ -60,12 +60,12 @@ def test_what_does_not_fit_is_named(seq2seq, kept, project):
     with pytest.raises(UserError, match="cannot read tensors from"):
         build(seq2seq, chosen_of(source="nowhere"), [1])
     first = build(seq2seq, chosen_of(source=str(project / "kept")), [1])
-    saved.save(project / "first", "prompt_projection", first.stored(), saved.belonging(seq2seq), {})
+    saved.save(project / "first", "prompt_projection", first.state(), saved.base_model_id(seq2seq), {})
     with torch.no_grad():
         seq2seq.model.get_input_embeddings().weight += 0.1
     with pytest.raises(UserError, match=r"first is of another model: its base_model_fingerprint is"):
         build(seq2seq, chosen_of(source=str(project / "kept"), trained=str(project / "first")), [1])
     first = build(seq2seq, chosen_of(source=str(project / "kept"), hidden=5), [1])
-    saved.save(project / "first", "prompt_projection", first.stored(), saved.belonging(seq2seq), {})
+    saved.save(project / "first", "prompt_projection", first.state(), saved.base_model_id(seq2seq), {})
     with pytest.raises(UserError, match=r"projector.trained: .* has for down \[60, 5\], not \[60, 256\]"):
         build(seq2seq, chosen_of(source=str(project / "kept"), trained=str(project / "first")), [1])

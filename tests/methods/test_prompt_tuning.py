@@ -32,7 +32,7 @@ def chosen_of(project, **prompt):
 @torch.no_grad()
 @pytest.mark.parametrize("number", range(3))
 def test_equals_feeding_the_vectors_to_the_encoder(seq2seq, alone, number, same, examples):
-    vectors = method_of(seq2seq).stored()["embeddings"]
+    vectors = method_of(seq2seq).state()["embeddings"]
     example = examples[number]
     inputs = torch.cat([vectors[1], seq2seq.embed(example.source)])[None]
     before = torch.tensor([[seq2seq.start, *example.target[:-1]]])
@@ -43,7 +43,7 @@ def test_equals_feeding_the_vectors_to_the_encoder(seq2seq, alone, number, same,
 @torch.no_grad()
 @pytest.mark.parametrize("number", range(3))
 def test_equals_feeding_the_vectors_before_the_text(lm, alone, number, same, examples):
-    vectors = method_of(lm).stored()["embeddings"]
+    vectors = method_of(lm).state()["embeddings"]
     example = examples[number]
     text = [*example.source, lm.separator, *example.target[:-1]]
     inputs = torch.cat([vectors[1], lm.embed(text)])[None]
@@ -61,7 +61,7 @@ def test_padding_and_neighbours_change_nothing(any_lm, hidden_of, alone, same):
 @torch.no_grad()
 def test_it_writes_what_generate_writes_behind_the_vectors(seq2seq):
     """transformers' own beam search over the same input vectors."""
-    vectors = method_of(seq2seq).stored()["embeddings"]
+    vectors = method_of(seq2seq).state()["embeddings"]
     search = Search(3, 1.0, 12, seq2seq.end)
     found = dict(search_sources(seq2seq, method_of(seq2seq)(), [1] * 4, SOURCES, search, 4))
     for number, source in enumerate(SOURCES):
@@ -178,13 +178,13 @@ def test_starts_from_words(any_lm, project):
 def test_starts_from_the_prompt_of_another_training(any_lm, project):
     """Prompt transfer: trained on one task, where another begins."""
     first = method_of(any_lm, 6, [7])
-    saved.save(project / "kept", "prompt_tuning", first.stored(), saved.belonging(any_lm), {})
+    saved.save(project / "kept", "prompt_tuning", first.state(), saved.base_model_id(any_lm), {})
     vectors = build(any_lm, chosen_of(project, init="file", file=str(project / "kept")), [1, 2]).vectors.detach()
     assert torch.equal(vectors[0], first.vectors.detach()[0]) and torch.equal(vectors[1], vectors[0])
     with pytest.raises(UserError, match=r"cannot read tensors from .*prompt_tuning.safetensors"):
         build(any_lm, chosen_of(project, init="file", file="nowhere"), [1])
     other = method_of(any_lm, 5, [7])
-    saved.save(project / "short", "prompt_tuning", other.stored(), saved.belonging(any_lm), {})
+    saved.save(project / "short", "prompt_tuning", other.state(), saved.base_model_id(any_lm), {})
     with pytest.raises(UserError, match=r"holds \[5, 32\], where prefix_len and .* need \[6, 32\]"):
         build(any_lm, chosen_of(project, init="file", file=str(project / "short")), [1])
     with torch.no_grad():
@@ -217,7 +217,7 @@ def test_a_model_that_scales_its_tokens_is_refused(seq2seq, project):
 
 def test_a_prompt_takes_positions_of_an_encoder_that_counts_them(bart_lm):
     steering = method_of(bart_lm, 100)()
-    assert bart_lm.taken(steering) == 100 and bart_lm.room(steering) == 28
+    assert bart_lm.num_virtual_tokens(steering) == 100 and bart_lm.room(steering) == 28
     bart_lm.check_room(28, 20, 100)
     with pytest.raises(UserError, match=r"a prompt of 100 before a source of 29 .* set cut.source_tokens to 28"):
         bart_lm.check_room(29, 20, 100)
@@ -227,7 +227,7 @@ def test_a_prompt_takes_positions_of_an_encoder_that_counts_them(bart_lm):
 
 def test_a_saved_prompt_is_the_prompt(any_lm, tmp_path, hidden_of):
     method = method_of(any_lm, seeds=[3])
-    saved.save(tmp_path / "model", "prompt_tuning", method.stored(), saved.belonging(any_lm), {})
+    saved.save(tmp_path / "model", "prompt_tuning", method.state(), saved.base_model_id(any_lm), {})
     loaded = saved.load(tmp_path / "model", any_lm)
     torch.testing.assert_close(hidden_of(any_lm, loaded), hidden_of(any_lm, method()), atol=1e-6, rtol=1e-6)
     assert isinstance(any_lm, EncoderDecoder) == (loaded.prompt is not None)

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from stages.core.errors import UserError
-from stages.methods import saved
+from stages.methods.parts import saved
 from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.infix import InfixTuning
 from stages.methods.prefix import Prefix
 
 
 def save(lm, method, name, directory):
-    saved.save(directory / "model", name, method.stored(), saved.belonging(lm), {})
+    saved.save(directory / "model", name, method.state(), saved.base_model_id(lm), {})
     return directory / "model"
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stages.methods.table import table
+from stages.methods.parts.prefix_encoder import table
 
 
 def make(*seeds, hidden=16, dropout=0.0, place=0):

@@ -49,7 +49,7 @@ def test_rows_pass_the_adapters_of_their_runs(any_lm, hidden_of, alone, layout, 
         pytest.skip("tiny-t5's blocks have other parts")
     method, runs = Adapters(any_lm, 3, layout, [1, 2, 3]), (2, 0, 1)
     with torch.no_grad():
-        for number, weight in enumerate(method.trained()):
+        for number, weight in enumerate(method.trainable_parameters()):
             weight += 0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
     steering = method()
     together = hidden_of(any_lm, steering, runs)
@@ -62,7 +62,7 @@ def test_a_beam_search_with_adapters_of_several_runs(any_lm):
     """Sentences of three runs under way at a time, in places that others leave."""
     method, search = Adapters(any_lm, 3, "lin", [1, 2, 3]), Search(3, 1.0, 8, any_lm.end)
     with torch.no_grad():
-        for number, weight in enumerate(method.trained()):
+        for number, weight in enumerate(method.trainable_parameters()):
             weight += 0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
     steering, sources, runs = method(), [[5, 300, 700], [42, 7], [9, 11, 13, 900], [7], [8, 8]], [2, 0, 1, 1, 0]
     together = dict(search_sources(any_lm, steering, runs, sources, search, 2))
@@ -95,7 +95,7 @@ def test_an_adapter_equals_the_block_and_its_formula(tokenizer):
 
 def test_finetune_moves_everything(any_lm, chosen):
     method = finetune.build(any_lm, chosen, [1])
-    assert {id(p) for p in method.trained()} == {id(p) for p in any_lm.model.parameters()}
+    assert {id(p) for p in method.trainable_parameters()} == {id(p) for p in any_lm.model.parameters()}
     assert method().prefixes == {} and method().infix is None
 
 
@@ -128,15 +128,15 @@ def test_ft_top2_moves_an_encoders_pooler(encoder, chosen):
 @pytest.mark.parametrize("method", ["finetune", "ft_top2", "adapter", "adapter_small"])
 def test_a_saved_run_has_the_effect_of_the_trained_one(any_lm, chosen, hidden_of, tmp_path, method, same):
     before = {name: p.clone() for name, p in any_lm.model.named_parameters()}
-    belongs, plain = saved.belonging(any_lm), hidden_of(any_lm)
+    belongs, plain = saved.base_model_id(any_lm), hidden_of(any_lm)
     chosen = chosen.model_copy(update={"method": method})
     run = METHODS[method].build(any_lm, chosen, [1])
     with torch.no_grad():
-        for p in run.trained():
+        for p in run.trainable_parameters():
             p += 0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(len(p)))
     tuned = hidden_of(any_lm, run()).detach()
     assert (tuned - plain).abs().max() > 1e-2
-    saved.save(tmp_path / "model", method, run.stored(), belongs, {})
+    saved.save(tmp_path / "model", method, run.state(), belongs, {})
     with torch.no_grad():
         for name, p in any_lm.model.named_parameters():
             p.copy_(before[name])
@@ -162,7 +162,7 @@ def test_a_method_that_does_not_fit_names_those_that_do(lm, seq2seq):
 
 def test_the_untuned_model(any_lm, chosen, hidden_of):
     method = untuned.build(any_lm, chosen, [1])
-    assert method.trained() == [] and method.stored() == {} and method() == Steering()
+    assert method.trainable_parameters() == [] and method.state() == {} and method() == Steering()
     torch.testing.assert_close(hidden_of(any_lm, untuned.apply(any_lm, {})), hidden_of(any_lm), atol=0, rtol=0)
 
 
@@ -176,7 +176,7 @@ def medium(tokenizer):
 
 def counts(method):
     """Parameters trained, and stored."""
-    return sum(p.numel() for p in method.trained()), sum(t.numel() for t in method.stored().values())
+    return sum(p.numel() for p in method.trainable_parameters()), sum(t.numel() for t in method.state().values())
 
 
 def test_published_parameter_counts(medium, chosen):

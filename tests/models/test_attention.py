@@ -67,4 +67,4 @@ def test_an_embedding_narrower_than_the_hidden_states(tmp_path, tokenizer, proje
     [example] = encode(lm, [Record("0", "name : Oak", ["The Oak."])], None, None)
     losses, _ = target_losses(lm, run(), Batch.of([example], [0], lm.device))
     losses.sum().backward()
-    assert all(p.grad is not None for p in run.trained())
+    assert all(p.grad is not None for p in run.trainable_parameters())

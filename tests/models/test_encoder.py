@@ -121,7 +121,7 @@ def test_each_choice_must_be_right_somewhere(encoder):
     with pytest.raises(
         UserError, match="one of 2 texts is to be chosen, but training and dev records name choice2 alone"
     ):
-        encoder.learn([Record("0", "", ["choice2"], parts=parts)])
+        encoder.set_labels([Record("0", "", ["choice2"], parts=parts)])
 
 
 @torch.no_grad()
@@ -131,7 +131,7 @@ def test_choices_are_scored_by_one_number_each(encoder):
         Record("0", "", ["choice2"], parts=[["it rained so", "the price is low"], ["it rained so", "he took it"]]),
         Record("1", "", ["choice1"], parts=[["a park because", "it is cheap"], ["a park because", "no"]]),
     ]
-    lm.learn(chosen)
+    lm.set_labels(chosen)
     assert lm.labels == ["choice1", "choice2"] and lm.choosing and lm.scores == 1
     found, batch = scores(lm, Steering(head=head(classes=1)), chosen)
     assert found.shape == (2, 2) and batch.labels.tolist() == [1, 0]
@@ -146,7 +146,7 @@ SENTENCE = Record("7", "", ["O B-LOC O"], words=["Tarkley", "is", "cheap"])
 @torch.no_grad()
 def test_a_word_is_tagged_at_its_first_token(encoder):
     lm = encoder
-    lm.learn([SENTENCE])
+    lm.set_labels([SENTENCE])
     assert lm.labels == ["B-LOC", "O"]
     [example] = encode(lm, [SENTENCE], None, None)
     pieces = lm.tokenizer.convert_ids_to_tokens(example.source[1:])
@@ -180,7 +180,7 @@ def test_what_cannot_be_read_is_named(encoder):
     ):
         encode(lm, [long], None, None)
     assert len(encode(lm, [long], 20, None)[0].source) == 21
-    lm.learn([SENTENCE])
+    lm.set_labels([SENTENCE])
     with pytest.raises(UserError, match=r"record 7 has .* cut.source_tokens is 4: it would lose its last tags"):
         encode(lm, [SENTENCE], 4, None)
     with pytest.raises(UserError, match="record 7 has 2 tags for 3 words"):
@@ -189,7 +189,7 @@ def test_what_cannot_be_read_is_named(encoder):
 
 def test_a_word_of_no_token_is_one_that_the_model_does_not_know(encoder):
     """Files have characters of no width as words; each keeps its tag, in training and answer alike."""
-    encoder.learn([SENTENCE])
+    encoder.set_labels([SENTENCE])
     asked = Record("7", "", ["O B-LOC O"], words=["is", "\u200b", "cheap"])
     [example], question = encode(encoder, [asked], None, None), encoder.question(asked, None)
     assert question.source == list(example.source) and encoder.tokenizer.unk_token_id in question.source
@@ -268,7 +268,7 @@ def test_words_of_a_byte_level_vocabulary_keep_their_space():
     options = {"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "model_max_length": 64}
     byte_level = PreTrainedTokenizerFast(tokenizer_object=pairs, **options)
     lm = Encoder(bare_encoder("roberta", len(byte_level)), byte_level, "tiny-roberta")
-    lm.learn([SENTENCE])
+    lm.set_labels([SENTENCE])
     [example] = encode(lm, [SENTENCE], None, None)
     read = byte_level.convert_ids_to_tokens(example.source[1:])
     assert [token for token, tag in zip(read, example.target, strict=True) if tag != NONE] == ["Ġ", "Ġis", "Ġ"]

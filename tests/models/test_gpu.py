@@ -18,7 +18,7 @@ def test_the_host_never_waits_in_a_step(any_lm):
     any_lm.model.to("cuda")
     method = Prefix(any_lm, 4, 8, [1, 2], dropout=0.1)
     any_lm.compute_in(torch.bfloat16)
-    parameters = method.trained()
+    parameters = method.trainable_parameters()
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, fused=True)
     seen = torch.zeros(2, device=any_lm.device)
     try:

@@ -49,7 +49,7 @@ def test_a_frozen_model_is_held_in_bf16_and_a_prefix_in_fp32(any_lm):
     assert found.dtype == torch.float32 and not torch.equal(found, exact)
     close(found, exact)
     found.sum().backward()
-    assert all(p.grad.dtype == p.dtype == torch.float32 and p.grad.any() for p in method.trained())
+    assert all(p.grad.dtype == p.dtype == torch.float32 and p.grad.any() for p in method.trainable_parameters())
 
 
 @pytest.mark.parametrize("kind", [EmbeddingOnly, InfixTuning])
@@ -60,7 +60,7 @@ def test_the_other_steering_methods(lm, kind):
     found = sums(lm, method)
     close(found, exact)
     found.sum().backward()
-    assert all(p.grad.dtype == torch.float32 and p.grad.any() for p in method.trained())
+    assert all(p.grad.dtype == torch.float32 and p.grad.any() for p in method.trainable_parameters())
 
 
 def test_adapters_stay_in_fp32(any_lm):
@@ -70,7 +70,7 @@ def test_adapters_stay_in_fp32(any_lm):
     found = sums(any_lm, method)
     close(found, exact)
     found.sum().backward()
-    assert all(p.dtype == torch.float32 and p.grad.any() for p in method.trained() if p.grad is not None)
+    assert all(p.dtype == torch.float32 and p.grad.any() for p in method.trainable_parameters() if p.grad is not None)
 
 
 def test_weights_that_move_stay_in_fp32_and_are_cast_as_they_are_used(any_lm):
@@ -82,7 +82,7 @@ def test_weights_that_move_stay_in_fp32_and_are_cast_as_they_are_used(any_lm):
     assert not torch.equal(found, exact)
     close(found, exact)
     found.sum().backward()
-    assert all(p.grad.dtype == torch.float32 for p in method.trained() if p.grad is not None)
+    assert all(p.grad.dtype == torch.float32 for p in method.trainable_parameters() if p.grad is not None)
     any_lm.compute_in(torch.float32)
     assert torch.equal(sums(any_lm, method), exact), "fp32 is what it was"
 

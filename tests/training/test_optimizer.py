@@ -4,12 +4,12 @@ import pytest
 import torch
 from transformers import Adafactor
 
-from stages.params import Training
+from stages.core.run_config import Training
 from stages.training.checkpoint import Checkpoint
 from stages.training.optimizer import adafactor, lr_factor
 
 TRAINING = Training(
-    prefix_len=4, mlp_width=None, bottleneck=None, lr=0.3, epochs=None, steps=5, batch_size=2, warmup_steps=0,
+    lr=0.3, epochs=None, steps=5, batch_size=2, warmup_steps=0,
     loss="token_mean", lm_dropout=False, optimizer="adafactor", schedule="constant", weight_decay=1e-2, clip_norm=None,
 )  # fmt: skip
 

@@ -27,7 +27,7 @@ def gradients(lm, method):
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         sums = target_losses(lm, steering, Batch.of(EXAMPLES, runs, lm.device))[0]
     sums.sum().backward()
-    found = [parameter.grad.clone() for parameter in method.trained()]
+    found = [parameter.grad.clone() for parameter in method.trainable_parameters()]
     method.zero_grad()
     return found, sum(kept.values())
 

@@ -22,7 +22,7 @@ from stages.models.batches import Batch, Example
 from stages.models.decoder_only import DecoderOnly
 from stages.models.encode import Examples
 from stages.models.steering import Steering
-from stages.params import Training
+from stages.core.run_config import Training
 from stages.training import loop as engine
 from stages.training.batches import Order
 from stages.training.checkpoint import Checkpoint
@@ -31,7 +31,7 @@ from stages.training.optimizer import lr_factor
 from stages.training.step import run_losses, run_sizes, step_batches, target_losses
 
 TRAINING = Training(
-    prefix_len=4, mlp_width=8, bottleneck=None, lr=1e-2, epochs=None, steps=12, batch_size=3, warmup_steps=2,
+    lr=1e-2, epochs=None, steps=12, batch_size=3, warmup_steps=2,
     loss="sequence_sum", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
 )  # fmt: skip
 
@@ -83,7 +83,7 @@ def test_equals_a_plain_loop(any_lm, project, loss):
     trained, _ = run(any_lm, project, method_of(any_lm, 5), [examples(0)], "a", training)
     method = method_of(any_lm, 5)
     plain_loop(any_lm, method, method.parameters(), loss)
-    close(trained, method.stored(), rtol=1e-3, atol=1e-4)
+    close(trained, method.state(), rtol=1e-3, atol=1e-4)
 
 
 def plain_loop(lm, method, parameters, loss):
@@ -110,7 +110,7 @@ def test_finetuning_equals_transformers_own_loss(tokenizer, project):
     ours, theirs = (GPT2LMHeadModel(config).requires_grad_(False) for _ in range(2))
     theirs.load_state_dict(ours.state_dict())
     lm = DecoderOnly(ours.eval(), tokenizer, "tiny")
-    training = replace(TRAINING, lr=1e-3, loss="token_mean", prefix_len=None, mlp_width=None)
+    training = replace(TRAINING, lr=1e-3, loss="token_mean")
     trained, _ = run(lm, project, OwnWeights(lm, dict(ours.named_parameters()), [5]), [examples(0)], "a", training)
     theirs.requires_grad_(True)
     optimizer = torch.optim.AdamW(theirs.parameters(), lr=1e-3, weight_decay=0.0)
@@ -310,7 +310,7 @@ def test_texts_that_fill_the_last_position(any_lm):
         Example([7] * (most - 9), [5] * 9) if any_lm.family == "decoder-only" else Example([7] * (most + 1), [5] * most)
     )
     steering = method_of(any_lm, 1)()
-    any_lm.check_room(len(full.source), len(full.target), any_lm.taken(steering))
+    any_lm.check_room(len(full.source), len(full.target), any_lm.num_virtual_tokens(steering))
     losses = [target_losses(any_lm, steering, Batch.of(part, [0] * len(part), any_lm.device))[0]
               for part in ([full], [full, Example([7], [5])])]  # fmt: skip
     torch.testing.assert_close(losses[0][0], losses[1][0])

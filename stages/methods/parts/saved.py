@@ -10,25 +10,26 @@ from safetensors.torch import load_file
 
 from stages.core.errors import UserError
 from stages.core.files import read_json, replacing
+from stages.core.run_config import RunConfig
 from stages.core.tensors import write_tensors
-from stages.methods import METHODS, apply
-from stages.models.identity import CONFIG, belonging, check_belongs
+from stages.methods import names
+from stages.methods.parts import head
+from stages.models.identity import CONFIG, check_belongs
 from stages.models.model import LM
 from stages.models.steering import Steering
 
-__all__ = ["belonging", "load", "save", "weights_of"]
-
 
 def save(
-    out: Path, method: str, stored: dict[str, torch.Tensor], belongs: dict, training: dict, labels: Sequence[str] = ()
+    out: Path, config: RunConfig, state: dict[str, torch.Tensor], base_model_id: dict, labels: Sequence[str] = ()
 ) -> None:
-    """Write what `Method.stored` gives, all of it or nothing; `belongs` is of `belonging`, `labels` of an encoder's task."""
-    sizes = {name: list(tensor.shape) for name, tensor in stored.items()}
+    """Write what `Method.state` gives, all of it or nothing; `labels` are of an encoder's task."""
+    sizes = {name: list(tensor.shape) for name, tensor in state.items()}
+    kept = {key: value for key, value in config.as_json().items() if key in ("prefix_len", "training", "options")}
     with replacing(out) as directory:
         directory.mkdir()
-        write_tensors(directory / f"{method}.safetensors", stored)
-        config = {"method": method, **belongs, "training": training, "labels": list(labels), "tensors": sizes}
-        (directory / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        write_tensors(directory / f"{config.method}.safetensors", state)
+        about = {"method": config.method, **base_model_id, **kept, "labels": list(labels), "tensors": sizes}
+        (directory / CONFIG).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def load(directory: Path, lm: LM) -> Steering:
@@ -36,15 +37,15 @@ def load(directory: Path, lm: LM) -> Steering:
     config = check_belongs(directory, lm)
     try:
         method, sizes, lm.labels = config["method"], config["tensors"], config.get("labels", [])
-        stored = load_file(directory / f"{method}.safetensors")
-        if method not in METHODS:
+        state = load_file(directory / f"{method}.safetensors")
+        if method not in names():
             raise KeyError(method)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{directory} holds no trained run ({error})") from error
-    found = {name: list(tensor.shape) for name, tensor in stored.items()}
+    found = {name: list(tensor.shape) for name, tensor in state.items()}
     if found != sizes:
         raise UserError(f"{directory}: {method}.safetensors holds {found}, {CONFIG} says {sizes}")
-    return apply(method, lm, {name: tensor.to(lm.device) for name, tensor in stored.items()})
+    return head.load(method, lm, {name: tensor.to(lm.device) for name, tensor in state.items()})
 
 
 def weights_of(directory: Path) -> Path:

@@ -11,17 +11,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stages.models.batches import onto
+from stages.models.batches import to_device
 from stages.models.linear import product_by_run
 from stages.training.method import generators
 
 # The authors fit the MLP, and not the matrix it reads, to the activations of real words.
 FIT_STEPS, FIT_LR = 500, 1e-4
-_PLACES = 7_919_000_027  # keeps the random numbers of several tables of one run apart
+_PLACES = 7_919_000_027  # keeps the random numbers of several encoders of one run apart
 
 
-class Table(nn.Module, ABC):
-    """`forward` gives [runs, len, out]; `place` is the number of the table among those of its run."""
+class PrefixEncoder(nn.Module, ABC):
+    """`forward` gives [runs, len, out]; `place` is the number of the encoder among those of its run."""
 
     def __init__(self, seeds: list[int], dropout: float, place: int):
         super().__init__()
@@ -32,7 +32,7 @@ class Table(nn.Module, ABC):
         """The matrices without dropout."""
 
     @abstractmethod
-    def start_from(self, target: torch.Tensor) -> None:
+    def init_from(self, target: torch.Tensor) -> None:
         """Begin at `target` [len, out], all runs alike, or as near as can be."""
 
     def forward(self, step: int | None = None) -> torch.Tensor:
@@ -43,10 +43,10 @@ class Table(nn.Module, ABC):
         # Drawn from seed and step alone: a resumed training drops what the uninterrupted one drops.
         drawn = generators(self.seeds, self.salt + step + 1)
         kept = torch.stack([torch.rand(rows.shape[1:], generator=g) for g in drawn]) >= self.dropout
-        return rows * onto(rows.device, kept) / (1.0 - self.dropout)
+        return rows * to_device(rows.device, kept) / (1.0 - self.dropout)
 
 
-class Free(Table):
+class DirectParameters(PrefixEncoder):
     """Without the MLP: the numbers themselves are the parameters (the ablation of section 7.3)."""
 
     def __init__(self, length: int, out: int, seeds: list[int], dropout: float = 0.0, place: int = 0, std: float = 1.0):
@@ -59,11 +59,11 @@ class Free(Table):
         return self.matrix
 
     @torch.no_grad()
-    def start_from(self, target: torch.Tensor) -> None:
+    def init_from(self, target: torch.Tensor) -> None:
         self.matrix.copy_(target.expand_as(self.matrix))
 
 
-class MLP(Table):
+class MLP(PrefixEncoder):
     """Embedding [len, width] -> Linear -> tanh -> Linear -> [len, out], for each run."""
 
     def __init__(
@@ -94,7 +94,7 @@ class MLP(Table):
         hidden = product_by_run(self.embedding, self.down, self.down_bias).tanh()  # [runs, len, hidden]
         return product_by_run(hidden, self.up, self.up_bias)
 
-    def start_from(self, target: torch.Tensor) -> None:
+    def init_from(self, target: torch.Tensor) -> None:
         """Fit the MLP, and not what it reads, by mean squared error."""
         optimizer = torch.optim.Adam([self.down, self.down_bias, self.up, self.up_bias], lr=FIT_LR, fused=True)
         for _ in range(FIT_STEPS):
@@ -104,7 +104,7 @@ class MLP(Table):
             self.zero_grad(set_to_none=True)
 
 
-def table(
+def prefix_encoder(
     length: int,
     out: int,
     width: int,
@@ -113,8 +113,8 @@ def table(
     dropout: float = 0.0,
     place: int = 0,
     std: float = 1.0,
-) -> Table:
+) -> PrefixEncoder:
     """Free, or out of an MLP of `hidden` units over vectors of `width`; either from numbers of deviation `std`."""
     if hidden is None:
-        return Free(length, out, seeds, dropout, place, std)
+        return DirectParameters(length, out, seeds, dropout, place, std)
     return MLP(length, out, width, hidden, seeds, dropout, place, std)

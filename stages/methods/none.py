@@ -1,28 +1,28 @@
-"""The frozen model as it is, `method: none` in params.yaml: nothing is trained, nothing is stored."""
+"""The frozen model as it is, `method: none` in params.yaml: nothing is trained, nothing is state."""
 
 import torch
 
+from stages.core.run_config import RunConfig
 from stages.models.model import LM
 from stages.models.steering import Steering
-from stages.params import Params
 from stages.training.method import Method
 
 FAMILIES = ("decoder-only", "encoder-decoder")
-TOGETHER = False
-READS = ()
+BATCHED_RUNS = False
+OPTIONS = {}
 
 
 class Untuned(Method):
     def forward(self, step: int | None = None) -> Steering:
         return Steering()
 
-    def stored(self) -> dict[str, torch.Tensor]:
+    def state(self) -> dict[str, torch.Tensor]:
         return {}
 
 
-def build(lm: LM, chosen: Params, seeds: list[int]) -> Untuned:
+def build(lm: LM, config: RunConfig, seeds: list[int]) -> Untuned:
     return Untuned(seeds)
 
 
-def apply(lm: LM, stored: dict[str, torch.Tensor]) -> Steering:
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:
     return Steering()

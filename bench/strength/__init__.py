@@ -1,1 +1,0 @@
-"""What a base model is worth: methods on a task, each with its own tuning, over several seeds."""

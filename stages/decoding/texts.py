@@ -1,0 +1,59 @@
+"""What a model writes for each distinct source, by beam search (paper, section 5.2)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stages.core.files import read_jsonl, write_jsonl
+from stages.core.run_config import Decoding
+from stages.decoding.beam import Search, pieces_by_length
+from stages.decoding.ensemble import search_runs
+from stages.models.encode import Rows, parts
+from stages.models.model import Writer
+from stages.models.steering import Steering
+
+
+def banned_ids(lm: Writer, pieces: Sequence[str]) -> tuple[int, ...]:
+    """Ids of the pieces that are one token (the authors' 198 and 628 of GPT-2: newline, blank line)."""
+    found = [lm.tokenizer(piece, add_special_tokens=False)["input_ids"] for piece in pieces]
+    return tuple(
+        ids[-1] for ids, piece in zip(found, pieces, strict=True) if ids and lm.tokenizer.decode(ids[-1:]) == piece
+    )
+
+
+def decode(
+    lm: Writer,
+    steering: Steering,
+    sources: list[str],
+    decoding: Decoding,
+    partial: Path,
+    runs: int = 1,
+) -> list[dict[str, str]]:
+    """What each of the steering's runs makes of each distinct source, all in one pass of the model (`decoding/ensemble.py`).
+
+    `partial` keeps what is done if it is interrupted.
+    """
+    distinct = list(dict.fromkeys(sources))
+    ids = Rows(row for part in parts(distinct) for row in lm.source_ids(part, decoding.source_tokens))
+    lm.check_room(int(ids.lengths.max()), decoding.max_new_tokens, lm.num_virtual_tokens(steering))
+    search = Search(
+        decoding.beam, decoding.length_penalty, decoding.max_new_tokens, lm.end, banned_ids(lm, decoding.banned),
+        decoding.min_new_tokens, decoding.early_stopping,
+    )  # fmt: skip
+    done: dict[int, list[str]] = {}  # by source, a text of each run
+    if partial.exists():
+        done = {row["index"]: row["texts"] for row in read_jsonl(partial)}
+    with tqdm(total=len(ids), initial=len(done), desc="decode", disable=None) as bar:
+        for piece in pieces_by_length(ids.lengths.tolist(), decoding.batch_size):
+            if piece[0] in done:
+                continue
+            found: dict[int, list[str]] = {number: [""] * runs for number in piece}
+            for place, run, best in search_runs(
+                lm, steering, runs, [ids[i] for i in piece], search, decoding.batch_size
+            ):
+                found[piece[place]][run] = " ".join(lm.tokenizer.decode(best, skip_special_tokens=True).split())
+                bar.update(1 / runs)
+            done |= found
+            write_jsonl(partial, ({"index": i, "texts": texts} for i, texts in done.items()))
+    return [{source: done[i][run] for i, source in enumerate(distinct)} for run in range(runs)]

@@ -1,0 +1,162 @@
+"""One run, for the stages, the studies and the benchmarks: open the model, train runs, decode them.
+
+Several runs of a method may train in one batch (`BATCHED_RUNS`); what a run becomes does not depend on its neighbours.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stages.core.closure import closure, code_hash
+from stages.core.record import Record, read_records, with_source_prefix
+from stages.core.run_config import RunConfig
+from stages.decoding.classify import classify
+from stages.decoding.texts import decode
+from stages.methods import module_of
+from stages.methods.parts import head, saved
+from stages.models.determinism import set_determinism
+from stages.models.encode import Examples, check_length, encode
+from stages.models.encoder import Encoder
+from stages.models.identity import base_model_id
+from stages.models.linear import pack
+from stages.models.load import load
+from stages.models.model import LM
+from stages.models.precision import dtype_of
+from stages.models.progress import quiet_unless_terminal
+from stages.models.steering import Steering
+from stages.training.checkpoint import Checkpoint
+from stages.training.loop import Point, train
+from stages.training.method import Method
+from stages.training.recompute import recompute
+
+# Of one run: its training records, its dev records.
+Data = tuple[Iterable[Record], Iterable[Record]]
+
+
+def code_of(method: str) -> str:
+    """A hash of the code that trains and decodes a method's runs: work that other code began is not gone on with."""
+    return code_hash(closure(__name__, f"stages.methods.{method}"))
+
+
+def open_model(config: RunConfig) -> LM:
+    """The run's base model, frozen, with torch told how to compute. Raises UserError as `load` does."""
+    set_determinism(config.threads)
+    quiet_unless_terminal()
+    return load(config.model_path, config.model, config.revision)
+
+
+def compute_precisely(lm: LM, config: RunConfig) -> None:
+    """Let the frozen model compute in the run's precision. Ask for `base_model_id` before: it is of the fp32 weights."""
+    lm.compute_in(dtype_of(config.precision, lm.device, lm.width))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Runs after their training: `state` [runs, ...] is what is stored, `curve` the mean loss over the steps."""
+
+    state: dict[str, torch.Tensor]
+    curve: list[Point]
+    trained_parameters: int
+    base_model_id: dict[str, Any]
+    labels: list[str]
+
+    def save(self, out: Path, config: RunConfig, run: int = 0) -> None:
+        """Write one run to a directory, all of it or nothing."""
+        own = {name: tensor[run : run + 1] for name, tensor in self.state.items()}
+        saved.save(out, config, own, self.base_model_id, self.labels)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Runs before their training, on a model of their own."""
+
+    lm: LM
+    config: RunConfig
+    method: Method
+    base_model_id: dict[str, Any]
+
+    def train(self, data: Sequence[Callable[[], Data]], checkpoint: Checkpoint) -> Trained:
+        """Train run `i` on `data[i]()`, resuming from the checkpoint. Raises UserError for a text that does not fit."""
+        counted = sum(p.numel() for p in self.method.trainable_parameters())
+        state, curve = self.method.state(), []
+        if self.config.training is not None:
+            examples = [self._examples(one()) for one in data]
+            train_sets, dev_sets = ([pair[split] for pair in examples] for split in (0, 1))
+            state, curve = train(self.lm, self.method, train_sets, dev_sets, self.config.training, checkpoint)
+        return Trained(state, curve, counted, self.base_model_id, self.lm.labels)
+
+    def _examples(self, data: Data) -> list[Examples]:
+        with torch.no_grad():
+            virtual_tokens = self.lm.num_virtual_tokens(self.method())
+        cut = self.config.decoding.source_tokens, self.config.decoding.target_tokens
+        found = []
+        for records in data:
+            found.append(encode(self.lm, with_source_prefix(records, self.config.source_words), *cut))
+            check_length(self.lm, found[-1], virtual_tokens)
+        return found
+
+
+def prepare(config: RunConfig, seeds: list[int], linearized: Path) -> Prepared:
+    """Open the model and build runs on it, one per seed; the task's classes are those of the records in `linearized`.
+
+    Raises UserError where model, method or options do not fit.
+    """
+    lm = open_model(config)
+    identity = base_model_id(lm)
+    set_labels(lm, config, linearized)
+    method = head.build(lm, config, seeds)
+    compute_precisely(lm, config)
+    if config.training is not None and config.training.activation_checkpointing:
+        recompute(lm.blocks())
+    return Prepared(lm, config, method, identity)
+
+
+def set_labels(lm: LM, config: RunConfig, linearized: Path) -> None:
+    """Let the model know the classes of the task: an encoder, or one whose method reads them.
+
+    They are those of all training and dev records, however few a run is trained on.
+    """
+    needs_labels = getattr(module_of(config.method), "needs_labels", None)
+    wanted = needs_labels is not None and needs_labels(config)
+    if isinstance(lm, Encoder) or wanted:
+        records = [record for split in ("train", "dev") for record in read_records(linearized / f"{split}.jsonl")]
+        if isinstance(lm, Encoder) or any(record.parts is not None or record.words is not None for record in records):
+            lm.set_labels(records)
+
+
+def load_run(directory: Path, lm: LM, config: RunConfig) -> Steering:
+    """A trained run of `Trained.save`, attached to its model, which is made ready to decode."""
+    [loaded] = load_runs([directory], lm, config)
+    return loaded
+
+
+def load_runs(directories: Sequence[Path], lm: LM, config: RunConfig) -> list[Steering]:
+    """Several of them, attached to one model."""
+    loaded = [saved.load(directory, lm) for directory in directories]
+    compute_precisely(lm, config)
+    pack(lm.model)
+    return loaded
+
+
+def predict(
+    lm: LM, adaptations: Sequence[Steering], records: Sequence[Record], config: RunConfig, partial: Sequence[Path]
+) -> Iterator[list[str]]:
+    """What each run makes of each record: prefixes and prompts in one pass of the model, others in turn.
+
+    `partial[i]` keeps what is done of run `i` if it is interrupted; of runs in one pass, the first.
+    """
+    records = list(with_source_prefix(records, config.source_words))
+    sources = [record.source for record in records]
+    if len(adaptations) > 1 and all(one.joinable for one in adaptations):
+        for found in decode(lm, Steering.joined(adaptations), sources, config.decoding, partial[0], len(adaptations)):
+            yield [found[source] for source in sources]
+        return
+    for one, file in zip(adaptations, partial, strict=True):
+        if isinstance(lm, Encoder):
+            yield classify(lm, one, records, config.decoding.source_tokens, config.decoding.batch_size)
+        else:
+            [found] = decode(lm, one, sources, config.decoding, file)
+            yield [found[source] for source in sources]

@@ -1,0 +1,32 @@
+"""A metric of a task on the dev records of a run, by which `tune` may choose."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from stages.core.errors import UserError
+from stages.core.record import Record
+from stages.core.run_config import RunConfig
+from stages.run import load_run, open_model, predict
+from stages.score import scores_of
+from stages.studies.run_batch import MODEL
+from stages.tasks import task_of
+
+
+def measure(task: str, metric: str, config: RunConfig, directory: Path, records: list[Record]) -> float:
+    """The metric of what the run in `directory` writes for each distinct source of `records`.
+
+    Raises UserError for a metric that the task lacks, or that cannot be computed.
+    """
+    merged: dict[str, Record] = {}
+    for record in records:
+        merged.setdefault(record.id, replace(record, targets=[])).targets.extend(record.targets)
+    lm, distinct = open_model(config), list(merged.values())
+    adaptation = load_run(directory / MODEL, lm, config)
+    [texts] = predict(lm, [adaptation], distinct, config, [directory / "dev.jsonl"])
+    with task_of(task).metrics.scorer() as scorer:
+        scores = scores_of(task_of(task), scorer, texts, distinct)
+    if scores.metrics.get(metric) is None:
+        known = ", ".join(name for name, value in scores.metrics.items() if value is not None)
+        reason = scores.reasons.get(metric, f"{task} has {known}")
+        raise UserError(f"tune.by is {metric}: {reason}")
+    return scores.metrics[metric]

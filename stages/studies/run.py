@@ -1,0 +1,124 @@
+"""Stage: all runs of one cell of a study, into studies/data/runs/<study>/<variant>-<size>.
+
+`hypotheses.jsonl` has what each run makes of each test record; `tuned.json`, where the study tunes, the choice.
+"""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+import yaml
+from tqdm import tqdm
+
+from stages.core.errors import UserError, entry_point
+from stages.core.files import read_text, replacing, sha256, write_json, write_jsonl
+from stages.core.run_config import RunConfig
+from stages.core.scratch import scratch
+from stages.methods import config_from, module_of
+from stages.models.precision import has_bf16
+from stages.studies.plan import SETTINGS, CellSettings, Plan, Run
+from stages.studies.run_batch import done, hypotheses_of, run_batch
+from stages.studies.selection import check_data
+from stages.studies.tune import choose
+from stages.studies.worker import begin
+
+
+def batches_of(settings: CellSettings, config: RunConfig, on_gpu: bool) -> list[list[Run]]:
+    """The runs that are trained in one batch; by `auto` on a CPU each alone, in a process of its own.
+
+    The model's own dropout is drawn for a whole batch: where it is on, a run trains alone, lest it depend on others.
+    """
+    runs, size = settings.plan.runs, settings.runs_per_batch
+    if size == "auto":
+        size = len(runs) if on_gpu else 1
+    if not module_of(config.method).BATCHED_RUNS or (config.training is not None and config.training.lm_dropout):
+        size = 1
+    return [runs[start : start + size] for start in range(0, len(runs), size)]
+
+
+def run_all(settings: CellSettings, config: RunConfig, directory: Path, processes: int) -> None:
+    """All runs of the cell, of which some may be done."""
+    plan, on_gpu = settings.plan, torch.cuda.is_available()
+    left = [runs for runs in batches_of(settings, config, on_gpu) if not all(done(run, directory) for run in runs)]
+    processes = 1 if on_gpu else min(processes, len(left))
+    bar = tqdm(
+        total=len(plan.runs), initial=len(plan.runs) - sum(map(len, left)), desc=f"{plan.study} {plan.name}",
+        unit="run", disable=None,
+    )  # fmt: skip
+    with bar:
+        for runs in (_in_turn if processes < 2 else _in_parallel)(plan, config, left, directory, processes):
+            bar.update(len(runs))
+
+
+def _in_turn(
+    plan: Plan, config: RunConfig, left: list[list[Run]], directory: Path, _processes: int
+) -> Iterator[list[Run]]:
+    for runs in left:
+        run_batch(plan, config, runs, directory)
+        yield runs
+
+
+def _in_parallel(
+    plan: Plan, config: RunConfig, left: list[list[Run]], directory: Path, processes: int
+) -> Iterator[list[Run]]:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=begin) as pool:
+        running = {pool.submit(run_batch, plan, config, runs, directory): runs for runs in left}
+        try:
+            for future in as_completed(running):
+                future.result()
+                yield running[future]
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"study {plan.study}, cell {plan.name}: a process was killed, for want of memory perhaps: lower "
+                f"cells.processes ({processes}); the same command goes on from the last checkpoint"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def cache_key(settings: CellSettings) -> list:
+    """Everything but files that the runs depend on, and the device: work of a GPU is not gone on with on a CPU."""
+    path = Path(settings.candidates[0][1]["model_path"])
+    weights = path / "model.safetensors"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return [settings.as_json(), sha256(weights) if weights.is_file() else str(path), device.type, has_bf16(device)]
+
+
+def files_of(settings: CellSettings) -> list[Path]:
+    """The files that decide what the runs become: data, and trained runs that they start from."""
+    data = [settings.plan.linearized / f"{split}.jsonl" for split in ("train", "dev", "test")]
+    return [*data, *map(Path, settings.files)]
+
+
+def processes_of(path: Path = Path("params.yaml")) -> int:
+    """Runs at a time: no setting of a cell, which it does not change."""
+    return yaml.safe_load(read_text(path))["cells"]["processes"]
+
+
+@entry_point
+def main() -> None:
+    study, variant, size = sys.argv[1:]
+    settings = CellSettings.read(SETTINGS / "runs" / study / f"{variant}-{size}.json")
+    plan = settings.plan
+    check_data(plan)
+    with scratch(cache_key(settings), *files_of(settings)) as directory:
+        tuned = choose(settings, directory) if settings.tune is not None else None
+        chosen = 0 if tuned is None else tuned["chosen"]
+        config = config_from(settings.candidates[chosen][1])
+        run_all(settings, config, directory / str(chosen), processes_of())
+        with replacing(plan.out) as out:
+            out.mkdir()
+            if tuned is not None:
+                write_json(out / "tuned.json", tuned)
+            write_jsonl(out / "hypotheses.jsonl", (
+                {"subset": run.subset, "seed": run.seed, "id": name, "hypothesis": text}
+                for run in plan.runs for name, text in hypotheses_of(run, directory / str(chosen))
+            ))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

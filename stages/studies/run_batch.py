@@ -1,0 +1,82 @@
+"""Some runs of a cell in one process: trained in one batch, then decoded.
+
+Everything that is done stays in the cell's scratch directory, `<run>/` for each, so that a process that is killed
+goes on where it was: training from its last checkpoint, decoding after its last batches.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from stages.core.errors import UserError
+from stages.core.files import read_json, write_json
+from stages.core.run_config import RunConfig
+from stages.core.sampling import sample
+from stages.run import Data, load_runs, open_model, predict, prepare
+from stages.studies.plan import Plan, Run
+from stages.studies.selection import records_to_decode, training_groups
+from stages.training.checkpoint import Checkpoint
+
+MODEL = "model"
+_TEXTS = "hypotheses.json"
+
+
+def run_batch(plan: Plan, config: RunConfig, runs: list[Run], directory: Path) -> None:
+    """Leave what each run makes of the test records. Raises UserError that names study, cell and run."""
+    if all(done(run, directory) for run in runs):
+        return
+    with named(plan, runs):
+        train(plan, config, runs, directory)
+        # All of them, whatever is written already: who stands in a batch rounds its neighbours.
+        _decode(plan, config, runs, directory)
+    for run in runs:
+        shutil.rmtree(directory / run.name / MODEL)
+
+
+def done(run: Run, directory: Path) -> bool:
+    return (directory / run.name / _TEXTS).exists()
+
+
+def hypotheses_of(run: Run, directory: Path) -> list[tuple[str, str]]:
+    """Id and hypothesis of each test record."""
+    return [(name, text) for name, text in read_json(directory / run.name / _TEXTS)]
+
+
+@contextlib.contextmanager
+def named(plan: Plan, runs: list[Run]) -> Iterator[None]:
+    """Errors name study, cell and runs."""
+    try:
+        yield
+    except UserError as error:
+        which = ", ".join(f"subset {run.subset} seed {run.seed}" for run in runs)
+        raise UserError(f"study {plan.study}, cell {plan.name}, {which}: {error}") from error
+
+
+def train(plan: Plan, config: RunConfig, runs: list[Run], directory: Path) -> None:
+    """Leave `<run>/model` of each, whole or not at all; nothing to do where they are left already."""
+    if all((directory / run.name / MODEL).exists() for run in runs):
+        return
+    groups = training_groups(plan)
+
+    def data_of(run: Run) -> Data:
+        return tuple(sample(plan.linearized, split, plan.size, run.subset, groups) for split in ("train", "dev"))
+
+    prepared = prepare(config, [run.seed for run in runs], plan.linearized)
+    checkpoint = Checkpoint(directory / f"training-{runs[0].name}" / "checkpoint.safetensors")
+    trained = prepared.train([lambda run=run: data_of(run) for run in runs], checkpoint)
+    for index, run in enumerate(runs):
+        trained.save(directory / run.name / MODEL, config, index)
+    checkpoint.remove()
+
+
+@torch.no_grad()
+def _decode(plan: Plan, config: RunConfig, runs: list[Run], directory: Path) -> None:
+    lm, records = open_model(config), records_to_decode(plan)
+    adaptations = load_runs([directory / run.name / MODEL for run in runs], lm, config)
+    partial = [directory / run.name / "decoded.jsonl" for run in runs]
+    for run, texts in zip(runs, predict(lm, adaptations, records, config, partial), strict=True):
+        own = [[record.id, text] for record, text in zip(records, texts, strict=True)]
+        write_json(directory / run.name / _TEXTS, own)

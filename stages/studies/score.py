@@ -1,0 +1,63 @@
+"""Stage: the official metrics of all runs of a study, into studies/data/scores/<study>/<variant>-<size>.
+
+`runs.jsonl` has the scores of each run; `votes.json` those of the runs' votes, where answers can be put to the vote.
+"""
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stages.core.errors import UserError, entry_point
+from stages.core.files import read_jsonl, replacing, write_json, write_jsonl
+from stages.core.record import Record
+from stages.decoding.vote import vote
+from stages.score import scores_of
+from stages.scoring.metric_set import Scorer
+from stages.studies.plan import DATA, SETTINGS, Plan, plans_in
+from stages.studies.selection import records_to_decode
+from stages.tasks import Task, task_of
+
+VOTES = "votes.json"
+
+
+def hypotheses_of(plan: Plan, records: list[Record]) -> list[list[str]]:
+    """What each run of the cell makes of the records. Raises UserError if the file is of other runs or records."""
+    file = plan.out / "hypotheses.jsonl"
+    found: dict[tuple[int, int], list[tuple[str, str]]] = defaultdict(list)
+    for row in read_jsonl(file):
+        found[row["subset"], row["seed"]].append((row["id"], row["hypothesis"]))
+    texts = [found.get((run.subset, run.seed), []) for run in plan.runs]
+    ids = [record.id for record in records]
+    if len(found) != len(plan.runs) or any([name for name, _ in one] != ids for one in texts):
+        raise UserError(f"{file} is of other runs than params.yaml: dvc --cd studies repro {plan.study}")
+    return [[text for _, text in one] for one in texts]
+
+
+def score_cell(plan: Plan, task: Task, scorer: Scorer, out: Path) -> None:
+    """Leave the scores of a cell's runs, and of their votes."""
+    records = records_to_decode(plan)
+    answers, rows = hypotheses_of(plan, records), []
+    for run, texts in zip(plan.runs, answers, strict=True):
+        scores = scores_of(task, scorer, texts, records)
+        rows.append({"subset": run.subset, "seed": run.seed, **scores.metrics, "reasons": scores.reasons})
+        for metric, reason in scores.reasons.items():
+            print(f"{plan.name}, subset {run.subset} seed {run.seed}: {metric} is null: {reason}", file=sys.stderr)
+    write_jsonl(out / "runs.jsonl", rows)
+    if task.votes and len(answers) > 1:
+        write_json(out / VOTES, scores_of(task, scorer, vote(answers), records).metrics)
+
+
+@entry_point
+def main() -> None:
+    [study] = sys.argv[1:]
+    plans = plans_in(SETTINGS / "scores" / f"{study}.json")
+    task = task_of(plans[0].task)
+    with replacing(DATA / "scores" / study) as out, task.metrics.scorer() as scorer:
+        for plan in tqdm(plans, desc=f"{study}: scores", unit="cell", disable=None):
+            score_cell(plan, task, scorer, out / plan.name)
+
+
+if __name__ == "__main__":
+    main()
