@@ -7,11 +7,11 @@ import torch
 
 from bench import peer
 from bench.inputs import SEED, Ids, clock
+from stages.core.run_config import Training
 from stages.methods.prefix import Prefix
 from stages.models.determinism import set_determinism
 from stages.models.load import load
 from stages.models.model import LM
-from stages.core.run_config import Training
 from stages.training.batches import Order
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import train

@@ -14,8 +14,6 @@ import torch
 from stages import params
 from stages.core.errors import UserError, entry_point
 from stages.core.files import replacing
-from stages.resolve import resolve
-from stages.run import open_model
 from stages.core.record import Record, read_records, with_source_prefix
 from stages.methods.parts.given import RUN
 from stages.methods.parts.saved import load
@@ -25,6 +23,8 @@ from stages.models.encoder import Encoder
 from stages.models.gates import Watched
 from stages.models.model import LM
 from stages.models.steering import Steering
+from stages.resolve import resolve
+from stages.run import open_model
 
 CSV, PNG = Path("metrics/gates.csv"), Path("metrics/gates.png")
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
+from stages.studies.settings import check_method, settings_of
 
 from stages import params
 from stages.studies.grid import cells_of
-from stages.studies.settings import check_method, settings_of
 from tests.conftest import ROOT
 
 

@@ -4,7 +4,6 @@ python -m stages.studies.report
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from stages import params

@@ -6,7 +6,7 @@ import yaml
 from safetensors.torch import save_file
 
 from stages import params
-from stages.methods import METHODS, build
+from stages.methods.parts.head import build
 from stages.methods.prompt_tuning import EMBEDDINGS
 from stages.models.encoder import Encoder
 from tests.conftest import bare_encoder, tiny_bart, tiny_gpt2

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from stages.core.errors import UserError
-from stages.methods.parts import saved
 from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.infix import InfixTuning
+from stages.methods.parts import saved
 from stages.methods.prefix import Prefix
 
 

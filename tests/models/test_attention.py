@@ -7,7 +7,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, OPTConfig
 
 from stages.core.record import Record
-from stages.methods import build
+from stages.methods.parts.head import build
 from stages.models.attention import attend
 from stages.models.batches import Batch
 from stages.models.encode import encode

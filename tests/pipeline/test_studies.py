@@ -10,10 +10,10 @@ import time
 
 import pytest
 import yaml
+from stages.studies.cell import files_of, what_decides
 
 from stages import params
 from stages.core.scratch import scratch
-from stages.studies.cell import files_of, what_decides
 from stages.studies.grid import cell_of
 from tests.pipeline.clone import call, commit, copy, restore, stages_run
 

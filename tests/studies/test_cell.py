@@ -3,16 +3,16 @@
 import pytest
 import torch
 import yaml
+from stages.studies.cell import check_data, files_of, gangs, what_decides, work_off
+from stages.studies.ensemble import voted
+from stages.studies.gang import test_records as records_to_describe
 
 import stages.decode
 from stages.core.errors import UserError
 from stages.core.files import write_jsonl
 from stages.decode import decode
 from stages.studies import gang
-from stages.studies.cell import check_data, files_of, gangs, what_decides, work_off
 from stages.studies.data import directory_of
-from stages.studies.ensemble import voted
-from stages.studies.gang import test_records as records_to_describe
 from stages.studies.grid import cells_of
 from tests.conftest import ROOT
 

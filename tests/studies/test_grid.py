@@ -2,11 +2,11 @@
 
 import pytest
 import yaml
+from stages.studies.settings import check_method, file_of, settings_of
 
 from stages.core.errors import UserError
 from stages.studies.grid import cell_of, cells_of, merged, size_name
 from stages.studies.paper import STUDIES
-from stages.studies.settings import check_method, file_of, settings_of
 from tests.conftest import ROOT
 
 

@@ -8,16 +8,16 @@ from statistics import stdev
 import pytest
 import yaml
 from matplotlib.figure import Figure
+from stages.studies.ensemble import voted
+from stages.studies.settings import file_of, settings_of
 
 from stages.core.errors import UserError
 from stages.core.files import write_json, write_jsonl
 from stages.studies import figures, report
 from stages.studies.data import directory_of
-from stages.studies.ensemble import voted
 from stages.studies.grid import VOTES, cells_of, merged
 from stages.studies.paper import STUDIES, shown_of
 from stages.studies.results import Spread, ahead, scores_of
-from stages.studies.settings import file_of, settings_of
 from stages.studies.summary import numbers, table
 from tests.conftest import ROOT
 

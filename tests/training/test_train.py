@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from stages.core.errors import UserError
+from stages.core.run_config import Training
 from stages.core.sections import Apt
 from stages.decoding.beam import Search, search_sources
 from stages.methods.adapter import Adapters
@@ -22,7 +23,6 @@ from stages.models.batches import Batch, Example
 from stages.models.decoder_only import DecoderOnly
 from stages.models.encode import Examples
 from stages.models.steering import Steering
-from stages.core.run_config import Training
 from stages.training import loop as engine
 from stages.training.batches import Order
 from stages.training.checkpoint import Checkpoint
