@@ -1,0 +1,241 @@
+"""The section `recipes` of params.yaml: how a method is trained and how a task's texts are decoded, unless a run says.
+
+A recipe is a set of keys, put together from layers. A later layer overrides an earlier one key by key:
+
+1. `recipes.default`, for every training recipe;
+2. `default` of the table that the recipe stands in, or all keys of the recipe that it is `like`;
+3. its own keys.
+
+`like: NAME` names a recipe beside it; at the head of `recipes.published.<method>` it names a method, all of whose
+recipes are taken. A key given as null is taken away: the recipe has no such key. An override that gives `epochs` or
+`steps` takes the other away. `default` is a layer, never a recipe.
+"""
+
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from stages.core.sections import Count, Loss, Positive, Section, Text, Whole, to_number
+
+DEFAULT = "default"
+Keys = dict[str, Any]
+Resolved = dict[str, tuple[str, Keys]]  # by name: where the recipe stands (dotted), and its keys
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, str | int | float | None):
+        raise ValueError("must be a number, a text, true, false or null")
+    return value
+
+
+class Layer(Section):
+    """Some keys of a recipe."""
+
+    like: Text | None = None
+
+    @property
+    def keys(self) -> Keys:
+        """The keys that params.yaml gives here; None for those that are taken away."""
+        return self.model_dump(exclude={"like"}, exclude_unset=True)
+
+
+class TrainingLayer(Layer):
+    """Keys of training, then options that several methods share. A method may have other options."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_scalar)]]
+
+    optimizer: Literal["adamw", "adafactor"] | None = None
+    lr: Positive | None = None
+    epochs: Positive | None = None
+    steps: Count | None = None
+    batch_size: Count | None = None
+    warmup_steps: Whole | None = None
+    loss: Loss | None = None
+    lm_dropout: bool | None = None
+    eval_every: Count | None = None
+
+    prefix_len: Count | None = None
+    mlp_width: Count | None = None
+    init_std: Positive | None = None
+    dropout: Annotated[float, BeforeValidator(to_number), Field(ge=0, lt=1)] | None = None
+    init: Literal["vocabulary", "labels", "words"] | None = None
+    words: Text | None = None
+    bottleneck: Count | None = None
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "TrainingLayer":
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("give epochs or steps, not both")
+        return self
+
+
+class DecodingLayer(Layer):
+    """How texts are cut and decoded. A recipe without source_tokens or target_tokens cuts none."""
+
+    source_tokens: Annotated[int, Field(ge=2)] | None = None
+    target_tokens: Annotated[int, Field(ge=2)] | None = None
+    beam: Count | None = None
+    length_penalty: float | None = None
+    min_new_tokens: Whole | None = None
+    max_new_tokens: Count | None = None
+
+
+TRAINING_NEEDS = ("optimizer", "lr", "batch_size", "warmup_steps", "loss", "lm_dropout")
+TRAINING_KEYS = (*TRAINING_NEEDS, "epochs", "steps", "eval_every")  # all others are options of the method
+DECODING_NEEDS = ("beam", "length_penalty", "min_new_tokens", "max_new_tokens")
+
+
+class PublishedMethod(Section):
+    """One method's recipes by task or group, over those of the method that it is like."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, TrainingLayer]
+
+    like: Text | None = None
+
+    @property
+    def recipes(self) -> dict[str, TrainingLayer]:
+        return self.__pydantic_extra__
+
+
+def _refuse(path: str, message: str) -> NoReturn:
+    """Raise an error that names the key; `path` is dotted and starts with `recipes.`."""
+    loc = tuple(path.split(".")[1:])  # pydantic puts `recipes` before it
+    error = PydanticCustomError("recipe", "{message}", {"message": message})
+    raise ValidationError.from_exception_data("recipes", [{"type": error, "loc": loc, "input": {}}])
+
+
+def _merged(*layers: Keys) -> Keys:
+    """Later layers over earlier ones, without the keys that are taken away."""
+    merged: Keys = {}
+    for layer in layers:
+        for key, other in (("epochs", "steps"), ("steps", "epochs")):
+            if layer.get(key) is not None:
+                merged.pop(other, None)
+        merged |= layer
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _resolve(table: Mapping[str, Layer], path: str, base: Keys, taken: Resolved | None = None) -> Resolved:
+    """All recipes of a table.
+
+    `path` is where the table stands, `base` the layer below its default; `taken` holds the recipes of the method that
+    this one is like.
+    """
+    taken = taken or {}
+    default = table.get(DEFAULT, Layer())
+    if default.like is not None:
+        _refuse(f"{path}.{DEFAULT}.like", "only a recipe is like another")
+
+    def keys(name: str, seen: tuple[str, ...]) -> Keys:
+        own = table.get(name, Layer())
+        if own.like is None:
+            below = taken[name][1] if name in taken else base
+            return _merged(below, default.keys, own.keys)
+        _check_like(f"{path}.{name}.like", own.like, (*seen, name), names)
+        return _merged(keys(own.like, (*seen, name)), own.keys)
+
+    names = [name for name in {**taken, **table} if name != DEFAULT]
+    return {name: (f"{path}.{name}" if name in table else taken[name][0], keys(name, ())) for name in names}
+
+
+def _check_like(path: str, like: str, seen: tuple[str, ...], names: Collection[str]) -> None:
+    if like in seen:
+        _refuse(path, f"goes round in a circle: {', '.join((*seen[seen.index(like) :], like))}")
+    if like not in names:
+        _refuse(path, f"there is no {like} beside it; there are {', '.join(names)}")
+
+
+def _need(path: str, keys: Keys, needed: tuple[str, ...]) -> None:
+    if missing := [key for key in needed if key not in keys]:
+        _refuse(path, f"{missing[0]} is missing")
+
+
+def _first(recipes: Resolved, names: tuple[str, ...], path: str) -> tuple[str, Keys | None]:
+    """The first of the names that has a recipe in the table at `path`."""
+    for name in names:
+        if name in recipes:
+            where, keys = recipes[name]
+            return where, dict(keys)
+    return f"{path}.{names[0]}", None
+
+
+class Recipes(Section):
+    """The section; all recipes are put together and checked when it is read."""
+
+    default: TrainingLayer
+    tasks: dict[str, DecodingLayer]  # by task or group
+    embedded: dict[str, dict[str, TrainingLayer]]  # by model, then method
+    published: dict[str, PublishedMethod]  # by method, then task or group
+
+    def training(self, model: str, embedded: bool, tasks: tuple[str, ...], method: str) -> tuple[str, Keys | None]:
+        """How a method is trained.
+
+        Args:
+            model: its name; `embedded`: whether it is one of those that `recipes.embedded` is about.
+            tasks: names of the task, most specific first. The first that has a published recipe counts.
+            method: its name.
+
+        Returns:
+            Where the recipe stands, or would stand if there is none, such as `recipes.published.prefix.e2e`; and its
+            keys, or None if there is none.
+        """
+        if embedded:
+            return _first(self._embedded.get(model, {}), (method,), f"recipes.embedded.{model}")
+        return _first(self._published.get(method, {}), tasks, f"recipes.published.{method}")
+
+    def decoding(self, tasks: tuple[str, ...]) -> tuple[str, Keys | None]:
+        """How texts are cut and decoded; arguments and result as of `training`."""
+        return _first(self._tasks, tasks, "recipes.tasks")
+
+    def unknown(self, methods: Collection[str], tasks: Collection[str]) -> str | None:
+        """The dotted name of the first entry that is for no known method, task or group; None: there is none such."""
+        tables = [("recipes.tasks", self.tasks, tasks), ("recipes.published", self.published, methods)]
+        tables += [(f"recipes.embedded.{model}", table, methods) for model, table in self.embedded.items()]
+        tables += [(f"recipes.published.{name}", method.recipes, tasks) for name, method in self.published.items()]
+        wrong = (f"{path}.{name}" for path, table, known in tables for name in table if name not in (*known, DEFAULT))
+        return next(wrong, None)
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Recipes":
+        if self.default.like is not None:
+            _refuse("recipes.default.like", "only a recipe is like another")
+        trainings = {f"recipes.embedded.{model}": recipes for model, recipes in self._embedded.items()}
+        trainings |= {f"recipes.published.{method}": recipes for method, recipes in self._published.items()}
+        for path, recipes in trainings.items():
+            for name, (_, keys) in recipes.items():
+                _need(f"{path}.{name}", keys, TRAINING_NEEDS)
+                if "epochs" not in keys and "steps" not in keys:
+                    _refuse(f"{path}.{name}", "must have either epochs or steps")
+        for path, keys in self._tasks.values():
+            _need(path, keys, DECODING_NEEDS)
+        return self
+
+    @property
+    def _base(self) -> Keys:
+        return _merged(self.default.keys)
+
+    @cached_property
+    def _tasks(self) -> Resolved:
+        return _resolve(self.tasks, "recipes.tasks", {})
+
+    @cached_property
+    def _embedded(self) -> dict[str, Resolved]:
+        return {
+            model: _resolve(table, f"recipes.embedded.{model}", self._base) for model, table in self.embedded.items()
+        }
+
+    @cached_property
+    def _published(self) -> dict[str, Resolved]:
+        def resolve(method: str, seen: tuple[str, ...]) -> Resolved:
+            own, path = self.published[method], f"recipes.published.{method}"
+            if own.like is None:
+                return _resolve(own.recipes, path, self._base)
+            _check_like(f"{path}.like", own.like, (*seen, method), self.published)
+            return _resolve(own.recipes, path, self._base, resolve(own.like, (*seen, method)))
+
+        return {method: resolve(method, ()) for method in self.published}
