@@ -215,7 +215,9 @@ class Recipes(Section):
         if self.default.like is not None:
             _refuse("default.like", "only a recipe is like another")
         trainings = {f"embedded.{model}": recipes for model, recipes in self._embedded.items()}
-        trainings |= {f"published.{method}": recipes for method, recipes in self._published.items()}
+        # First what takes nothing from another method: a fault is named where it stands.
+        for method in sorted(self.published, key=lambda method: self.published[method].like is not None):
+            trainings[f"published.{method}"] = self._published[method]
         for path, recipes in trainings.items():
             for name, (_, keys) in recipes.items():
                 _need(f"{path}.{name}", keys, TRAINING_NEEDS)
