@@ -11,7 +11,7 @@ from tqdm import tqdm
 from stages import params
 from stages.core.errors import entry_point
 from stages.core.files import read_jsonl, write_jsonl
-from stages.core.record import Record, prefaced, read_records
+from stages.core.record import Record, read_records, with_source_prefix
 from stages.core.scratch import code, scratch
 from stages.core.sections import Decode
 from stages.decoding.beam import Search, pieces_by_length
@@ -78,7 +78,7 @@ def decode(
 
 def hypotheses_of(lm: LM, steering: Steering, records: list[Record], chosen: params.Params, partial: Path) -> list[str]:
     """What the model makes of each record; `partial` keeps what is done of a beam search."""
-    records = list(prefaced(records, chosen.source_words))
+    records = list(with_source_prefix(records, chosen.source_words))
     if isinstance(lm, Encoder):
         return classify(lm, steering, records, chosen.decoding.source_tokens, chosen.decode.batch_size)
     [found] = decode(lm, steering, [record.source for record in records], chosen.decoding, chosen.decode, partial)

@@ -14,7 +14,7 @@ import torch
 from stages import params
 from stages.core.errors import UserError, entry_point
 from stages.core.files import replacing
-from stages.core.record import Record, prefaced, read_records
+from stages.core.record import Record, read_records, with_source_prefix
 from stages.methods import saved
 from stages.models.batches import Batch
 from stages.models.encode import encode
@@ -69,7 +69,7 @@ def main() -> None:
     lm = open_model(chosen)
     steering = saved.load(params.RUN, lm)
     linearized = Path("data/linearized") / chosen.task
-    records = list(prefaced(read_records(linearized / "test.jsonl"), chosen.source_words))
+    records = list(with_source_prefix(read_records(linearized / "test.jsonl"), chosen.source_words))
     factors = factors_of(lm, steering, records, chosen.decoding.source_tokens, chosen.decode.batch_size)
     mean, deviation = factors.mean(0), factors.std(0)
     with replacing(CSV) as out, open(out, "w", encoding="utf-8", newline="") as file:

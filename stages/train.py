@@ -9,7 +9,7 @@ import torch
 from stages import params
 from stages.core.errors import UserError, entry_point
 from stages.core.files import write_json
-from stages.core.record import prefaced, read_records
+from stages.core.record import read_records, with_source_prefix
 from stages.core.scratch import code
 from stages.methods import METHODS, build, learn, saved
 from stages.models.encode import check_length, encode
@@ -44,7 +44,7 @@ def train_run(
     decoding = chosen.decoding
     splits = {}
     for split in ("train", "dev"):
-        records = prefaced(read_records(DATA / f"{split}.jsonl"), chosen.source_words)
+        records = with_source_prefix(read_records(DATA / f"{split}.jsonl"), chosen.source_words)
         splits[split] = encode(lm, records, decoding.source_tokens, decoding.target_tokens)
     with torch.no_grad():
         taken = lm.taken(method())

@@ -1,7 +1,7 @@
 """What descriptions of `mini_e2e` hold of their records: names letter by letter, fields, nothing twice."""
 
 from stages.pretrain.judges import judge, measures
-from stages.tasks.e2e import FIELDS, set_apart
+from stages.tasks.e2e import FIELDS, tokenize_words
 from stages.world.domains import RESTAURANT, Record
 from stages.world.grammar import Fact
 
@@ -16,7 +16,9 @@ def record_of(source: str) -> Record:
     facts = []
     for field, noted in fields.items():
         attribute = attributes[_KEYS[field]]
-        facts.append(Fact(attribute, next((value for value in attribute.values if set_apart(value) == noted), noted)))
+        facts.append(
+            Fact(attribute, next((value for value in attribute.values if tokenize_words(value) == noted), noted))
+        )
     return Record(RESTAURANT, name, kind, facts)
 
 

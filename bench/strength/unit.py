@@ -135,7 +135,7 @@ def test_unit(unit: Unit) -> dict[str, float]:
         pack(lm.model)
         records = list(read_records(linearized(unit.chosen) / "test.jsonl"))
         hypotheses = hypotheses_of(lm, steering, records, unit.chosen, unit.directory / "predictions.jsonl")
-        with TASKS[unit.task].SCORING.opened() as measure:
+        with TASKS[unit.task].SCORING.scorer() as measure:
             scores = dict(scores_of(unit.task, measure, hypotheses, records).metrics)
         if unit.task == "mini_e2e":
             scores |= restaurant_measures([record.source for record in records], hypotheses)

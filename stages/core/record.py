@@ -25,7 +25,7 @@ class Record:
     words: list[str] | None = None
 
 
-def prefaced(records: Iterable[Record], words: str | None) -> Iterator[Record]:
+def with_source_prefix(records: Iterable[Record], words: str | None) -> Iterator[Record]:
     """With `words` as text before each source (the fine-tuning baseline of low data, appendix A.2); None: as they are.
 
     Raises UserError for a record whose words are tagged.

@@ -62,7 +62,7 @@ def work_off(cell: Cell, directory: Path) -> None:
         total=len(cell.runs), initial=len(cell.runs) - sum(map(len, left)), desc=f"{cell.study} {cell.name}",
         unit="run", disable=None,
     )  # fmt: skip
-    with bar, TASKS[cell.first.task].SCORING.opened() as measure:
+    with bar, TASKS[cell.first.task].SCORING.scorer() as measure:
         for runs in worked_off:
             for run in runs:
                 gang.score(cell, run, directory, measure)

@@ -13,5 +13,5 @@ def voted(cell: Cell, answers: list[list[str]]) -> dict[str, float]:
     task = cell.first.task
     if GROUPS.get(cell.first.original) != "superglue" or len(answers) < 2:
         return {}
-    with TASKS[task].SCORING.opened() as measure:
+    with TASKS[task].SCORING.scorer() as measure:
         return scores_of(task, measure, vote(answers), test_records(cell)).metrics

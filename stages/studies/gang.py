@@ -15,7 +15,7 @@ import torch
 from stages import subsample
 from stages.core.errors import UserError
 from stages.core.files import read_json, write_json
-from stages.core.record import Record, prefaced, read_records
+from stages.core.record import Record, read_records, with_source_prefix
 from stages.decode import decode, hypotheses_of
 from stages.methods import build, learn, saved
 from stages.models.encode import Examples, check_length, encode
@@ -26,7 +26,7 @@ from stages.models.steering import Steering
 from stages.open_model import open_model
 from stages.params import Params
 from stages.score import scores_of
-from stages.scoring.task import Measure
+from stages.scoring.metric_set import Scorer
 from stages.studies.data import directory_of
 from stages.studies.grid import Cell, Run
 from stages.training.checkpoint import Checkpoint
@@ -51,7 +51,7 @@ def work(cell: Cell, runs: list[Run], directory: Path) -> None:
         shutil.rmtree(directory / run.name / _MODEL)
 
 
-def score(cell: Cell, run: Run, directory: Path, measure: Measure) -> None:
+def score(cell: Cell, run: Run, directory: Path, measure: Scorer) -> None:
     """Leave the result of a run that was worked off."""
     with _named(cell, [run]):
         texts = read_json(directory / run.name / _TEXTS)
@@ -125,7 +125,9 @@ def _train(cell: Cell, runs: list[Run], directory: Path) -> None:
 def _examples(lm: LM, cell: Cell, run: Run, split: str, groups: Collection[str] | None, taken: int) -> Examples:
     decoding, linearized = cell.first.decoding, directory_of(cell.first.task)
     records = subsample.sample(linearized, split, cell.size, run.subset, groups)
-    examples = encode(lm, prefaced(records, cell.first.source_words), decoding.source_tokens, decoding.target_tokens)
+    examples = encode(
+        lm, with_source_prefix(records, cell.first.source_words), decoding.source_tokens, decoding.target_tokens
+    )
     check_length(lm, examples, taken)
     return examples
 
@@ -138,7 +140,7 @@ def _describe(cell: Cell, runs: list[Run], directory: Path) -> None:
     lm.compute_in(dtype_of(chosen.precision, lm.device, lm.width))
     pack(lm.model)
     if len(runs) > 1 and all(steering.joinable for steering in steerings):
-        sources = [record.source for record in prefaced(records, chosen.source_words)]
+        sources = [record.source for record in with_source_prefix(records, chosen.source_words)]
         partial = directory / f"decoded-{runs[0].name}.jsonl"
         joined = Steering.joined(steerings)
         found = decode(lm, joined, sources, chosen.decoding, chosen.decode, partial, len(runs))

@@ -13,7 +13,7 @@ from stages.core.errors import UserError
 from stages.core.files import TextFile, replacing, write_jsonl
 from stages.core.record import Record
 from stages.core.sections import Linearize
-from stages.scoring.conll import TASK as SCORING
+from stages.scoring.conll import CONLL as SCORING
 from stages.scoring.conll import columns_of
 from stages.sources import Columns
 from stages.tasks import hub

@@ -15,11 +15,10 @@ from stages.core.errors import UserError
 from stages.core.files import TextFile, read_json, replacing, write_json
 from stages.core.record import Record, compared
 from stages.core.sections import Linearize
-from stages.scoring import dart
-from stages.scoring.encoders import Encoders
+from stages.scoring.dart import DART
 from stages.scoring.formats import read_references
-from stages.scoring.task import Measure
-from stages.scoring.webnlg import set_apart
+from stages.scoring.metric_set import Scorer
+from stages.scoring.webnlg import tokenize_words
 from stages.sources import DartFiles
 from stages.tasks.fetch import fetch_files
 
@@ -32,20 +31,17 @@ TRIPLE_PARTS = 3
 
 def as_references(text: str) -> str:
     """Tokens apart, in lower case: so the official references were made from the texts, all 11,245 of them."""
-    return set_apart(text).lower()
-
-
-_OFFICIAL = dart.task(Encoders())
+    return tokenize_words(text).lower()
 
 
 @contextmanager
-def _opened() -> Iterator[Measure]:
+def _scorer() -> Iterator[Scorer]:
     # The official metrics take text as it is, and the references are prepared: so are hypotheses.
-    with _OFFICIAL.opened() as measure:
-        yield lambda hypotheses, references: measure([as_references(text) for text in hypotheses], references)
+    with DART.scorer() as score:
+        yield lambda hypotheses, references: score([as_references(text) for text in hypotheses], references)
 
 
-SCORING = replace(_OFFICIAL, opened=_opened)
+SCORING = replace(DART, scorer=_scorer)
 
 
 @dataclass(frozen=True)

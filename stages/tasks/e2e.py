@@ -13,7 +13,7 @@ from stages.core.errors import UserError
 from stages.core.files import read_text
 from stages.core.record import Record, compared
 from stages.core.sections import Linearize
-from stages.scoring.e2e import TASK as SCORING
+from stages.scoring.e2e import E2E as SCORING
 from stages.sources import Files
 from stages.tasks.fetch import fetch_files
 
@@ -61,14 +61,14 @@ def parse_mr(text: str) -> dict[str, str]:
     return fields
 
 
-def set_apart(text: str) -> str:
+def tokenize_words(text: str) -> str:
     """Words and punctuation marks apart, one space between them: `£20-25` becomes `£ 20 - 25`."""
     return " ".join(_WORD.findall(text))
 
 
 def linearize_mr(fields: dict[str, str]) -> str:
     """`field : value | field : value` with the authors' names and order of fields."""
-    return " | ".join(f"{name} : {set_apart(fields[key])}" for key, name in FIELDS.items() if key in fields)
+    return " | ".join(f"{name} : {tokenize_words(fields[key])}" for key, name in FIELDS.items() if key in fields)
 
 
 def read_rows(path: Path) -> list[tuple[dict[str, str], str]]:
@@ -105,7 +105,7 @@ def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
         grouped: dict[str, Record] = {}
         for fields, reference in read_rows(raw / file):
             source = linearize_mr(fields)
-            target = set_apart(reference) if options.tokenize_targets else " ".join(reference.split())
+            target = tokenize_words(reference) if options.tokenize_targets else " ".join(reference.split())
             fresh = Record(f"{split}-{len(grouped):05d}", source, [], name=fields.get("name"))
             grouped.setdefault(source, fresh).targets.append(target)
         splits[split] = list(grouped.values())
@@ -116,6 +116,6 @@ def authors_files(splits: dict[str, list[Record]]) -> dict[str, str]:
     """The splits as the authors' own data files, `SRC||TGT ` by reference, words set apart, grouped by source."""
     names = {"train": "src1_train.txt", "dev": "src1_valid.txt", "test": "src1_test.txt"}
     return {
-        names[split]: "".join(f"{r.source}||{set_apart(target)} \n" for r in records for target in r.targets)
+        names[split]: "".join(f"{r.source}||{tokenize_words(target)} \n" for r in records for target in r.targets)
         for split, records in splits.items()
     }

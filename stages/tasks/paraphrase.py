@@ -14,8 +14,8 @@ from stages.core.errors import UserError
 from stages.core.files import replacing
 from stages.core.record import Record
 from stages.core.sections import Linearize
+from stages.scoring.metric_set import MetricSet, without_programs
 from stages.scoring.paraphrase import accuracy_and_f1
-from stages.scoring.task import Task, without_programs
 from stages.sources import Rows, Shift
 from stages.tasks.rows import fetch_rows, fetch_test_rows, read_rows
 
@@ -37,9 +37,9 @@ class Paraphrase:
         return f"not_{self.positive}", self.positive
 
     @property
-    def SCORING(self) -> Task:
+    def SCORING(self) -> MetricSet:
         measure = partial(accuracy_and_f1, self.positive, labels=self.labels)
-        return Task(_no_files, without_programs(measure))
+        return MetricSet(_no_files, without_programs(measure))
 
     def fetch(self, source: Rows, out: Path) -> None:
         fetch_rows(source, self.folder, self.columns, out)
@@ -72,7 +72,7 @@ class Shifted:
     tested: Paraphrase
 
     @property
-    def SCORING(self) -> Task:
+    def SCORING(self) -> MetricSet:
         return self.tested.SCORING
 
     def fetch(self, source: Shift, out: Path) -> None:

@@ -14,7 +14,7 @@ from stages.core.errors import UserError
 from stages.core.files import replacing, write_jsonl
 from stages.core.record import Record, compared
 from stages.core.sections import Linearize
-from stages.scoring.superglue import TASKS as SCORINGS
+from stages.scoring.superglue import METRIC_SETS as SCORINGS
 from stages.sources import Lines, Shift
 from stages.tasks import hub
 from stages.tasks.rows import fetch_rows, read_rows

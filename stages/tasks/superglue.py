@@ -16,8 +16,8 @@ from stages.core.errors import UserError
 from stages.core.record import Record
 from stages.core.sections import Linearize
 from stages.scoring import superglue_files as files
-from stages.scoring.superglue import TASKS as SCORINGS
-from stages.scoring.task import Task
+from stages.scoring.metric_set import MetricSet
+from stages.scoring.superglue import METRIC_SETS as SCORINGS
 from stages.sources import Rows
 from stages.tasks.rows import fetch_rows, read_rows
 
@@ -214,7 +214,7 @@ class SuperGlue:
     keys: tuple[str, ...]
     read: Reader
     compared: Compared
-    SCORING: Task
+    SCORING: MetricSet
     of: Callable[[Row], Any] | None = None  # the text that rows share
     only_true: bool = False  # of the rows that are trained on
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from stages.core.errors import UserError
 from stages.core.record import Record, compared
 from stages.core.sections import Linearize
-from stages.scoring.webnlg import TASK as SCORING
+from stages.scoring.webnlg import WEBNLG as SCORING
 from stages.sources import Tree
 from stages.tasks.fetch import fetch_tree
 

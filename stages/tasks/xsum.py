@@ -14,7 +14,7 @@ from stages.core.errors import UserError
 from stages.core.files import replacing, write_jsonl
 from stages.core.record import Record, compared
 from stages.core.sections import Linearize
-from stages.scoring.xsum import TASK as SCORING
+from stages.scoring.xsum import XSUM as SCORING
 from stages.sources import Hub
 from stages.tasks import hub
 from stages.tasks.rows import grouped, in_parts

@@ -119,7 +119,7 @@ def test_what_is_missing_is_named(tmp_path):
 
 def numbers(hypotheses, targets):
     records = [Record(str(i), "", [target]) for i, target in enumerate(targets)]
-    with SCORING.opened() as measure:
+    with SCORING.scorer() as measure:
         return Scores.of(measure(*compared(hypotheses, records))).metrics
 
 

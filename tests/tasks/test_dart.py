@@ -103,7 +103,7 @@ def test_only_the_files_that_are_used_and_one_may_be_two_splits(raw):
 
 def test_hypotheses_are_prepared_as_the_references(monkeypatch):
     assert as_references("Elm's in İzmir,  £20-25 (3.5L)") == "elm ' s in i̇zmir , £ 20 - 25 ( 3 . 5l )"
-    with SCORING.opened() as measure:
+    with SCORING.scorer() as measure:
         metrics = measure(["Oak is by the Riverside.", "Elm!"], [["oak is by the riverside ."], ["elm !"]])
     numbers = Scores.of(metrics).metrics
     assert (numbers["BLEU"], numbers["TER"], numbers["hyp_len"]) == (100, 0, 8)

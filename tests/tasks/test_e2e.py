@@ -32,7 +32,7 @@ def test_linearized_strings(mr, source):
 
 def test_words_set_apart():
     assert (
-        e2e.set_apart("It's a family-friendly pub, isn't it?  £10.50.")
+        e2e.tokenize_words("It's a family-friendly pub, isn't it?  £10.50.")
         == "It 's a family - friendly pub , is n't it ? £ 10.50 ."
     )
 

@@ -55,7 +55,7 @@ def test_strings(task, strings, files):
 
 
 def numbers(task, hypotheses, records):
-    with TASKS[task].SCORING.opened() as measure:
+    with TASKS[task].SCORING.scorer() as measure:
         return Scores.of(measure(*TASKS[task].compared(hypotheses, records))).metrics
 
 

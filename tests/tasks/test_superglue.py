@@ -153,7 +153,7 @@ def test_a_cause_is_asked_for_with_because():
 
 
 def numbers(task, hypotheses, records):
-    with TASKS[task].SCORING.opened() as measure:
+    with TASKS[task].SCORING.scorer() as measure:
         return Scores.of(measure(*TASKS[task].compared(hypotheses, records))).metrics
 
 
