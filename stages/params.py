@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from stages.core.errors import UserError
 from stages.core.files import read_json, read_text
 from stages.core.sections import (
+    FILE,
     RECIPE,
     Adapter,
     Apt,
@@ -22,7 +23,6 @@ from stages.core.sections import (
     Cut,
     Decode,
     FtTop2,
-    Linearize,
     Method,
     Optimizers,
     Prefix,
@@ -32,24 +32,16 @@ from stages.core.sections import (
     Recipes,
     Section,
     Seed,
-    Task,
     Text,
     Train,
     Whole,
+    message_of,
     or_word,
 )
 from stages.pretrain.section import Adapt, Denoise, Pretrain, Probes, Span
-from stages.sources import Sources
 from stages.studies.section import Cells, Name, Study
+from stages.tasks import Linearize, TaskName, check_sources, recipe_names
 
-# Tasks that share recipes.
-GROUPS = {
-    **dict.fromkeys(("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc", "wsc_referent"), "superglue"),
-    **dict.fromkeys(("qqp", "mrpc", "qqp_to_mrpc", "mrpc_to_qqp"), "superglue"),
-    **dict.fromkeys(("conll2003", "conll04", "ontonotes"), "ner"),
-    "squad_to_mrqa": "qa",
-}
-FILE = Path("params.yaml")
 BASE = Path("data/base")  # the embedded models
 MINILM = "minilm"  # an encoder in a Python package
 RUN = Path("data/run/model")  # the trained run of dvc.yaml
@@ -96,7 +88,7 @@ class Decoding:
 
 
 class Params(Section):
-    task: Task
+    task: TaskName
     model: Text
     revision: str
     method: Method
@@ -119,7 +111,7 @@ class Params(Section):
     cut: Cut
     decode: Decode
     recipes: Recipes
-    sources: Sources
+    sources: Annotated[dict[str, Any], AfterValidator(check_sources)]
     pretrain: Pretrain
     denoise: Denoise
     span: Span
@@ -134,11 +126,6 @@ class Params(Section):
         own = Path(self.model).name == self.model and (BASE / self.model / "config.json").exists()
         return own or self.model == MINILM
 
-    @property
-    def original(self) -> str:
-        """The task whose recipes count: that which a mini task imitates."""
-        return self.task.removeprefix("mini_")
-
     def _recipe(self) -> tuple[str, Recipe | None]:
         """What `recipe` stands for in a training, behind its name: of the task, else of the tasks that are like it.
 
@@ -146,7 +133,7 @@ class Params(Section):
         """
         others = {"apt": ("prefix",), "linear_probe": ("prefix",)}
         methods = (self.method, *others.get(self.method, ()))
-        names = (self.model,) if self.embedded else (self.original, GROUPS.get(self.original, self.original))
+        names = (self.model,) if self.embedded else recipe_names(self.task)
         kind = "embedded" if self.embedded else "published"
         for name in names:
             for method in methods:
@@ -214,7 +201,8 @@ class Params(Section):
     @property
     def decoding(self) -> Decoding:
         """The run's own values over the task's. Raises UserError for a task without recipe."""
-        kind = GROUPS.get(self.original, self.original)
+        names = recipe_names(self.task)
+        kind = next((name for name in names if name in self.recipes.tasks), names[-1])
         recipe = self.recipes.tasks.get(kind)
 
         def choose(key: str, own: Any) -> Any:
@@ -292,19 +280,6 @@ def _check_positions(params: Params) -> None:
         )
 
 
-def _one_line(error: ValidationError) -> str:
-    # A mistyped key is also a missing one: say what was typed.
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{FILE}: unknown key {key}"
-    if first["type"] == "missing":
-        return f"{FILE}: key {key} is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
-    return f"{FILE}: {key}: {message}{shown}"
-
-
 def read(path: Path = FILE) -> dict[str, Any]:
     """params.yaml as it stands, unchecked. Raises UserError if it is not YAML."""
     try:
@@ -320,7 +295,7 @@ def check(raw: dict[str, Any]) -> Params:
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
-        raise UserError(_one_line(error)) from error
+        raise UserError(message_of(error)) from error
     _check_positions(params)
     return params
 

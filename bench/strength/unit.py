@@ -22,7 +22,7 @@ from stages.models.precision import dtype_of
 from stages.open_model import open_model
 from stages.score import scores_of
 from stages.subsample import DEV_SHARE
-from stages.tasks import TASKS
+from stages.tasks import source_of, task_of
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import dev_loss, train
 
@@ -63,7 +63,7 @@ class Unit:
         used = chosen.model_dump(include={"task", "method", "train_size", "subset", "seed", "precision", "linearize",
                                           "train", "optimizers", "prefix", "prompt", "projector", "apt", "adapter", "ft_top2", "cut",
                                           "decode"})  # fmt: skip
-        source = getattr(chosen.sources, self.task).model_dump()
+        source = source_of(self.task, chosen.sources).model_dump()
         weights = Path(chosen.model_directory) / "model.safetensors"
         settings = [used, source, asdict(chosen.training), asdict(chosen.decoding), sha256(weights)]
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
@@ -74,16 +74,16 @@ class Unit:
 
 def linearized(chosen: params.Params) -> Path:
     """The task's data as the stages make them, kept for all units."""
-    source = getattr(chosen.sources, chosen.task)
+    source = source_of(chosen.task, chosen.sources)
     settings = [chosen.task, source.model_dump(), chosen.linearize.model_dump()]
     name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     out = KEPT / "data" / f"{chosen.task}-{name}"
     if not out.exists():
         raw = out.with_name(f"{out.name}.raw")
-        TASKS[chosen.task].fetch(source, raw)
+        task_of(chosen.task).download(source, raw)
         with replacing(out) as directory:
             directory.mkdir()
-            for split, records in TASKS[chosen.task].linearize(raw, chosen.linearize).items():
+            for split, records in task_of(chosen.task).linearize(raw, chosen.linearize).items():
                 write_records(directory / f"{split}.jsonl", records)
     return out
 
@@ -135,7 +135,7 @@ def test_unit(unit: Unit) -> dict[str, float]:
         pack(lm.model)
         records = list(read_records(linearized(unit.chosen) / "test.jsonl"))
         hypotheses = hypotheses_of(lm, steering, records, unit.chosen, unit.directory / "predictions.jsonl")
-        with TASKS[unit.task].SCORING.scorer() as measure:
+        with task_of(unit.task).metrics.scorer() as measure:
             scores = dict(scores_of(unit.task, measure, hypotheses, records).metrics)
         if unit.task == "mini_e2e":
             scores |= restaurant_measures([record.source for record in records], hypotheses)

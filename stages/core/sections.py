@@ -1,18 +1,14 @@
 """The sections of params.yaml with their types; `params.py` reads them and resolves recipes."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+FILE = Path("params.yaml")
 RECIPE = "recipe"
 
-Task = Literal[
-    "e2e", "webnlg", "dart", "xsum", "mini_e2e", "mini_webnlg", "mini_xsum",
-    "boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc", "wsc_referent", "mini_rte",
-    "conll2003", "conll04", "ontonotes", "mini_conll2003", "qqp", "mrpc", "qqp_to_mrpc", "mrpc_to_qqp", "squad_to_mrqa",
-]  # fmt: skip
-Kind = Literal["e2e", "webnlg", "dart", "xsum", "superglue", "ner", "qa"]  # whose texts are cut and decoded alike
 Method = Literal[
     "prefix", "finetune", "ft_top2", "adapter", "adapter_small", "embedding_only", "infix", "prompt_tuning",
     "prompt_projection", "apt", "linear_probe", "none",
@@ -68,9 +64,18 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Linearize(Section):
-    tokenize_targets: bool
-    authors_first_entry: bool
+def message_of(error: ValidationError, *section: str) -> str:
+    """One line that names the first wrong key of params.yaml; `section` is what was checked, if not the whole file."""
+    # A mistyped key is also a missing one: say what was typed.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    key = ".".join(map(str, (*section, *first["loc"])))
+    if first["type"] == "extra_forbidden":
+        return f"{FILE}: unknown key {key}"
+    if first["type"] == "missing":
+        return f"{FILE}: key {key} is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
+    return f"{FILE}: {key}: {message}{shown}"
 
 
 class Train(Section):
@@ -200,6 +205,6 @@ class TaskRecipe(Section):
 
 
 class Recipes(Section):
-    tasks: dict[Kind, TaskRecipe]
+    tasks: dict[str, TaskRecipe]
     embedded: dict[str, dict[Method, Recipe]]
-    published: dict[Task | Kind, dict[Method, Recipe]]
+    published: dict[str, dict[Method, Recipe]]

@@ -29,7 +29,7 @@ from stages.studies.data import directory_of
 from stages.studies.ensemble import voted
 from stages.studies.grid import VOTES, Cell, Run, cell_of
 from stages.studies.settings import settings_of
-from stages.tasks import TASKS
+from stages.tasks import task_of
 
 _STAGES = Path(__file__).parents[1]
 _CODE = [  # with the engine, the methods, scoring and tasks
@@ -62,7 +62,7 @@ def work_off(cell: Cell, directory: Path) -> None:
         total=len(cell.runs), initial=len(cell.runs) - sum(map(len, left)), desc=f"{cell.study} {cell.name}",
         unit="run", disable=None,
     )  # fmt: skip
-    with bar, TASKS[cell.first.task].SCORING.scorer() as measure:
+    with bar, task_of(cell.first.task).metrics.scorer() as measure:
         for runs in worked_off:
             for run in runs:
                 gang.score(cell, run, directory, measure)
@@ -145,7 +145,7 @@ def files_of(cell: Cell) -> list[Path]:
     data = directory_of(cell.first.task)
     files = [*(data / f"{split}.jsonl" for split in ("train", "dev", "test")), *cell.first.given, *code()]
     files += [_STAGES / name for name in _CODE]
-    return files + sorted(file for part in ("scoring", "tasks") for file in (_STAGES / part).glob("*.py"))
+    return files + sorted(file for part in ("scoring", "tasks") for file in (_STAGES / part).rglob("*.py"))
 
 
 @entry_point

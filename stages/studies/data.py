@@ -9,7 +9,7 @@ from stages.core.errors import entry_point
 from stages.core.files import replacing
 from stages.core.record import write_records
 from stages.studies.grid import DATA
-from stages.tasks import TASKS
+from stages.tasks import source_of, task_of
 
 
 def directory_of(task: str) -> Path:
@@ -22,9 +22,9 @@ def main() -> None:
     chosen = params.load()
     with replacing(directory_of(task)) as out, tempfile.TemporaryDirectory(dir=out.parent) as temporary:
         raw = Path(temporary) / "raw"
-        TASKS[task].fetch(getattr(chosen.sources, task), raw)
+        task_of(task).download(source_of(task, chosen.sources), raw)
         out.mkdir()
-        for split, records in TASKS[task].linearize(raw, chosen.linearize).items():
+        for split, records in task_of(task).linearize(raw, chosen.linearize).items():
             write_records(out / f"{split}.jsonl", records)
 
 

@@ -24,7 +24,7 @@ LOCK = Path("stages/studies/dvc.lock")
 
 def rows(cells: list[Cell], found: dict, shown: Shown) -> list[str]:
     """A table row for each cell, mean ± deviation, and behind the last of a variant what the paper publishes of it."""
-    columns, percent = _columns(cells, found), percent_of(cells[0].first.original)
+    columns, percent = _columns(cells, found), percent_of(cells[0].first.task)
     models = {cell.first.model for cell in cells}
     lines = [f"| variant | examples | runs | {' | '.join(columns)} |", f"|---|---:|---:|{'---:|' * len(columns)}"]
     for index, cell in enumerate(cells):
@@ -43,7 +43,7 @@ def rows(cells: list[Cell], found: dict, shown: Shown) -> list[str]:
 
 def _columns(cells: list[Cell], found: dict) -> list[str]:
     known = {key for variant in found.values() for own in variant.values() if isinstance(own, dict) for key in own}
-    return columns_of(cells[0].first.original, known)
+    return columns_of(cells[0].first.task, known)
 
 
 def _published(variant: str, numbers: Mapping[str, str], columns: list[str]) -> str:
@@ -71,7 +71,7 @@ def _spread(own: dict, metric: str, factor: int) -> str:
 def gaps(cells: list[Cell], found: dict) -> list[str]:
     """By how much the first variant is above the others on the same subsets, in the first metric of the table."""
     metric, lines = _columns(cells, found)[0], []
-    factor = 100 if metric in percent_of(cells[0].first.original) else 1
+    factor = 100 if metric in percent_of(cells[0].first.task) else 1
     for cell in cells:
         own = found.get(cell.variant, {}).get(size_name(cell.size), {})
         if f"{metric}_behind" in own:
@@ -127,7 +127,7 @@ def section(study: str, cells: list[Cell], file: Path, locked: Mapping[tuple[str
     if other := others(cells, found, locked):
         return [*lines, f"Run with other parameters ({other}): {again}", ""]
     models = ", ".join(dict.fromkeys(cell.first.model for cell in cells))
-    percent = [metric for metric in _columns(cells, found) if metric in percent_of(first.original)]
+    percent = [metric for metric in _columns(cells, found) if metric in percent_of(first.task)]
     unit = f" {', '.join(percent)} times 100, as the papers print them." if percent else ""
     lines += [
         f"{models} on {first.task}, {len(cells[0].runs)} runs a cell (mean ± standard deviation over them).{unit}",

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from stages.core.sections import Count, Section, Seed, Task, or_word
+from stages.core.sections import Count, Section, Seed, or_word
+from stages.tasks import TaskName
 
 
 def _no_two_alike(values: list) -> list:
@@ -28,7 +29,7 @@ class Cells(Section):
 
     processes: Count
     together: or_word(int, 1, "auto")  # type: ignore[valid-type]
-    tasks: some(Task)  # type: ignore[valid-type]
+    tasks: some(TaskName)  # type: ignore[valid-type]
 
 
 class Groups(Section):

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from stages.params import GROUPS
 from stages.studies.figures import How
+from stages.tasks import task_of
 
 Numbers = Mapping[str, Mapping[str, str]]  # by variant and metric, as printed
 
@@ -24,46 +24,16 @@ def table(metrics: str, **variants: str) -> Numbers:
     return {variant: dict(zip(names, numbers.split(), strict=True)) for variant, numbers in variants.items()}
 
 
-# The sets of MRQA 2019 that are out of SQuAD's domain.
-SHIFTED = ("TextbookQA", "BioASQ", "RACE", "RelationExtraction", "DuoRC.ParaphraseRC", "DROP")
-# Of the official metrics of a task those that the paper's figures show; a mini task has its original's.
-METRICS = {
-    "e2e": ("BLEU", "ROUGE_L"),
-    "webnlg": ("BLEU_seen", "BLEU_unseen", "BLEU"),
-    "dart": ("BLEU", "METEOR"),
-    "xsum": ("rouge1", "rouge2", "rougeL"),
-    "superglue": ("accuracy", "F1", "F1a", "EM"),
-    "ner": ("F1", "precision", "recall"),
-    # Of all questions together there are F1 and EM too, but most of them are SQuAD's own.
-    "qa": ("F1_SQuAD", *(f"F1_{name}" for name in SHIFTED)),
-}
-# Those of its tables, where they are more.
-COLUMNS = {
-    "e2e": ("BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr"),
-    "webnlg": tuple(f"{metric}{part}" for metric in ("BLEU", "METEOR", "TER") for part in ("_seen", "_unseen", "")),
-    "dart": ("BLEU", "METEOR", "TER", "MoverScore", "BERTScore", "BLEURT"),
-    "qa": tuple(f"{metric}_{name}" for metric in ("F1", "EM") for name in ("SQuAD", *SHIFTED)),
-}
-# Metrics in [0, 1] that the papers print times 100.
-PERCENT = {
-    "e2e": ("BLEU", "METEOR", "ROUGE_L"),
-    "xsum": METRICS["xsum"],
-    "superglue": METRICS["superglue"],
-    "ner": METRICS["ner"],
-    "qa": COLUMNS["qa"],
-}
-
-
 def metrics_of(task: str, known: Collection[str]) -> list[str]:
     """Those of the task's figures that are known."""
-    return [metric for metric in METRICS[GROUPS.get(task, task)] if metric in known]
+    return [metric for metric in task_of(task).shown.figures if metric in known]
 
 
 def columns_of(task: str, known: Collection[str]) -> list[str]:
     """Those of the task's tables that are known."""
-    kind = GROUPS.get(task, task)
-    return [metric for metric in COLUMNS.get(kind, METRICS[kind]) if metric in known]
+    shown = task_of(task).shown
+    return [metric for metric in shown.columns or shown.figures if metric in known]
 
 
 def percent_of(task: str) -> Collection[str]:
-    return PERCENT.get(GROUPS.get(task, task), ())
+    return task_of(task).shown.percent

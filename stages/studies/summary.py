@@ -62,7 +62,7 @@ def main() -> None:
     cells = cells_of(params.read(), study)
     results = [(cell, scores_of(cell)) for cell in cells]
     computed = set.intersection(*(set(scores) for _, scores in results))
-    metrics = metrics_of(cells[0].first.original, computed)
+    metrics = metrics_of(cells[0].first.task, computed)
     if not metrics:
         raise UserError(f"{cells[0].out}/runs.jsonl: no metric that is shown could be computed; its reasons say why")
     write_json(METRICS_DIRECTORY / f"{study}.json", numbers(results))

@@ -11,13 +11,10 @@ from pathlib import Path
 
 from stages.core.errors import UserError
 from stages.core.files import read_text
-from stages.core.record import Record, compared
-from stages.core.sections import Linearize
-from stages.scoring.e2e import E2E as SCORING
-from stages.sources import Files
-from stages.tasks.fetch import fetch_files
-
-__all__ = ["SCORING", "authors_files", "compared", "fetch", "linearize"]
+from stages.core.record import Record
+from stages.scoring.e2e import E2E
+from stages.tasks import Linearize, Shown, Task
+from stages.tasks.common.download import Files, fetch_files
 
 SPLITS = {"train": "trainset.csv", "dev": "devset.csv", "test": "testset_w_refs.csv"}
 # Field of the challenge -> field of the linearized source, in its order.
@@ -33,10 +30,6 @@ FIELDS = {
 }
 _FIELD = re.compile(r"([^\[\],]+)\[([^\[\]]*)\](?:, |$)")
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|\w+?(?=n't\b)|n't\b|'\w+|\w+|[^\w\s]")
-
-
-def fetch(source: Files, out: Path) -> None:
-    fetch_files(source, out)
 
 
 def parse_mr(text: str) -> dict[str, str]:
@@ -119,3 +112,11 @@ def authors_files(splits: dict[str, list[Record]]) -> dict[str, str]:
         names[split]: "".join(f"{r.source}||{tokenize_words(target)} \n" for r in records for target in r.targets)
         for split, records in splits.items()
     }
+
+
+SHOWN = Shown(
+    figures=("BLEU", "ROUGE_L"),
+    columns=("BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr"),
+    percent=("BLEU", "METEOR", "ROUGE_L"),
+)
+TASKS = {"e2e": Task(Files, fetch_files, linearize, metrics=E2E, shown=SHOWN, authors_files=authors_files)}
