@@ -10,42 +10,33 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from stages.core.errors import UserError
 from stages.core.files import read_json, read_text
 from stages.core.run_config import Decoding, Training
 from stages.core.sections import (
+    FILE,
     RECIPE,
     Count,
     CountOrRecipe,
     Cut,
     Decode,
-    Linearize,
     Optimizers,
     Section,
     Seed,
-    Task,
     Text,
     Train,
     Whole,
-    one_line,
+    message_of,
     or_word,
 )
 from stages.methods import names as method_names
 from stages.pretrain.section import Adapt, Denoise, Pretrain, Probes, Span
 from stages.recipes import Recipes
-from stages.sources import Sources
 from stages.studies.section import Cells, Name, Study
+from stages.tasks import Linearize, TaskName, check_sources, recipe_names
 
-# Tasks that share recipes.
-GROUPS = {
-    **dict.fromkeys(("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc", "wsc_referent"), "superglue"),
-    **dict.fromkeys(("qqp", "mrpc", "qqp_to_mrpc", "mrpc_to_qqp"), "superglue"),
-    **dict.fromkeys(("conll2003", "conll04", "ontonotes"), "ner"),
-    "squad_to_mrqa": "qa",
-}
-FILE = Path("params.yaml")
 BASE = Path("data/base")  # the embedded models
 MINILM = "minilm"  # an encoder in a Python package
 
@@ -66,7 +57,7 @@ class Choice:
 
 
 class Params(Section):
-    task: Task
+    task: TaskName
     model: Text
     revision: str
     method: str
@@ -84,7 +75,7 @@ class Params(Section):
     cut: Cut
     decode: Decode
     recipes: Recipes
-    sources: Sources
+    sources: Annotated[dict[str, Any], AfterValidator(check_sources)]
     pretrain: Pretrain
     denoise: Denoise
     span: Span
@@ -100,14 +91,9 @@ class Params(Section):
         return own or self.model == MINILM
 
     @property
-    def original(self) -> str:
-        """The task whose recipes count: that which a mini task imitates."""
-        return self.task.removeprefix("mini_")
-
-    @property
     def recipe_names(self) -> tuple[str, ...]:
         """The names of the task under which recipes may stand, most specific first."""
-        return tuple(dict.fromkeys((self.task, self.original, GROUPS.get(self.original, self.original))))
+        return recipe_names(self.task)
 
     @property
     def recipe(self) -> tuple[str, dict[str, Any] | None]:
@@ -233,12 +219,7 @@ def check(raw: dict[str, Any]) -> Params:
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
-        raise UserError(one_line(error)) from error
-    if params.method not in method_names():
-        raise UserError(f"{FILE}: method: must be {', '.join(method_names())}, not {params.method!r}")
-    for name in params.methods:
-        if name not in method_names():
-            raise UserError(f"{FILE}: unknown key methods.{name}")
+        raise UserError(message_of(error)) from error
     _check_positions(params)
     return params
 

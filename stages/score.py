@@ -14,9 +14,9 @@ from stages import params
 from stages.core.errors import entry_point
 from stages.core.files import read_jsonl, write_json
 from stages.core.record import Record
+from stages.scoring.metric_set import Scorer
 from stages.scoring.scores import Metrics, Scores
-from stages.scoring.task import Measure
-from stages.tasks import TASKS
+from stages.tasks import task_of
 
 PREDICTIONS = Path("data/run/predictions.jsonl")
 
@@ -32,9 +32,9 @@ def by_group(metrics: Metrics, groups: list[str | None]) -> Scores:
     return Scores(numbers, reasons)
 
 
-def scores_of(task: str, measure: Measure, hypotheses: list[str], records: list[Record]) -> Scores:
-    """All numbers of a run by the task's metric set, `measure`: of its hypotheses, one of each record."""
-    scores = by_group(measure(*TASKS[task].compared(hypotheses, records)), [r.group for r in records])
+def scores_of(task: str, scorer: Scorer, hypotheses: list[str], records: list[Record]) -> Scores:
+    """All numbers of a run by `scorer`, the task's metric set: of its hypotheses, one of each record."""
+    scores = by_group(scorer(*task_of(task).postprocess(hypotheses, records)), [r.group for r in records])
     named = [r.name in text for text, r in zip(hypotheses, records, strict=True) if r.name]
     exact = {"name_exact": round(sum(named) / len(named), 4)} if named else {}
     return Scores(scores.metrics | exact, scores.reasons)
@@ -45,8 +45,8 @@ def main() -> None:
     chosen = params.load()
     rows = read_jsonl(PREDICTIONS)
     records = [Record(row["id"], row["source"], row["references"], row["group"], row["name"]) for row in rows]
-    with TASKS[chosen.task].SCORING.opened() as measure:
-        scores = scores_of(chosen.task, measure, [row["hypothesis"] for row in rows], records)
+    with task_of(chosen.task).metrics.scorer() as scorer:
+        scores = scores_of(chosen.task, scorer, [row["hypothesis"] for row in rows], records)
     for metric, reason in scores.reasons.items():
         print(f"{metric} is null: {reason}", file=sys.stderr)
     write_json(Path("metrics/scores.json"), scores.metrics | ({"reasons": scores.reasons} if scores.reasons else {}))
