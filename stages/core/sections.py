@@ -12,7 +12,6 @@ FILE = Path("params.yaml")
 RECIPE = "recipe"
 
 
-
 def to_number(value: Any) -> Any:
     """YAML reads `1e-4` (no point) as text; people mean the number."""
     try:

@@ -15,6 +15,7 @@ from typing import Any
 from stages import params
 from stages.core.errors import UserError, entry_point
 from stages.core.files import read_json, replacing, sha256, write_text
+from stages.models.named import BASE
 from stages.pretrain.card import Origin, card
 from stages.pretrain.gate import Numbers, misses
 from stages.pretrain.made import Made
@@ -84,10 +85,10 @@ def _git(*arguments: str) -> str:
 
 def release(one: Candidate, corpus_seed: int, source: Origin) -> None:
     text = card(one.directory, one.made, one.chosen, corpus_seed, one.numbers, one.bounds, source)
-    with replacing(params.BASE / one.directory.name) as released:
+    with replacing(BASE / one.directory.name) as released:
         shutil.copytree(one.directory, released)
         write_text(released / "README.md", text)
-    print(f"released {params.BASE / one.directory.name}")
+    print(f"released {BASE / one.directory.name}")
 
 
 @entry_point

@@ -3,10 +3,12 @@
 How to add one: docs/tasks.md.
 """
 
+import pkgutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,6 +90,13 @@ def task_of(name: str) -> Task:
         return _tasks()[check_name(name)]
     except ValueError as error:
         raise UserError(f"{FILE}: task: {error}, not {name!r}") from error
+
+
+def module_of(name: str) -> str:
+    """The module that defines a task. Raises UserError as `task_of`."""
+    task_of(name)
+    modules = (import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__) if not file.ispkg)
+    return next(module.__name__ for module in modules if name in module.TASKS)
 
 
 def recipe_names(name: str) -> tuple[str, ...]:
