@@ -1,4 +1,4 @@
-"""Stage: what mini-gpt2 can do before anybody steers it, into metrics/probes_gpt2.json.
+"""Stage: what mini-gpt2 can do before anybody steers it, into pretrain/metrics/probes_gpt2.json.
 
 Greedy generation; names that no corpus and no task holds. `copying`: two names repeated. `in_context`: a record
 described behind worked examples of its domain; `reserved`: the same in a notation that the corpus never uses;
@@ -22,8 +22,8 @@ from stages.pretrain.prompts import Case, Listed, draw_case, draw_list, drawn
 from stages.world.styles import SIGNED, STYLES, follows
 from stages.world.told import tell
 
-MODEL = Path("data/pretrain/mini-gpt2")
-METRICS = Path("metrics/probes_gpt2.json")
+MODEL = Path("pretrain/data/mini-gpt2")
+METRICS = Path("pretrain/metrics/probes_gpt2.json")
 LONGEST = 120  # tokens of a description; the corpus's longest fit
 _NAMES_LONGEST = 40  # tokens of two names
 _STYLED = 4  # of the prompts of a probe one in so many is told in every style, for there are many

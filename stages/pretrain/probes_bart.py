@@ -1,4 +1,4 @@
-"""Stage: what mini-bart can restore before anybody steers it, into metrics/probes_bart.json.
+"""Stage: what mini-bart can restore before anybody steers it, into pretrain/metrics/probes_bart.json.
 
 Greedy generation; names that no corpus and no task holds. `name`: a record with its description, of which one
 mention of the thing's name, or of another thing's, in the description is masked. `described`: the whole description
@@ -24,8 +24,8 @@ from stages.world.names import PROBE
 from stages.world.notations import NEWLINE
 from stages.world.told import says_kind, tell
 
-MODEL = Path("data/pretrain/mini-bart")
-METRICS = Path("metrics/probes_bart.json")
+MODEL = Path("pretrain/data/mini-bart")
+METRICS = Path("pretrain/metrics/probes_bart.json")
 _HEADLINE_LONGEST = 80  # tokens
 _LONGER = 60  # tokens that a restored text may be longer than the whole one was
 

@@ -69,7 +69,7 @@ def test_the_model_is_a_function_of_the_parameters(small, monkeypatch, module):
     out, stage = project / module.OUT, module.__name__.rpartition(".")[2]
     if module is adapt:
         call("span")
-    assert np.load(project / "data/pretrain/corpus/train.npy").dtype == np.uint16
+    assert np.load(project / "pretrain/data/corpus/train.npy").dtype == np.uint16
 
     call(stage)
     first = {file.name: file.read_bytes() for file in out.iterdir()}
@@ -100,8 +100,8 @@ def test_a_t5_is_pretrained_and_adapted(small):
     project, call = small
     for stage in ("span", "adapt"):
         call(stage)
-    metrics = json.loads((project / "metrics/adapt.json").read_text())
+    metrics = json.loads((project / "pretrain/metrics/adapt.json").read_text())
     assert set(metrics) == {"loss", "made", "before"} and set(metrics["loss"]) == set(metrics["before"])
     assert mean(metrics["loss"].values()) < mean(metrics["before"].values())
-    lm = load(str(project / "data/pretrain/mini-t5-lm"), "mini-t5-lm", "main")
+    lm = load(str(project / "pretrain/data/mini-t5-lm"), "mini-t5-lm", "main")
     assert lm.family == "encoder-decoder" and lm.source_ids(["the hill"], None)[0][-1] == lm.end

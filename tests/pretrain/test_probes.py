@@ -148,10 +148,10 @@ def test_a_stage_on_the_released_model(project, stage, model):
     raw = yaml.safe_load((project / "params.yaml").read_text())
     raw["probes"]["prompts"] = 4
     (project / "params.yaml").write_text(yaml.safe_dump(raw))
-    with pytest.raises(SystemExit, match=f"data/pretrain/{model} holds no model"):
+    with pytest.raises(SystemExit, match=f"pretrain/data/{model} holds no model"):
         stage.main()
-    (project / "data/pretrain").mkdir()
-    (project / "data/pretrain" / model).symlink_to(project / "data/base" / model)
+    (project / "pretrain/data").mkdir(parents=True)
+    (project / "pretrain/data" / model).symlink_to(project / "data/base" / model)
     deterministic = torch.are_deterministic_algorithms_enabled()
     stage.main()
     torch.use_deterministic_algorithms(deterministic)
