@@ -49,7 +49,9 @@ def candidate(name: str, chosen: params.Params) -> Candidate:
     try:
         made = Made(**trained["made"])
     except (KeyError, TypeError) as error:
-        raise UserError(f"pretrain/metrics/{training}.json does not say how {name} was made ({error}): {_FIRST}") from error
+        raise UserError(
+            f"pretrain/metrics/{training}.json does not say how {name} was made ({error}): {_FIRST}"
+        ) from error
     return Candidate(directory, made, {**probed, "loss": trained["loss"]}, chosen.probes.bounds[name], section)
 
 

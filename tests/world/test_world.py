@@ -129,7 +129,15 @@ def occurring(names: set[str], text: str) -> set[str]:
 
 
 def test_names_are_found_as_whole_words():
-    names = {"Old Mill", "The Old Mill", "Old Mill and Oak", "Red Fox", "The Café Elm", "Elm and Wren", "Wren of Tarkley"}
+    names = {
+        "Old Mill",
+        "The Old Mill",
+        "Old Mill and Oak",
+        "Red Fox",
+        "The Café Elm",
+        "Elm and Wren",
+        "Wren of Tarkley",
+    }
     text = "near The Old Mill.\nThe Red Foxes saw\nThe Café Elm and Wren of Tarkley, of Old Mills"
     assert occurring(names, text) == {"Old Mill", "The Old Mill", "The Café Elm", "Elm and Wren", "Wren of Tarkley"}
 
