@@ -20,7 +20,7 @@ from stages.pretrain.generation import lines_after, opened
 from stages.pretrain.judges import judge, measures, share
 from stages.pretrain.prompts import Case, Listed, draw_case, draw_list, drawn
 from stages.world.styles import SIGNED, STYLES, follows
-from stages.world.told import tell
+from stages.world.verbalize import verbalize
 
 MODEL = Path("pretrain/data/mini-gpt2")
 METRICS = Path("pretrain/metrics/probes_gpt2.json")
@@ -42,13 +42,13 @@ def copying(lists: list[Listed], write: Write) -> Measures:
 
 
 def verbalising(cases: list[Case], write: Write) -> Measures:
-    texts = write([case.prompt(tell) for case in cases], LONGEST)
+    texts = write([case.prompt(verbalize) for case in cases], LONGEST)
     return measures(judge(text, case.asked) for case, text in zip(cases, texts, strict=True))
 
 
 def styles(cases: list[Case], write: Write) -> tuple[Measures, Measures]:
     """Of each style that can be told at a glance: asked for by the examples, and by none of them."""
-    ordinary = write([case.prompt(tell) for case in cases], LONGEST)
+    ordinary = write([case.prompt(verbalize) for case in cases], LONGEST)
     asked, unasked = {}, {}
     for style in SIGNED:
         styled = write([case.prompt(STYLES[style]) for case in cases], LONGEST)
@@ -65,7 +65,7 @@ def probe(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, chosen: pa
         return lines_after(model, tokenizer, prompts, most, chosen.batch_size)
 
     def fits(case: Case) -> bool:
-        sources = tokenizer([case.prompt(told) for told in (tell, *STYLES.values())])["input_ids"]
+        sources = tokenizer([case.prompt(style) for style in (verbalize, *STYLES.values())])["input_ids"]
         return max(map(len, sources)) + 1 + LONGEST <= model.config.n_positions
 
     def cases(name: str, examples: tuple[int, ...], reserved: bool, one_in: int = 1) -> list[Case]:

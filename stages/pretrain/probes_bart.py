@@ -22,7 +22,7 @@ from stages.pretrain.prompts import Case, draw_case, drawn
 from stages.world.articles import Article, draw_article
 from stages.world.names import PROBE
 from stages.world.notations import NEWLINE
-from stages.world.told import says_kind, tell
+from stages.world.verbalize import says_kind, verbalize
 
 MODEL = Path("pretrain/data/mini-bart")
 METRICS = Path("pretrain/metrics/probes_bart.json")
@@ -69,7 +69,7 @@ class Restore:
 def _whole(case: Case) -> tuple[str, int]:
     """The record with its description, and where the description begins."""
     noted = case.note(case.asked.pairs()) + case.separator
-    return noted + tell(Random(case.seed), case.asked), len(noted)
+    return noted + verbalize(Random(case.seed), case.asked), len(noted)
 
 
 def names(cases: list[Case], restore: Restore) -> Measures:
@@ -93,8 +93,10 @@ def descriptions(cases: list[Case], restore: Restore) -> Measures:
     wholes = [_whole(case) for case in cases]
     texts = restore.texts([text for text, _ in wholes], [(start, len(text)) for text, start in wholes])
     # The description is what stands behind the last separator, however the record in front of it came out.
-    told = [text.rpartition(case.separator.strip(" "))[2].strip() for case, text in zip(cases, texts, strict=True)]
-    return measures(judge(text, case.asked) for case, text in zip(cases, told, strict=True))
+    verbalized = [
+        text.rpartition(case.separator.strip(" "))[2].strip() for case, text in zip(cases, texts, strict=True)
+    ]
+    return measures(judge(text, case.asked) for case, text in zip(cases, verbalized, strict=True))
 
 
 def _headlined(article: Article) -> str:
