@@ -14,7 +14,7 @@ from stages.tasks.superglue import TASKS as SUPERGLUE
 from stages.world.domains import OTHERS, Record, draw_record
 from stages.world.grammar import Fact
 from stages.world.names import place_name
-from stages.world.told import tell
+from stages.world.verbalize import verbalize
 
 # People have no names of their own in a split.
 THINGS = tuple(domain for domain in OTHERS if not domain.person)
@@ -37,7 +37,7 @@ def _pair(rng: Random, record: Record, follows: bool, who: str) -> tuple[str, st
         return None
     fact = rng.choice(asked)
     said = fact if follows else _changed(rng, fact, who)
-    return tell(rng, record), tell(rng, replace(record, facts=[said]))
+    return verbalize(rng, record), verbalize(rng, replace(record, facts=[said]))
 
 
 def rows(split: str, count: int, seed: int) -> list[dict]:
