@@ -30,7 +30,7 @@ setup: .venv/.test
 .venv/.repro: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[webnlg]'
 	@# An archive has no .git: DVC must not look for one.
-	@[ -e .git ] || $(BIN)/dvc config --local core.no_scm true
+	@[ -e .git ] || for project in . pretrain; do $(BIN)/dvc --cd $$project config --local core.no_scm true || exit; done
 	@touch $@
 
 .venv/.test: .venv/.repro

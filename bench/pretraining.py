@@ -34,7 +34,7 @@ from stages.pretrain.loop import Optimizers
 from stages.pretrain.memory import keep_freed
 from stages.pretrain.prompts import Case, draw_case, draw_list, drawn
 from stages.world.corpus import documents
-from stages.world.told import tell
+from stages.world.verbalize import verbalize
 
 KEPT = Path(".bench/pretraining")
 PROMPTS = 100  # of each probe
@@ -116,7 +116,7 @@ def probed(
         return lines_after(model, tokenizer, prompts, most, probing.batch_size)
 
     def fits(case: Case) -> bool:
-        return len(tokenizer(case.prompt(tell))["input_ids"]) + 1 + probes.LONGEST <= model.config.n_positions
+        return len(tokenizer(case.prompt(verbalize))["input_ids"]) + 1 + probes.LONGEST <= model.config.n_positions
 
     lists = drawn(f"{probing.seed}/copying", probing.prompts, draw_list, lambda _: True)
     draw = partial(draw_case, examples=(1, 2), reserved=False)

@@ -12,8 +12,8 @@ from stages.decoding.beam import Search, pieces_by_length, search_sources
 from stages.methods.prefix import Prefix
 from stages.models.encode import Rows, encode, parts
 from stages.models.linear import pack
+from stages.models.named import BASE
 from stages.models.steering import Steering
-from stages.params import BASE
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import train
 

@@ -7,7 +7,7 @@ A recipe is a set of keys, put together from layers. A later layer overrides an 
 3. its own keys.
 
 `like: NAME` names a recipe beside it; at the head of `recipes.published.<method>` it names a method, all of whose
-recipes are taken. A key given as null is taken away: the recipe has no such key. An override that gives `epochs` or
+recipes are taken. A key given as `none` is taken away: the recipe has no such key. An override that gives `epochs` or
 `steps` takes the other away. `default` is a layer, never a recipe.
 """
 
@@ -22,12 +22,18 @@ from stages.core.sections import Count, Loss, Positive, Section, Text, Whole, to
 
 DEFAULT = "default"
 Keys = dict[str, Any]
-Resolved = dict[str, tuple[str, Keys]]  # by name: where the recipe stands (dotted), and its keys
+Resolved = dict[str, tuple[str, Keys]]  # by name: where in the section the recipe stands (dotted), and its keys
+
+
+def _refuse(path: str, message: str) -> NoReturn:
+    """Raise an error that names a key; `path` is dotted and starts below what is being validated."""
+    error = PydanticCustomError("recipe", "{message}", {"message": message})
+    raise ValidationError.from_exception_data("recipes", [{"type": error, "loc": (path,), "input": {}}])
 
 
 def _scalar(value: Any) -> Any:
     if not isinstance(value, str | int | float | None):
-        raise ValueError("must be a number, a text, true, false or null")
+        raise ValueError("must be a number, a text, true, false or none")
     return value
 
 
@@ -35,6 +41,16 @@ class Layer(Section):
     """Some keys of a recipe."""
 
     like: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, raw: Any) -> Any:
+        """`none` takes a key away: None in what is read. An empty value may be an oversight."""
+        if not isinstance(raw, dict):
+            return raw
+        if empty := [key for key, value in raw.items() if value is None]:
+            _refuse(empty[0], "has no value; none takes the key away")
+        return {key: None if value == "none" else value for key, value in raw.items()}
 
     @property
     def keys(self) -> Keys:
@@ -79,7 +95,7 @@ class DecodingLayer(Layer):
     source_tokens: Annotated[int, Field(ge=2)] | None = None
     target_tokens: Annotated[int, Field(ge=2)] | None = None
     beam: Count | None = None
-    length_penalty: float | None = None
+    length_penalty: Annotated[float, BeforeValidator(to_number), Field(ge=-10, allow_inf_nan=False)] | None = None
     min_new_tokens: Whole | None = None
     max_new_tokens: Count | None = None
 
@@ -100,13 +116,6 @@ class PublishedMethod(Section):
     @property
     def recipes(self) -> dict[str, TrainingLayer]:
         return self.__pydantic_extra__
-
-
-def _refuse(path: str, message: str) -> NoReturn:
-    """Raise an error that names the key; `path` is dotted and starts with `recipes.`."""
-    loc = tuple(path.split(".")[1:])  # pydantic puts `recipes` before it
-    error = PydanticCustomError("recipe", "{message}", {"message": message})
-    raise ValidationError.from_exception_data("recipes", [{"type": error, "loc": loc, "input": {}}])
 
 
 def _merged(*layers: Keys) -> Keys:
@@ -160,8 +169,8 @@ def _first(recipes: Resolved, names: tuple[str, ...], path: str) -> tuple[str, K
     for name in names:
         if name in recipes:
             where, keys = recipes[name]
-            return where, dict(keys)
-    return f"{path}.{names[0]}", None
+            return f"recipes.{where}", dict(keys)
+    return f"recipes.{path}.{names[0]}", None
 
 
 class Recipes(Section):
@@ -185,12 +194,12 @@ class Recipes(Section):
             keys, or None if there is none.
         """
         if embedded:
-            return _first(self._embedded.get(model, {}), (method,), f"recipes.embedded.{model}")
-        return _first(self._published.get(method, {}), tasks, f"recipes.published.{method}")
+            return _first(self._embedded.get(model, {}), (method,), f"embedded.{model}")
+        return _first(self._published.get(method, {}), tasks, f"published.{method}")
 
     def decoding(self, tasks: tuple[str, ...]) -> tuple[str, Keys | None]:
         """How texts are cut and decoded; arguments and result as of `training`."""
-        return _first(self._tasks, tasks, "recipes.tasks")
+        return _first(self._tasks, tasks, "tasks")
 
     def has_option(self, method: str, option: str) -> bool:
         """Whether any recipe of a method has an option, such as prefix_len: whether the method has such a thing."""
@@ -200,18 +209,21 @@ class Recipes(Section):
 
     def unknown(self, methods: Collection[str], tasks: Collection[str]) -> str | None:
         """The dotted name of the first entry that is for no known method, task or group; None: there is none such."""
-        tables = [("recipes.tasks", self.tasks, tasks), ("recipes.published", self.published, methods)]
-        tables += [(f"recipes.embedded.{model}", table, methods) for model, table in self.embedded.items()]
-        tables += [(f"recipes.published.{name}", method.recipes, tasks) for name, method in self.published.items()]
-        wrong = (f"{path}.{name}" for path, table, known in tables for name in table if name not in (*known, DEFAULT))
-        return next(wrong, None)
+        tables = {f"embedded.{model}": (table, methods) for model, table in self.embedded.items()}
+        tables |= {f"published.{method}": (own.recipes, tasks) for method, own in self.published.items()}
+        names = {f"published.{method}": method in methods for method in self.published}
+        for path, (table, known) in {"tasks": (self.tasks, tasks), **tables}.items():
+            names |= {f"{path}.{name}": name in known for name in table if name != DEFAULT}
+        return next((f"recipes.{path}" for path, known in names.items() if not known), None)
 
     @model_validator(mode="after")
     def _complete(self) -> "Recipes":
         if self.default.like is not None:
-            _refuse("recipes.default.like", "only a recipe is like another")
-        trainings = {f"recipes.embedded.{model}": recipes for model, recipes in self._embedded.items()}
-        trainings |= {f"recipes.published.{method}": recipes for method, recipes in self._published.items()}
+            _refuse("default.like", "only a recipe is like another")
+        trainings = {f"embedded.{model}": recipes for model, recipes in self._embedded.items()}
+        # First what takes nothing from another method: a fault is named where it stands.
+        for method in sorted(self.published, key=lambda method: self.published[method].like is not None):
+            trainings[f"published.{method}"] = self._published[method]
         for path, recipes in trainings.items():
             for name, (_, keys) in recipes.items():
                 _need(f"{path}.{name}", keys, TRAINING_NEEDS)
@@ -227,18 +239,16 @@ class Recipes(Section):
 
     @cached_property
     def _tasks(self) -> Resolved:
-        return _resolve(self.tasks, "recipes.tasks", {})
+        return _resolve(self.tasks, "tasks", {})
 
     @cached_property
     def _embedded(self) -> dict[str, Resolved]:
-        return {
-            model: _resolve(table, f"recipes.embedded.{model}", self._base) for model, table in self.embedded.items()
-        }
+        return {model: _resolve(table, f"embedded.{model}", self._base) for model, table in self.embedded.items()}
 
     @cached_property
     def _published(self) -> dict[str, Resolved]:
         def resolve(method: str, seen: tuple[str, ...]) -> Resolved:
-            own, path = self.published[method], f"recipes.published.{method}"
+            own, path = self.published[method], f"published.{method}"
             if own.like is None:
                 return _resolve(own.recipes, path, self._base)
             _check_like(f"{path}.like", own.like, (*seen, method), self.published)

@@ -11,7 +11,6 @@ def resolve(params: Params) -> RunConfig:
     return RunConfig(
         task=params.task,
         model=params.model,
-        model_path=params.model_directory,
         revision=params.revision,
         method=params.method,
         prefix_len=params.prefix_length,

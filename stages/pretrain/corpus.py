@@ -1,6 +1,6 @@
 """Stage: write the pretraining corpus, train the tokenizer on it, cut it into tokens.
 
-Out, data/pretrain/corpus: `tokenizer/` (a byte-level BPE as transformers loads it), `train.npy` and
+Out, pretrain/data/corpus: `tokenizer/` (a byte-level BPE as transformers loads it), `train.npy` and
 `heldout.npz` (token ids; uint16).
 """
 
@@ -18,7 +18,7 @@ from stages.core.errors import entry_point
 from stages.core.files import replacing
 from stages.world.corpus import documents
 
-OUT = Path("data/pretrain/corpus")
+OUT = Path("pretrain/data/corpus")
 END_OF_TEXT = "<|endoftext|>"
 # Documents behind the training ones; they measure the loss by kind.
 HELDOUT = 1500

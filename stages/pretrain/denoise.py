@@ -1,7 +1,7 @@
 """Stage: pretrain mini-bart to restore damaged documents (Lewis et al. 2020, "BART"), of mini-gpt2's corpus.
 
-Out, data/pretrain/mini-bart: a transformers directory in 16 bits; its losses by kind of document go into
-metrics/denoise.json.
+Out, pretrain/data/mini-bart: a transformers directory in 16 bits; its losses by kind of document go into
+pretrain/metrics/denoise.json.
 """
 
 from pathlib import Path
@@ -26,8 +26,8 @@ from stages.pretrain.noise import Noise
 from stages.pretrain.primed import prime_bart
 from stages.training.checkpoint import Checkpoint
 
-OUT = Path("data/pretrain/mini-bart")
-METRICS = Path("metrics/denoise.json")
+OUT = Path("pretrain/data/mini-bart")
+METRICS = Path("pretrain/metrics/denoise.json")
 START, PAD, END, MASK = "<s>", "<pad>", "</s>", "<mask>"
 AROUND = 2  # tokens: <s> before a text, </s> behind it
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stages.world.domains import Record
 from stages.world.grammar import Fact, capitalise
-from stages.world.told import says_kind
+from stages.world.verbalize import says_kind
 
 _NAME = r"(?:The |Café )?[A-Z]\w*"  # how any name begins
 _OTHER = "other"  # stands for whatever name an attribute's wording is followed by

@@ -1,4 +1,4 @@
-"""Stage: what mini-gpt2 can do before anybody steers it, into metrics/probes_gpt2.json.
+"""Stage: what mini-gpt2 can do before anybody steers it, into pretrain/metrics/probes_gpt2.json.
 
 Greedy generation; names that no corpus and no task holds. `copying`: two names repeated. `in_context`: a record
 described behind worked examples of its domain; `reserved`: the same in a notation that the corpus never uses;
@@ -20,10 +20,10 @@ from stages.pretrain.generation import lines_after, opened
 from stages.pretrain.judges import judge, measures, share
 from stages.pretrain.prompts import Case, Listed, draw_case, draw_list, drawn
 from stages.world.styles import SIGNED, STYLES, follows
-from stages.world.told import tell
+from stages.world.verbalize import verbalize
 
-MODEL = Path("data/pretrain/mini-gpt2")
-METRICS = Path("metrics/probes_gpt2.json")
+MODEL = Path("pretrain/data/mini-gpt2")
+METRICS = Path("pretrain/metrics/probes_gpt2.json")
 LONGEST = 120  # tokens of a description; the corpus's longest fit
 _NAMES_LONGEST = 40  # tokens of two names
 _STYLED = 4  # of the prompts of a probe one in so many is told in every style, for there are many
@@ -42,13 +42,13 @@ def copying(lists: list[Listed], write: Write) -> Measures:
 
 
 def verbalising(cases: list[Case], write: Write) -> Measures:
-    texts = write([case.prompt(tell) for case in cases], LONGEST)
+    texts = write([case.prompt(verbalize) for case in cases], LONGEST)
     return measures(judge(text, case.asked) for case, text in zip(cases, texts, strict=True))
 
 
 def styles(cases: list[Case], write: Write) -> tuple[Measures, Measures]:
     """Of each style that can be told at a glance: asked for by the examples, and by none of them."""
-    ordinary = write([case.prompt(tell) for case in cases], LONGEST)
+    ordinary = write([case.prompt(verbalize) for case in cases], LONGEST)
     asked, unasked = {}, {}
     for style in SIGNED:
         styled = write([case.prompt(STYLES[style]) for case in cases], LONGEST)
@@ -65,7 +65,7 @@ def probe(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, chosen: pa
         return lines_after(model, tokenizer, prompts, most, chosen.batch_size)
 
     def fits(case: Case) -> bool:
-        sources = tokenizer([case.prompt(told) for told in (tell, *STYLES.values())])["input_ids"]
+        sources = tokenizer([case.prompt(style) for style in (verbalize, *STYLES.values())])["input_ids"]
         return max(map(len, sources)) + 1 + LONGEST <= model.config.n_positions
 
     def cases(name: str, examples: tuple[int, ...], reserved: bool, one_in: int = 1) -> list[Case]:

@@ -1,4 +1,4 @@
-"""Stage: what mini-bart can restore before anybody steers it, into metrics/probes_bart.json.
+"""Stage: what mini-bart can restore before anybody steers it, into pretrain/metrics/probes_bart.json.
 
 Greedy generation; names that no corpus and no task holds. `name`: a record with its description, of which one
 mention of the thing's name, or of another thing's, in the description is masked. `described`: the whole description
@@ -22,10 +22,10 @@ from stages.pretrain.prompts import Case, draw_case, drawn
 from stages.world.articles import Article, draw_article
 from stages.world.names import PROBE
 from stages.world.notations import NEWLINE
-from stages.world.told import says_kind, tell
+from stages.world.verbalize import says_kind, verbalize
 
-MODEL = Path("data/pretrain/mini-bart")
-METRICS = Path("metrics/probes_bart.json")
+MODEL = Path("pretrain/data/mini-bart")
+METRICS = Path("pretrain/metrics/probes_bart.json")
 _HEADLINE_LONGEST = 80  # tokens
 _LONGER = 60  # tokens that a restored text may be longer than the whole one was
 
@@ -69,7 +69,7 @@ class Restore:
 def _whole(case: Case) -> tuple[str, int]:
     """The record with its description, and where the description begins."""
     noted = case.note(case.asked.pairs()) + case.separator
-    return noted + tell(Random(case.seed), case.asked), len(noted)
+    return noted + verbalize(Random(case.seed), case.asked), len(noted)
 
 
 def names(cases: list[Case], restore: Restore) -> Measures:
@@ -93,8 +93,10 @@ def descriptions(cases: list[Case], restore: Restore) -> Measures:
     wholes = [_whole(case) for case in cases]
     texts = restore.texts([text for text, _ in wholes], [(start, len(text)) for text, start in wholes])
     # The description is what stands behind the last separator, however the record in front of it came out.
-    told = [text.rpartition(case.separator.strip(" "))[2].strip() for case, text in zip(cases, texts, strict=True)]
-    return measures(judge(text, case.asked) for case, text in zip(cases, told, strict=True))
+    verbalized = [
+        text.rpartition(case.separator.strip(" "))[2].strip() for case, text in zip(cases, texts, strict=True)
+    ]
+    return measures(judge(text, case.asked) for case, text in zip(cases, verbalized, strict=True))
 
 
 def _headlined(article: Article) -> str:

@@ -9,7 +9,7 @@ from stages.world.composed import draw_domain
 from stages.world.domains import Record, draw_record
 from stages.world.names import PROBE, place_name
 from stages.world.notations import NEWLINE, RESERVED, Notation, draw_notation, draw_separator
-from stages.world.styles import Tell
+from stages.world.styles import Style
 
 Drawn = TypeVar("Drawn")
 
@@ -64,10 +64,10 @@ class Case:
     separator: str
     seed: str  # of the examples' wordings
 
-    def prompt(self, tell: Tell) -> str:
-        """`tell` words the examples. No space ends a prompt: it belongs to the first piece of what follows."""
+    def prompt(self, verbalize: Style) -> str:
+        """`verbalize` words the examples. No space ends a prompt: it belongs to the first piece of what follows."""
         rng = Random(self.seed)
-        parts = [self.note(record.pairs()) + self.separator + tell(rng, record) for record in self.shown]
+        parts = [self.note(record.pairs()) + self.separator + verbalize(rng, record) for record in self.shown]
         return (NEWLINE + NEWLINE).join([*parts, self.note(self.asked.pairs()) + self.separator]).rstrip(" ")
 
 

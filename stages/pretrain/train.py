@@ -1,7 +1,7 @@
 """Stage: pretrain mini-gpt2 on the corpus, from primed weights; resumes where it was interrupted.
 
-Out, data/pretrain/mini-gpt2: a transformers directory in 16 bits; its losses by kind of document go into
-metrics/pretrain.json.
+Out, pretrain/data/mini-gpt2: a transformers directory in 16 bits; its losses by kind of document go into
+pretrain/metrics/pretrain.json.
 """
 
 from pathlib import Path
@@ -23,8 +23,8 @@ from stages.pretrain.memory import keep_freed
 from stages.pretrain.primed import prime_gpt2
 from stages.training.checkpoint import Checkpoint
 
-OUT = Path("data/pretrain/mini-gpt2")
-METRICS = Path("metrics/pretrain.json")
+OUT = Path("pretrain/data/mini-gpt2")
+METRICS = Path("pretrain/metrics/pretrain.json")
 
 
 def build(chosen: params.Pretrain, end_of_text: int) -> GPT2LMHeadModel:

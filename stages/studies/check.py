@@ -14,7 +14,8 @@ from stages.core.run_config import RunConfig
 from stages.methods import check_fits, files_of, module_of
 from stages.models.encoder import Encoder
 from stages.models.load import family_of
-from stages.params import MINILM, Params
+from stages.models.named import MINILM, path_of
+from stages.params import Params
 from stages.resolve import resolve
 from stages.studies.grid import Cell, cells_of
 from stages.studies.plan import SETTINGS, CellSettings
@@ -68,13 +69,13 @@ def _family(chosen: Params, config: RunConfig) -> str | None:
         return Encoder.family
     try:
         found = AutoConfig.from_pretrained(
-            config.model_path, revision=config.revision, local_files_only=True, trust_remote_code=False
+            path_of(config.model), revision=config.revision, local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError) as error:
-        if not Path(config.model_path).is_dir():
+        if not Path(path_of(config.model)).is_dir():
             return None
         cause = str(error).strip().splitlines()[0]
-        raise UserError(f"model: {config.model_path} holds no usable model ({cause})") from error
+        raise UserError(f"model: {path_of(config.model)} holds no usable model ({cause})") from error
     return family_of(found, config.model)[0].family
 
 
