@@ -25,9 +25,7 @@ def config_for(method, family, source):
         "adapter": {"bottleneck": 2},
         "prompt_projection": {"source": str(source)},
     }
-    return config_of(
-        method, MODELS[family], prefix_len=3, train={**training, "optimizer": "adamw"}, methods=options
-    )  # fmt: skip
+    return config_of(method, MODELS[family], prefix_len=3, train={**training, "optimizer": "adamw"}, methods=options)
 
 
 @pytest.mark.parametrize(("method", "family"), FITTING)
