@@ -41,7 +41,7 @@ class Decoding:
     min_new_tokens: int
     max_new_tokens: int
     batch_size: int
-    early_stopping: bool | str
+    early_stopping: bool
     banned: tuple[str, ...]
 
 

@@ -101,7 +101,7 @@ class Decode(Section):
     min_new_tokens: WholeOrRecipe
     max_new_tokens: CountOrRecipe
     batch_size: Count
-    early_stopping: Literal[True, False, "never"]
+    early_stopping: bool
     banned: list[str]
 
 

@@ -96,8 +96,11 @@ def config_from(value: Mapping[str, Any]) -> RunConfig:
     """The configuration that `RunConfig.as_json` gave."""
     training, decoding = value["training"], dict(value["decoding"])
     decoding["banned"] = tuple(decoding["banned"])
-    types = module_of(value["method"]).OPTIONS
-    options = {name: kind.model_validate(value["options"][name]) for name, kind in types.items()}
+    # Which options a recipe gave is known no longer; `options_of` has checked the others.
+    options = {
+        name: kind.model_validate(value["options"][name], context={"from_recipe": set(value["options"][name])})
+        for name, kind in module_of(value["method"]).OPTIONS.items()
+    }
     return RunConfig(**{
         **value, "training": None if training is None else Training(**training), "decoding": Decoding(**decoding),
         "options": options,

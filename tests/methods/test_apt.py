@@ -23,6 +23,8 @@ from stages.models.steering import ENCODER
 from stages.training.recompute import recompute
 from tests.conftest import config_of
 
+pytestmark = pytest.mark.usefixtures("project")  # token ids go to .scratch of the current directory
+
 ON = Options(token_gate="hidden", layer_gate=True, pooling="mean")
 OFF = Options(token_gate=False, layer_gate=False, pooling="mean")
 FREE = Options(token_gate="free", layer_gate=True, pooling="mean")
@@ -61,7 +63,7 @@ def scores(lm, steering, records=RECORDS, runs=None):
 
 
 @torch.no_grad()
-def test_with_both_gates_off_it_is_p_tuning_v2(encoder, project):
+def test_with_both_gates_off_it_is_p_tuning_v2(encoder):
     """The prefix without the MLP: the same run from the same seed, the same scores."""
     adaptive = headed(encoder, apt_config(**OFF.model_dump()))
     plain = headed(encoder, config_of("prefix", "minilm", "rte", prefix_len=4))
@@ -77,7 +79,7 @@ def test_of_a_decoder_too(lm):
 
 
 @torch.no_grad()
-def test_gates_of_one_change_nothing(encoder, project):
+def test_gates_of_one_change_nothing(encoder):
     """lambda 1 and a sigmoid of 1: the scores of the prefix alone, to 1e-6."""
     run = headed(encoder, apt_config())
     run.method.gates["token"].zero_()
@@ -90,7 +92,7 @@ def test_gates_of_one_change_nothing(encoder, project):
 
 @torch.no_grad()
 @pytest.mark.parametrize("options", [ON, FREE, FIRST], ids=["hidden", "free", "first"])
-def test_factors_are_those_of_the_equations(encoder, project, options):
+def test_factors_are_those_of_the_equations(encoder, options):
     """lambda_i * sigmoid(h_{i-1} W_i), h as transformers gives it, of each text alone."""
     run = headed(encoder, apt_config(**options.model_dump()))
     moved(run.method)
@@ -118,7 +120,7 @@ def test_factors_are_those_of_the_equations(encoder, project, options):
 
 
 @torch.no_grad()
-def test_keys_and_values_are_multiplied(encoder, project):
+def test_keys_and_values_are_multiplied(encoder):
     run, held = headed(encoder, apt_config()), []
     moved(run.method)
     steering, seen = run(), []
@@ -131,7 +133,7 @@ def test_keys_and_values_are_multiplied(encoder, project):
 
 
 @torch.no_grad()
-def test_rows_take_the_gates_of_their_run(encoder, project):
+def test_rows_take_the_gates_of_their_run(encoder):
     run = headed(encoder, apt_config(), seeds=(1, 2))
     moved(run.method)
     together = scores(encoder, run(), runs=[1, 0])
@@ -140,7 +142,7 @@ def test_rows_take_the_gates_of_their_run(encoder, project):
         torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)
 
 
-def check_gradients(model, project, options, monkeypatch):
+def check_gradients(model, options, monkeypatch):
     """Central differences of the loss against the gradients of some numbers of each gate, all of it in fp64."""
     # The norms of Llama and of DeBERTa's first version compute in fp32 whatever the weights.
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
@@ -178,13 +180,13 @@ def check_gradients(model, project, options, monkeypatch):
 
 
 @pytest.mark.parametrize("options", [ON, FREE], ids=["hidden", "free"])
-def test_gradients_of_an_encoders_gates_are_those_of_finite_differences(encoder, project, options, monkeypatch):
-    check_gradients(encoder, project, options, monkeypatch)
+def test_gradients_of_an_encoders_gates_are_those_of_finite_differences(encoder, options, monkeypatch):
+    check_gradients(encoder, options, monkeypatch)
 
 
 @pytest.mark.parametrize("options", [ON, FREE], ids=["hidden", "free"])
-def test_gradients_of_a_decoders_gates_are_those_of_finite_differences(lm, project, options, monkeypatch):
-    check_gradients(lm, project, options, monkeypatch)
+def test_gradients_of_a_decoders_gates_are_those_of_finite_differences(lm, options, monkeypatch):
+    check_gradients(lm, options, monkeypatch)
 
 
 @torch.no_grad()
@@ -235,12 +237,12 @@ def test_a_saved_run_is_the_run(encoder, project, options):
         assert isinstance(loaded.gate, Gates) or options is OFF
 
 
-def test_an_encoder_decoder_has_no_such_gates(seq2seq, project):
+def test_an_encoder_decoder_has_no_such_gates(seq2seq):
     with pytest.raises(UserError, match="method apt is not for encoder-decoder models"):
         build(seq2seq, apt_config("mini-bart"), [1])
 
 
-def gradients_of(model, project, recomputed):
+def gradients_of(model, recomputed):
     run = headed(model, apt_config("minilm" if model.family == "encoder" else "mini-gpt2"))
     gates = moved(getattr(run, "method", run)).gates
     if recomputed:
@@ -250,18 +252,18 @@ def gradients_of(model, project, recomputed):
     return {name: gate.grad for name, gate in gates.items()}
 
 
-def test_activation_checkpointing_changes_no_gradient_of_an_encoders_gates(encoder, project):
-    kept = gradients_of(encoder, project, recomputed=False)
-    again = gradients_of(encoder, project, recomputed=True)
+def test_activation_checkpointing_changes_no_gradient_of_an_encoders_gates(encoder):
+    kept = gradients_of(encoder, recomputed=False)
+    again = gradients_of(encoder, recomputed=True)
     assert all(torch.allclose(kept[name], again[name], atol=1e-6) and kept[name].any() for name in kept)
 
 
-def test_nor_of_a_decoders(lm, project):
-    kept, again = gradients_of(lm, project, False), gradients_of(lm, project, True)
+def test_nor_of_a_decoders(lm):
+    kept, again = gradients_of(lm, False), gradients_of(lm, True)
     assert all(torch.allclose(kept[name], again[name], atol=1e-6) and kept[name].any() for name in kept)
 
 
-def test_the_first_token_of_a_causal_model_is_no_gate(lm, project):
+def test_the_first_token_of_a_causal_model_is_no_gate(lm):
     """It sees nothing of the text: the gate would be the same for all."""
     for gate in ("free", False):
         build(lm, apt_config("mini-gpt2", "mini_rte", token_gate=gate, pooling="first"), [1])

@@ -102,7 +102,7 @@ def test_the_answer_of_most_wins_and_of_equals_the_first():
     assert vote([["a", "x", "p"], ["b", "y", "q"], ["b", "x", "r"]]) == ["b", "x", "p"]
 
 
-def test_starts_uniform_in_half(any_lm, project):
+def test_starts_uniform_in_half(any_lm):
     vectors = build(any_lm, prompt_config(init="uniform"), [1, 2]).vectors.detach()
     assert vectors.shape == (2, 6, any_lm.width)
     assert -0.5 <= vectors.min() < -0.4 and 0.4 < vectors.max() <= 0.5 and not torch.equal(vectors[0], vectors[1])
@@ -115,7 +115,7 @@ def ids_of(lm, vectors):
     return [int((table - vector).abs().sum(1).argmin()) for vector in vectors], table
 
 
-def test_starts_from_frequent_pieces(any_lm, project, monkeypatch):
+def test_starts_from_frequent_pieces(any_lm, monkeypatch):
     monkeypatch.setattr(prompt_tuning, "POPULATION", 10)
     vectors = build(any_lm, prompt_config(init="vocabulary"), [1]).vectors.detach()[0]
     ids, table = ids_of(any_lm, vectors)
@@ -129,7 +129,7 @@ def written(lm, text):
     return lm.tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-def test_starts_from_the_pieces_that_are_written(project):
+def test_starts_from_the_pieces_that_are_written():
     """GPT-2's vocabulary has another piece for a word behind a space, and targets begin without one."""
     pairs = Tokenizer(models.BPE())
     pairs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -145,7 +145,7 @@ def test_starts_from_the_pieces_that_are_written(project):
     assert torch.equal(vectors[0], lm.embed([number])[0])
 
 
-def test_starts_from_classes_each_in_one_place(any_lm, project):
+def test_starts_from_classes_each_in_one_place(any_lm):
     any_lm.labels = ["entailment", "no"]
     vectors = build(any_lm, prompt_config(init="labels"), [1]).vectors.detach()[0]
     for place, label in enumerate(any_lm.labels):
@@ -159,7 +159,7 @@ def test_starts_from_classes_each_in_one_place(any_lm, project):
     )
 
 
-def test_words_stand_for_classes_where_there_are_none(any_lm, project):
+def test_words_stand_for_classes_where_there_are_none(any_lm):
     """As Lester et al. start ReCoRD's and WSC's prompts: a place for each word, however many pieces it has."""
     vectors = build(any_lm, prompt_config(init="labels", words="reasoning comprehension"), [1]).vectors.detach()[0]
     for place, word in enumerate(("reasoning", "comprehension")):
@@ -168,7 +168,7 @@ def test_words_stand_for_classes_where_there_are_none(any_lm, project):
     assert all((table == vector).all(1).any() for vector in vectors[2:])
 
 
-def test_starts_from_words(any_lm, project):
+def test_starts_from_words(any_lm):
     vectors = build(any_lm, prompt_config(init="words", words="a place"), [1]).vectors.detach()[0]
     words = any_lm.embed(any_lm.pieces("a place"))
     assert torch.equal(vectors[: len(words)], words) and len(vectors) == 6
@@ -194,7 +194,7 @@ def test_starts_from_the_prompt_of_another_training(any_lm, project):
         build(any_lm, prompt_config(init="file", file=str(project / "kept")), [1])
 
 
-def test_a_run_that_dvc_deletes_is_refused(project):
+def test_a_run_that_dvc_deletes_is_refused():
     with pytest.raises(
         UserError,
         match=r"^params\.yaml: methods\.prompt_tuning\.file is data/run/model, which DVC deletes before it trains anew: copy it",
@@ -202,7 +202,7 @@ def test_a_run_that_dvc_deletes_is_refused(project):
         files_of(prompt_config(init="file", file="data/run/model"))
 
 
-def test_a_model_that_scales_its_tokens_is_refused(seq2seq, project):
+def test_a_model_that_scales_its_tokens_is_refused(seq2seq):
     """Pegasus and Marian multiply the vectors of tokens, and not vectors that they are given."""
     real = seq2seq.model.get_input_embeddings().forward
     seq2seq.model.get_input_embeddings().forward = lambda ids: real(ids) * (1.0 if ids.shape[0] == 1 else 2.0)
