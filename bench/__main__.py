@@ -2,7 +2,7 @@
 
     python -m bench [--e2e DIR] [--tokenizer DIR] [--only PART ...] [--fresh]
 
-What is done is kept in .bench, so that an interrupted bench goes on; other settings or another engine begin anew. What was
+What is done is kept in .bench, so that an interrupted bench goes on; other settings or other code begin anew. What was
 measured is printed; docs/benchmarks.md is written when all parts are.
 """
 
@@ -23,6 +23,7 @@ from stages.core.files import write_json, write_text
 KEPT = Path(".bench")
 TOKENIZER = "data/base/mini-gpt2"
 OUT = Path("docs/benchmarks.md")
+PACKAGES = ("core", "decoding", "methods", "models", "training")
 
 
 def arguments() -> argparse.Namespace:
@@ -43,9 +44,9 @@ def hashed(settings: dict, files: list[Path]) -> str:
 
 def measuring() -> list[Path]:
     """The code that the numbers are of; how they are written down may change."""
-    engine = [file for part in ("engine", "methods") for file in Path("stages", part).glob("*.py")]
+    own = [file for package in PACKAGES for file in Path("stages", package).rglob("*.py")]
     written = {"report.py", "__main__.py"}
-    return sorted(engine + [file for file in Path("bench").glob("*.py") if file.name not in written])
+    return sorted(own + [file for file in Path("bench").glob("*.py") if file.name not in written])
 
 
 def inputs(settings: dict) -> str:

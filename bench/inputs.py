@@ -19,19 +19,18 @@ from transformers import (
 
 from stages.core.files import replacing, write_json
 from stages.core.record import read_records, write_records
-from stages.core.sections import Linearize
 from stages.models.batches import Example
 from stages.models.decoder_only import DecoderOnly
 from stages.models.encode import Examples, encode
 from stages.models.load import load
-from stages.sources import Described
-from stages.tasks import e2e, mini_e2e
+from stages.tasks import Linearize, e2e, mini_e2e
+from stages.tasks.common.generated import GeneratedTexts
 
 SEED = 101
 TRAIN, TEST = 2000, 400  # examples and sources whose ids are kept
 # Of transformers' usual spread (0.02), a GPT-2 repeats few words in all it says; of ours, a BART would.
 SPREAD, BART_SPREAD = 0.06, 0.03
-GENERATED = Described(seed=1, train=4000, dev=500, test=600, references=8)
+GENERATED = GeneratedTexts(seed=1, train=4000, dev=500, test=600, references=8)
 
 
 def gpt2(ends: dict, **sizes: int) -> PreTrainedModel:
@@ -78,7 +77,7 @@ def prepare(home: str, e2e_files: str | None, tokenizer: str) -> dict:
 
 def _write_records(out: Path, e2e_files: str | None) -> None:
     if e2e_files is None:
-        mini_e2e.fetch(GENERATED, out / "raw")
+        mini_e2e.download(GENERATED, out / "raw")
     splits = e2e.linearize(Path(e2e_files or out / "raw"), Linearize(tokenize_targets=False, authors_first_entry=False))
     for split, records in splits.items():
         write_records(out / f"{split}.jsonl", records)

@@ -7,12 +7,13 @@ from tempfile import TemporaryDirectory
 from bench.inputs import SEED, clock
 from bench.training import opened
 from stages.core.record import Record, read_records
+from stages.core.run_config import Training
 from stages.decoding.beam import Search, pieces_by_length, search_sources
 from stages.methods.prefix import Prefix
 from stages.models.encode import Rows, encode, parts
 from stages.models.linear import pack
+from stages.models.named import BASE
 from stages.models.steering import Steering
-from stages.params import BASE, Training
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import train
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from stages import params
 from stages.core.errors import entry_point
-from stages.tasks import TASKS
+from stages.tasks import source_of, task_of
 
 
 @entry_point
 def main() -> None:
     chosen = params.load()
-    TASKS[chosen.task].fetch(getattr(chosen.sources, chosen.task), Path("data/raw") / chosen.task)
+    task_of(chosen.task).download(source_of(chosen.task, chosen.sources), Path("data/raw") / chosen.task)
 
 
 if __name__ == "__main__":

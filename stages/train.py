@@ -18,7 +18,7 @@ DATA = [Path("data/run/train") / f"{split}.jsonl" for split in ("train", "dev")]
 
 def cache_key(run: Prepared, seed: int) -> list:
     """Everything but files that decides what the run becomes."""
-    own = {key: value for key, value in run.config.as_json().items() if key not in ("model", "model_path", "revision")}
+    own = {key: value for key, value in run.config.as_json().items() if key not in ("model", "revision")}
     return [own, code_of(run.config.method), seed, run.base_model_id, str(run.lm.computes_in), run.lm.device.type]
 
 

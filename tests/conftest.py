@@ -1,7 +1,11 @@
 """Fixtures shared by the tests: tiny random models of both families, the project's parameters and models."""
 
 import shutil
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,10 +32,13 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from stages import params
+from stages.core.run_config import RunConfig
 from stages.models.decoder_only import DecoderOnly
 from stages.models.encoder import Encoder
 from stages.models.encoder_decoder import EncoderDecoder
 from stages.models.model import LM
+from stages.resolve import resolve
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -46,6 +53,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "shared" in item.keywords:
             item.add_marker(skip)
+
+
+def config_of(method: str = "prefix", model: str = "mini-gpt2", task: str = "mini_e2e", **changes: Any) -> RunConfig:
+    """The configuration of a run by the project's params.yaml with some keys changed; a dict changes keys below a key.
+
+    Raises UserError as `params.check` and `resolve`.
+    """
+    return resolve(params_of(method=method, model=model, task=task, **changes))
+
+
+def params_of(**changes: Any) -> params.Params:
+    """The project's params.yaml with some keys changed as by `config_of`, checked."""
+    return params.check(merged(project_params(), changes))
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested values with some changed."""
+    found = deepcopy(dict(values))
+    for key, value in changes.items():
+        found[key] = merged(found[key], value) if isinstance(value, Mapping) else value
+    return found
+
+
+@cache
+def project_params() -> dict[str, Any]:
+    """params.yaml as it stands; not to be changed."""
+    return params.read(ROOT / "params.yaml")
 
 
 @pytest.fixture(scope="session")

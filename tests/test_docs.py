@@ -19,8 +19,8 @@ def commands():
     for file in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         blocks = re.findall(r"^```\w*\n(.*?)^```", file.read_text(), flags=re.M | re.S)
         lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-        for number, line in enumerate(line for line in lines if "dvc exp run" in line):
-            yield pytest.param(re.search("dvc exp run[^;]*", line)[0], id=f"{file.name}-{number}")
+        for number, line in enumerate(line for line in lines if "exp run" in line):
+            yield pytest.param(re.search("dvc (--cd pretrain )?exp run[^;]*", line)[0], id=f"{file.name}-{number}")
 
 
 FOUND = list(commands())
@@ -33,7 +33,7 @@ def test_there_are_some():
 @pytest.mark.parametrize("command", FOUND)
 def test_a_command_of_the_docs_changes_what_there_is(command, project):
     words = [word for word in shlex.split(command, comments=True) if word != "..."]
-    given = [after for word, after in pairwise(words) if word in ("-S", "--set-param")]
+    given = [after.removeprefix("../params.yaml:") for word, after in pairwise(words) if word in ("-S", "--set-param")]
     if given:
         apply_overrides(project / "params.yaml", given)
     raw = yaml.safe_load((project / "params.yaml").read_text())

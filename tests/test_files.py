@@ -38,6 +38,7 @@ from pathlib import Path
 from stages.core.errors import entry_point
 from stages.core.files import write_jsonl, write_text
 import stages.methods.parts.saved as saved, stages.training.checkpoint as checkpoint, torch
+from tests.conftest import config_of
 
 @entry_point
 def main():
@@ -45,7 +46,7 @@ def main():
     if sys.argv[1] == "lines":
         write_jsonl(out, ({"text": "x" * 1000} for _ in range(1000)))
     elif sys.argv[1] == "prefix":
-        saved.save(out, "prefix", {"decoder": torch.zeros(1, 3, 2, 4, 5000, 8)}, {}, {})
+        saved.save(out, config_of("prefix"), {"decoder": torch.zeros(1, 3, 2, 4, 5000, 8)}, {})
     else:
         module = torch.nn.Linear(1000, 1000)
         checkpoint.Checkpoint(out).save(module, [], 1)
@@ -122,6 +123,6 @@ _LOADS = re.compile(r"\bjson\.loads?\(")
 
 
 def test_no_stage_reads_json_by_other_means():
-    """Each would be one more place for a traceback. The one of the engine says the same of a file whatever it is."""
+    """Each would be one more place for a traceback. The one of the models says the same of a file whatever it is."""
     readers = {str(path.relative_to(ROOT)) for path in ROOT.glob("stages/**/*.py") if _LOADS.search(path.read_text())}
     assert readers - {"stages/models/model_files.py"} == {"stages/core/files.py"}

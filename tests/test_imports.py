@@ -39,6 +39,24 @@ def test_stages_without_a_model_run_without_torch(project, task):
     assert imported(project, BEHIND) == [f"{stage} imported set()" for stage in BEHIND]
 
 
+def test_task_files_import_no_torch():
+    code = (
+        "import sys, stages.tasks as tasks; print([n for n in sys.modules if n.startswith('stages.tasks.')]);"
+        "print(len(tasks.names()) >= 26, {'torch', 'transformers', 'datasets'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\nTrue set()\n", "importing stages.tasks alone imports no task"
+
+
+def test_metric_sets_import_no_torch():
+    code = (
+        "import sys; from stages.scoring.metric_set import metric_sets; print(len(metric_sets()));"
+        "print({'torch', 'transformers', 'datasets'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "13\nset()\n"
+
+
 def imports_of(module):
     """The project's modules that it imports, by file."""
     found = (
@@ -66,9 +84,8 @@ def test_a_stage_depends_on_what_it_imports(stage):
 
 
 # A cell's parameters are its settings, and its data files: what reads and makes those moves it through them.
-APART = ("stages/core/errors.py", "stages/core/files.py", "stages/models/progress.py", "stages/core/sections.py", "stages/sources.py",
-         "stages/pretrain/section.py", "stages/studies/section.py", "stages/studies/data.py", "stages/tasks/mini_",
-         "stages/tasks/fetch.py", "stages/tasks/hub.py", "stages/tasks/rows.py", "stages/world/")  # fmt: skip
+APART = ("stages/core/errors.py", "stages/core/files.py", "stages/models/progress.py", "stages/core/sections.py",
+         "stages/pretrain/section.py", "stages/studies/section.py", "stages/studies/data.py")  # fmt: skip
 
 
 def test_a_cell_depends_on_what_it_imports():

@@ -4,7 +4,7 @@ import pytest
 
 from stages.core.errors import UserError
 from stages.core.record import Record, write_records
-from stages.subsample import draw, sample
+from stages.core.sampling import draw, sample
 
 RECORDS = [
     Record(f"r{i}", f"source {i}", [f"target {i}.{k}" for k in range(1 + i % 3)], name=f"n{i}") for i in range(100)

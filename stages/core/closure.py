@@ -27,7 +27,7 @@ def closure(*modules: str) -> list[Path]:
 
 
 def code_hash(files: Iterable[Path]) -> str:
-    """sha256 of the files' names and syntax trees: another comment or docstring leaves it as it is."""
+    """sha256 of the files' names and syntax trees: comments and docstrings do not count."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.as_posix()}\n{_code(file)}\n".encode())
@@ -61,12 +61,12 @@ def _code(file: Path) -> str:
     """The source without comments and docstrings, in one layout."""
     tree = ast.parse((ROOT / file).read_bytes())
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body[0] = ast.Pass()
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _is_text(node.body):
+            node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)
+
+
+def _is_text(body: list[ast.stmt]) -> bool:
+    """Whether a block begins with a docstring."""
+    first = body[0] if body else None
+    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)

@@ -42,11 +42,6 @@ def with_source_prefix(records: Iterable[Record], words: str | None) -> Iterator
         yield replace(record, source=f"{words} {record.source}", parts=parts)
 
 
-def compared(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:
-    """Hypotheses and references as most metric sets take them: texts, and the targets of each."""
-    return hypotheses, [record.targets for record in records]
-
-
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """One a line, without keys that are not of its task."""
     own = ("parts", "words")

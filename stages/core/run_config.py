@@ -41,13 +41,13 @@ class Decoding:
     min_new_tokens: int
     max_new_tokens: int
     batch_size: int
-    early_stopping: bool | str
+    early_stopping: bool
     banned: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """`model` is its name in params.yaml, `model_path` what transformers loads: a directory or a Hugging Face id.
+    """`model` is its name in params.yaml (`stages/models/named.py`).
 
     `training` is None for a method that trains nothing, `prefix_len` for one without a prefix. `options` are the
     sections of `methods` that the method reads, by name.
@@ -55,7 +55,6 @@ class RunConfig:
 
     task: str
     model: str
-    model_path: str
     revision: str
     method: str
     prefix_len: int | None

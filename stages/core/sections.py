@@ -1,20 +1,15 @@
 """The sections of params.yaml with their types; `params.py` reads them and resolves recipes."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from stages.core.errors import UserError
 
+FILE = Path("params.yaml")
 RECIPE = "recipe"
-
-Task = Literal[
-    "e2e", "webnlg", "dart", "xsum", "mini_e2e", "mini_webnlg", "mini_xsum",
-    "boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc", "wsc_referent", "mini_rte",
-    "conll2003", "conll04", "ontonotes", "mini_conll2003", "qqp", "mrpc", "qqp_to_mrpc", "mrpc_to_qqp", "squad_to_mrqa",
-]  # fmt: skip
-Kind = Literal["e2e", "webnlg", "dart", "xsum", "superglue", "ner", "qa"]  # whose texts are cut and decoded alike
 
 
 def to_number(value: Any) -> Any:
@@ -55,7 +50,6 @@ Whole = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # torch multiplies it: from 9e12 on it would be beyond its 64 bits
 Positive = Annotated[float, BeforeValidator(to_number), Field(gt=0, allow_inf_nan=False)]
 CountOrRecipe = or_word(int, 1, RECIPE)
-CountOrNone = or_word(int, 2, "none")
 Share = Annotated[float, BeforeValidator(to_number), Field(ge=0, le=1)]
 Loss = Literal["sequence_sum", "token_mean"]
 WholeOrRecipe = or_word(int, 0, RECIPE)
@@ -64,11 +58,6 @@ PositiveOrRecipe = or_word(float, 0, RECIPE, above=True)
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Linearize(Section):
-    tokenize_targets: bool
-    authors_first_entry: bool
 
 
 class Train(Section):
@@ -112,52 +101,8 @@ class Decode(Section):
     min_new_tokens: WholeOrRecipe
     max_new_tokens: CountOrRecipe
     batch_size: Count
-    early_stopping: Literal[True, False, "never"]
+    early_stopping: bool
     banned: list[str]
-
-
-class Recipe(Section):
-    """How a method is trained on a task; a key is missing where the method has no such thing."""
-
-    prefix_len: Count | None = None
-    mlp_width: or_word(int, 1, "none") | None = None  # type: ignore[valid-type]
-    init_std: Positive | None = None
-    dropout: Annotated[float, BeforeValidator(to_number), Field(ge=0, lt=1)] | None = None
-    init: Literal["vocabulary", "labels", "words"] | None = None
-    words: Text | None = None
-    bottleneck: Count | None = None
-    optimizer: Literal["adamw", "adafactor"]
-    lr: Positive
-    epochs: Positive | None = None
-    steps: Count | None = None
-    eval_every: Count | None = None
-    batch_size: Count
-    warmup_steps: Whole
-    loss: Loss
-    lm_dropout: bool
-
-    @model_validator(mode="after")
-    def _one_length(self) -> "Recipe":
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("must have either epochs or steps")
-        return self
-
-
-class TaskRecipe(Section):
-    """How a task's texts are cut and decoded."""
-
-    source_tokens: CountOrNone
-    target_tokens: CountOrNone
-    beam: Count
-    length_penalty: float
-    min_new_tokens: Whole
-    max_new_tokens: Count
-
-
-class Recipes(Section):
-    tasks: dict[Kind, TaskRecipe]
-    embedded: dict[str, dict[str, Recipe]]
-    published: dict[Task | Kind, dict[str, Recipe]]
 
 
 def validated(kind: type[Section], value: Any, key: str, context: dict | None = None) -> Any:
@@ -165,18 +110,18 @@ def validated(kind: type[Section], value: Any, key: str, context: dict | None = 
     try:
         return kind.model_validate(value, context=context)
     except ValidationError as error:
-        raise UserError(one_line(error, key)) from error
+        raise UserError(message_of(error, key)) from error
 
 
-def one_line(error: ValidationError, below: str = "") -> str:
-    """What is wrong with the first wrong key of params.yaml; `below`: the key of the section that was checked."""
+def message_of(error: ValidationError, section: str = "") -> str:
+    """One line that names the first wrong key of params.yaml; `section` is what was checked, if not the whole file."""
     # A mistyped key is also a missing one: say what was typed.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    key = ".".join(filter(None, [below, *map(str, first["loc"])]))
+    key = ".".join(filter(None, [section, *map(str, first["loc"])]))
     if first["type"] == "extra_forbidden":
-        return f"params.yaml: unknown key {key}"
+        return f"{FILE}: unknown key {key}"
     if first["type"] == "missing":
-        return f"params.yaml: key {key} is missing"
+        return f"{FILE}: key {key} is missing"
     message = first["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(first["input"], dict) else f", not {first['input']!r}"
-    return f"params.yaml: {key}: {message}{shown}"
+    return f"{FILE}: {key}: {message}{shown}"

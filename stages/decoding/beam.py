@@ -6,7 +6,6 @@ and the next one takes its place.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
@@ -24,7 +23,7 @@ class Search:
     """Options of the search; a finished beam's score is its log-probability over length ** length_penalty.
 
     `early_stopping` True: a sentence is done with `beam` finished beams; False: when the best running beam, as if it
-    ended now, is no better than the worst of them; "never": not even if it ended at the best length.
+    ended now, is no better than the worst of them.
     """
 
     beam: int
@@ -33,7 +32,7 @@ class Search:
     end: int
     banned: tuple[int, ...] = ()
     min_new_tokens: int = 0
-    early_stopping: Literal[True, False, "never"] = False
+    early_stopping: bool = False
 
 
 @dataclass
@@ -113,11 +112,8 @@ def _advance(search: Search, board: _Board, log_probs: torch.Tensor, ids: torch.
 def _open(search: Search, board: _Board) -> list[bool]:
     """Which sentences may still improve."""
     worst = board.finished_scores.min(1).values
-    best_length = board.length
-    if search.early_stopping == "never" and search.length_penalty > 0:
-        best_length = torch.full_like(board.length, search.max_new_tokens)
-    still = board.scores[:, 0] / best_length**search.length_penalty > worst
-    if search.early_stopping is True or search.beam == 1:  # one beam is greedy search, which ends with the first end
+    still = board.scores[:, 0] / board.length**search.length_penalty > worst
+    if search.early_stopping or search.beam == 1:  # one beam is greedy search, which ends with the first end
         still &= worst < _NEVER / 2  # some finished beam is none yet
     return (still & (board.length < search.max_new_tokens)).tolist()
 

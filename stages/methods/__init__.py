@@ -14,11 +14,13 @@ import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from stages.core.errors import UserError
 from stages.core.run_config import Decoding, RunConfig, Training
-from stages.core.sections import RECIPE, Section, validated
+from stages.core.sections import FILE, RECIPE, Section, validated
 
 
 def names() -> list[str]:
@@ -26,10 +28,23 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
+def check_name(name: str) -> str:
+    """The name of a method as it is. Raises ValueError that lists the known ones for another."""
+    if name not in names():
+        *others, last = map(repr, names())
+        raise ValueError(f"Input should be {', '.join(others)} or {last}")
+    return name
+
+
+MethodName = Annotated[str, AfterValidator(check_name)]
+
+
 def module_of(method: str) -> ModuleType:
     """The method's file. Raises UserError for a name that has none."""
-    if method not in names():
-        raise UserError(f"params.yaml: method: must be {', '.join(names())}, not {method!r}")
+    try:
+        check_name(method)
+    except ValueError as error:
+        raise UserError(f"{FILE}: method: {error}, not {method!r}") from error
     return importlib.import_module(f"{__name__}.{method}")
 
 
@@ -37,9 +52,7 @@ def check_fits(method: str, family: str, model: str) -> None:
     """Raises UserError, naming the methods that do, if it does not fit the models of a family."""
     if family not in module_of(method).FAMILIES:
         fitting = [name for name in names() if family in module_of(name).FAMILIES]
-        raise UserError(
-            f"params.yaml: method {method} is not for {family} models such as {model}; {', '.join(fitting)} are"
-        )
+        raise UserError(f"{FILE}: method {method} is not for {family} models such as {model}; {', '.join(fitting)} are")
 
 
 def files_of(config: RunConfig) -> list[Path]:
@@ -67,7 +80,7 @@ def options_of(
             elif recipe is not None and _may_be_null(kind, option):
                 values[option] = None
             elif kind.model_fields[option].is_required():
-                raise UserError(f"params.yaml: {key}.{option} is `recipe`, but {recipe_name} gives none: set it")
+                raise UserError(f"{FILE}: {key}.{option} is `recipe`, but {recipe_name} gives none: set it")
             else:
                 values[option] = kind.model_fields[option].default
         found[name] = validated(kind, values, key, context={"from_recipe": taken})
@@ -83,8 +96,11 @@ def config_from(value: Mapping[str, Any]) -> RunConfig:
     """The configuration that `RunConfig.as_json` gave."""
     training, decoding = value["training"], dict(value["decoding"])
     decoding["banned"] = tuple(decoding["banned"])
-    types = module_of(value["method"]).OPTIONS
-    options = {name: kind.model_validate(value["options"][name]) for name, kind in types.items()}
+    # Which options a recipe gave is known no longer; `options_of` has checked the others.
+    options = {
+        name: kind.model_validate(value["options"][name], context={"from_recipe": set(value["options"][name])})
+        for name, kind in module_of(value["method"]).OPTIONS.items()
+    }
     return RunConfig(**{
         **value, "training": None if training is None else Training(**training), "decoding": Decoding(**decoding),
         "options": options,

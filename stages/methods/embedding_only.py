@@ -44,7 +44,7 @@ class EmbeddingOnly(Method):
 
 
 def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> EmbeddingOnly:
-    """From random numbers, or from the embeddings of `prefix.init_words`."""
+    """From random numbers, or from the embeddings of `methods.prefix.init_words`."""
     options, length = config.options["prefix"], config.prefix_len
     method = EmbeddingOnly(lm, length, options.hidden, seeds, options.dropout, options.init_std)
     if options.init_words is not None:

@@ -46,7 +46,7 @@ class InfixTuning(Method):
 
 
 def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> InfixTuning:
-    """From random numbers, or as if `prefix.init_words` stood behind the source: their embeddings, no offset."""
+    """From random numbers, or as if `methods.prefix.init_words` stood behind the source: their embeddings, no offset."""
     options, length = config.options["prefix"], config.prefix_len
     method = InfixTuning(lm, length, options.hidden, seeds, options.dropout, options.init_std)
     if options.init_words is not None:

@@ -86,7 +86,7 @@ def flatten(prefix: torch.Tensor) -> torch.Tensor:
 
 
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
-    """From random numbers, or from the activations of `prefix.init_words` (section 7.4).
+    """From random numbers, or from the activations of `methods.prefix.init_words` (section 7.4).
 
     The words are repeated up to the length; with their own count as the length it is what is published.
     """

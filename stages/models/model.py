@@ -131,7 +131,7 @@ class LM(ABC):
         ids = self.pieces(text)
         if not 0 < len(ids) <= length:
             raise UserError(
-                f"params.yaml: prefix.init_words: {text!r} has {len(ids)} tokens in the vocabulary of {self.name}, "
+                f"params.yaml: methods.prefix.init_words: {text!r} has {len(ids)} tokens in the vocabulary of {self.name}, "
                 f"but prefix_len is {length}"
             )
         if self.positions is not None and length > self.positions:

@@ -1,6 +1,6 @@
 """Stage: LM adaptation (Lester et al. 2021, section 3.3): a T5 goes on training, to continue texts instead of filling spans.
 
-Out, data/pretrain/mini-t5-lm, of data/pretrain/mini-t5. metrics/adapt.json has the losses of continuing texts by kind of
+Out, pretrain/data/mini-t5-lm, of pretrain/data/mini-t5. pretrain/metrics/adapt.json has the losses of continuing texts by kind of
 document, and under `before` those of the model that was adapted.
 """
 
@@ -18,8 +18,8 @@ from stages.pretrain.finish import finish
 from stages.pretrain.memory import keep_freed
 from stages.pretrain.objectives import prefix_lm
 
-OUT = Path("data/pretrain/mini-t5-lm")
-METRICS = Path("metrics/adapt.json")
+OUT = Path("pretrain/data/mini-t5-lm")
+METRICS = Path("pretrain/metrics/adapt.json")
 
 
 @entry_point

@@ -48,7 +48,7 @@ Each measure is explained in `stages/pretrain/{probes}.py`; shares of 1 unless i
 ## Making it again
 
 ```
-dvc repro stages/pretrain/dvc.yaml
+dvc --cd pretrain repro {stage}
 python -m stages.pretrain.release {name}
 ```
 
@@ -86,7 +86,7 @@ def card(
         documents=made.documents, tokens=made.tokens, steps=made.steps, muon_lr=chosen.muon_lr,
         adamw_lr=chosen.adamw_lr, seed=chosen.seed, minutes=math.ceil(made.seconds / 60), threads=made.threads,
         machine=made.machine, commit=origin.commit, date=origin.date, measures="\n".join(rows),
-        probes="probes_bart" if config["model_type"] == "bart" else "probes",
+        probes="probes_bart" if config["model_type"] == "bart" else "probes", stage=f"probes-{config['model_type']}",
     )  # fmt: skip
 
 

@@ -1,9 +1,12 @@
-"""Stage: what mini-gpt2 can do before anybody steers it, into metrics/probes_gpt2.json.
+"""Stage: what mini-gpt2 can do before any tuning, into pretrain/metrics/probes_gpt2.json.
 
-Greedy generation; names that no corpus and no task holds. `copying`: two names repeated. `in_context`: a record
-described behind worked examples of its domain; `reserved`: the same in a notation that the corpus never uses;
-`zero_examples`: a record alone; their measures are those of `judges`. `style`: the share of descriptions in the
-style of the worked examples; `style_unasked`: in that style although the same examples are told ordinarily.
+Generation is greedy. The names are in no corpus and in no task. The probes:
+- `copying`: repeat two names
+- `in_context`: describe a record after worked examples of its domain (measures: `judges`)
+- `reserved`: the same in a notation that the corpus never uses
+- `zero_examples`: describe a record without examples
+- `style`: the share of descriptions in the style of the worked examples
+- `style_unasked`: the share in that style although the same examples are in the plain style
 """
 
 from collections.abc import Callable
@@ -20,13 +23,13 @@ from stages.pretrain.generation import lines_after, opened
 from stages.pretrain.judges import judge, measures, share
 from stages.pretrain.prompts import Case, Listed, draw_case, draw_list, drawn
 from stages.world.styles import SIGNED, STYLES, follows
-from stages.world.told import tell
+from stages.world.verbalize import verbalize
 
-MODEL = Path("data/pretrain/mini-gpt2")
-METRICS = Path("metrics/probes_gpt2.json")
+MODEL = Path("pretrain/data/mini-gpt2")
+METRICS = Path("pretrain/metrics/probes_gpt2.json")
 LONGEST = 120  # tokens of a description; the corpus's longest fit
 _NAMES_LONGEST = 40  # tokens of two names
-_STYLED = 4  # of the prompts of a probe one in so many is told in every style, for there are many
+_STYLED = 4  # a style probe has one prompt for so many of another probe: it runs once for each style
 
 Measures = dict[str, float | None]
 Write = Callable[[list[str], int], list[str]]  # prompts and the most tokens to what the model writes
@@ -41,14 +44,14 @@ def copying(lists: list[Listed], write: Write) -> Measures:
     }
 
 
-def verbalising(cases: list[Case], write: Write) -> Measures:
-    texts = write([case.prompt(tell) for case in cases], LONGEST)
+def verbalizing(cases: list[Case], write: Write) -> Measures:
+    texts = write([case.prompt(verbalize) for case in cases], LONGEST)
     return measures(judge(text, case.asked) for case, text in zip(cases, texts, strict=True))
 
 
 def styles(cases: list[Case], write: Write) -> tuple[Measures, Measures]:
-    """Of each style that can be told at a glance: asked for by the examples, and by none of them."""
-    ordinary = write([case.prompt(tell) for case in cases], LONGEST)
+    """For each of `SIGNED`, the share of texts in it: with examples in that style, and with plain ones."""
+    ordinary = write([case.prompt(verbalize) for case in cases], LONGEST)
     asked, unasked = {}, {}
     for style in SIGNED:
         styled = write([case.prompt(STYLES[style]) for case in cases], LONGEST)
@@ -59,13 +62,13 @@ def styles(cases: list[Case], write: Write) -> tuple[Measures, Measures]:
 
 
 def probe(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, chosen: params.Probes) -> dict[str, Measures]:
-    """All measures by probe; of each, `chosen.prompts` prompts."""
+    """All measures by probe, on `chosen.prompts` prompts each."""
 
     def write(prompts: list[str], most: int) -> list[str]:
         return lines_after(model, tokenizer, prompts, most, chosen.batch_size)
 
     def fits(case: Case) -> bool:
-        sources = tokenizer([case.prompt(told) for told in (tell, *STYLES.values())])["input_ids"]
+        sources = tokenizer([case.prompt(style) for style in (verbalize, *STYLES.values())])["input_ids"]
         return max(map(len, sources)) + 1 + LONGEST <= model.config.n_positions
 
     def cases(name: str, examples: tuple[int, ...], reserved: bool, one_in: int = 1) -> list[Case]:
@@ -74,9 +77,9 @@ def probe(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, chosen: pa
 
     found = {
         "copying": copying(drawn(f"{chosen.seed}/copying", chosen.prompts, draw_list, lambda _: True), write),
-        "in_context": verbalising(cases("in_context", (1, 2), False), write),
-        "reserved": verbalising(cases("reserved", (1, 2), True), write),
-        "zero_examples": verbalising(cases("zero_examples", (0,), False), write),
+        "in_context": verbalizing(cases("in_context", (1, 2), False), write),
+        "reserved": verbalizing(cases("reserved", (1, 2), True), write),
+        "zero_examples": verbalizing(cases("zero_examples", (0,), False), write),
     }
     found["style"], found["style_unasked"] = styles(cases("style", (2,), False, _STYLED), write)
     return found

@@ -15,12 +15,13 @@ from typing import Any
 from stages import params
 from stages.core.errors import UserError, entry_point
 from stages.core.files import read_json, replacing, sha256, write_text
+from stages.models.named import BASE
 from stages.pretrain.card import Origin, card
 from stages.pretrain.gate import Numbers, misses
 from stages.pretrain.made import Made
 from stages.pretrain.section import Bounds, Denoise, Pretrain
 
-_FIRST = "dvc repro stages/pretrain/dvc.yaml first"
+_FIRST = "run `dvc --cd pretrain repro probes-gpt2 probes-bart` first"
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,23 @@ def candidate(name: str, chosen: params.Params) -> Candidate:
         "mini-gpt2": ("pretrain", "probes_gpt2", chosen.pretrain),
         "mini-bart": ("denoise", "probes_bart", chosen.denoise),
     }[name]
-    directory = Path("data/pretrain") / name
+    directory = Path("pretrain/data") / name
     if not (directory / "model.safetensors").exists():
         raise UserError(f"{directory} holds no model: {_FIRST}")
     trained, probed = _metrics(training), _metrics(probes)
     if probed.pop("weights", None) != sha256(directory / "model.safetensors"):
-        raise UserError(f"metrics/{probes}.json is of other weights than {directory}: {_FIRST}")
+        raise UserError(f"pretrain/metrics/{probes}.json is of other weights than {directory}: {_FIRST}")
     try:
         made = Made(**trained["made"])
     except (KeyError, TypeError) as error:
-        raise UserError(f"metrics/{training}.json does not say how {name} was made ({error}): {_FIRST}") from error
+        raise UserError(
+            f"pretrain/metrics/{training}.json does not say how {name} was made ({error}): {_FIRST}"
+        ) from error
     return Candidate(directory, made, {**probed, "loss": trained["loss"]}, chosen.probes.bounds[name], section)
 
 
 def _metrics(name: str) -> dict[str, Any]:
-    path = Path(f"metrics/{name}.json")
+    path = Path(f"pretrain/metrics/{name}.json")
     if not path.exists():
         raise UserError(f"{path} is missing: {_FIRST}")
     return read_json(path)
@@ -70,7 +73,7 @@ def check(candidates: list[Candidate]) -> None:
 def origin() -> Origin:
     """Of the working tree. Raises UserError outside a git repository."""
     commit = _git("rev-parse", "HEAD")
-    changed = _git("diff", "--name-only", "HEAD", "--", "stages", "params.yaml").split()
+    changed = _git("diff", "--name-only", "HEAD", "--", "stages", "params.yaml", "pretrain/dvc.yaml").split()
     changes = f", with changes in {', '.join(changed)}" if changed else ""
     return Origin(commit + changes, datetime.datetime.now(datetime.UTC).date().isoformat())
 
@@ -84,10 +87,10 @@ def _git(*arguments: str) -> str:
 
 def release(one: Candidate, corpus_seed: int, source: Origin) -> None:
     text = card(one.directory, one.made, one.chosen, corpus_seed, one.numbers, one.bounds, source)
-    with replacing(params.BASE / one.directory.name) as released:
+    with replacing(BASE / one.directory.name) as released:
         shutil.copytree(one.directory, released)
         write_text(released / "README.md", text)
-    print(f"released {params.BASE / one.directory.name}")
+    print(f"released {BASE / one.directory.name}")
 
 
 @entry_point

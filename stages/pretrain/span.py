@@ -1,7 +1,7 @@
 """Stage: pretrain mini-t5 by span corruption (Raffel et al. 2020) on the corpus of the other models.
 
-Out, data/pretrain/mini-t5: a transformers directory in 16 bits; its losses by kind of document go into
-metrics/span.json.
+Out, pretrain/data/mini-t5: a transformers directory in 16 bits; its losses by kind of document go into
+pretrain/metrics/span.json.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ from stages.pretrain.finish import finish
 from stages.pretrain.memory import keep_freed
 from stages.pretrain.objectives import span_corruption
 
-OUT = Path("data/pretrain/mini-t5")
-METRICS = Path("metrics/span.json")
+OUT = Path("pretrain/data/mini-t5")
+METRICS = Path("pretrain/metrics/span.json")
 
 
 @entry_point

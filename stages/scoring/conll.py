@@ -18,8 +18,8 @@ import numpy as np
 
 from stages.core.errors import UserError
 from stages.core.files import TextFile
+from stages.scoring.metric_set import MetricSet, without_programs
 from stages.scoring.scores import Metric, Metrics, ratio
-from stages.scoring.task import Task, without_programs
 
 DECIMALS = 4
 
@@ -97,4 +97,5 @@ def columns_of(file: TextFile) -> Iterator[list[tuple[int, list[str]]]]:
             sentence = []
 
 
-TASK = Task(read, without_programs(measure))
+CONLL = MetricSet(read, without_programs(measure))
+METRIC_SETS = {"conll2003": CONLL}

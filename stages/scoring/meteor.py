@@ -28,7 +28,7 @@ _SIDES = (0, 1)  # hypothesis, reference
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[Meteor]:
+def scorer() -> Iterator[Meteor]:
     """METEOR as a function of hypotheses and references, `references[i]` those of `hypotheses[i]`, at least one.
 
     No text holds a line break. The score is in [0, 1].

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from stages.scoring.metric_set import MetricSet, Scorer, without_programs
 from stages.scoring.scores import Metric, Metrics, mean, ratio
 from stages.scoring.superglue_files import (
     CHOICE,
@@ -23,7 +24,6 @@ from stages.scoring.superglue_files import (
     read_labels,
     read_options,
 )
-from stages.scoring.task import Measure, Task, without_programs
 
 DECIMALS = 4
 
@@ -86,16 +86,16 @@ def _word_f1(mine: list[str], gold: list[str]) -> float:
     return 2 * common / (len(mine) + len(gold)) if common else 0.0
 
 
-def _classification(labels: Labels, measure: Measure = accuracy) -> Task:
-    return Task(partial(read_labels, labels), without_programs(measure))
+def _classification(labels: Labels, score: Scorer = accuracy) -> MetricSet:
+    return MetricSet(partial(read_labels, labels), without_programs(score))
 
 
-TASKS = {
+METRIC_SETS = {
     "superglue/boolq": _classification(TRUTH),
     "superglue/cb": _classification(COMMITMENT, partial(accuracy_and_macro_f1, COMMITMENT.official)),
     "superglue/copa": _classification(CHOICE),
-    "superglue/multirc": Task(read_options, without_programs(options)),
-    "superglue/record": Task(read_answers, without_programs(answers)),
+    "superglue/multirc": MetricSet(read_options, without_programs(options)),
+    "superglue/record": MetricSet(read_answers, without_programs(answers)),
     "superglue/rte": _classification(ENTAILMENT),
     "superglue/wic": _classification(TRUTH),
     "superglue/wsc": _classification(TRUTH),

@@ -17,16 +17,16 @@ from contextlib import contextmanager
 from stages.scoring import meteor
 from stages.scoring.data_to_text import METRICS, bleu_meteor_ter
 from stages.scoring.formats import read_columns
+from stages.scoring.metric_set import MetricSet, Scorer
 from stages.scoring.scores import Metrics, Unavailable
 from stages.scoring.segments import check, collapse
-from stages.scoring.task import Measure, Task
 
 REFERENCES = 3  # the scripts take the first three of an entry
 
 _NO_LETTER = re.compile(r"(\W)")
 
 
-def set_apart(text: str) -> str:
+def tokenize_words(text: str) -> str:
     """All but letters, digits and underscores apart, one space between tokens."""
     return collapse(_NO_LETTER.sub(r" \1 ", text))
 
@@ -47,12 +47,12 @@ def to_ascii(text: str) -> str:
 
 
 def prepare_hypothesis(text: str) -> str:
-    return set_apart(to_ascii(to_ascii(text.strip()).lower()))
+    return tokenize_words(to_ascii(to_ascii(text.strip()).lower()))
 
 
 def prepare_reference(text: str) -> str:
     # The scripts' Python 2 makes a plain i of `İ`, where ours adds a dot that would become a token.
-    return to_ascii(set_apart(text.replace("İ", "i").lower()))
+    return to_ascii(tokenize_words(text.replace("İ", "i").lower()))
 
 
 def measure(hypotheses: list[str], references: list[list[str]], score_meteor: meteor.Meteor) -> Metrics:
@@ -85,9 +85,10 @@ def _prepare(hypotheses: list[str], references: list[list[str]]) -> Iterator[tup
 
 
 @contextmanager
-def opened() -> Iterator[Measure]:
-    with meteor.opened() as score_meteor:
+def scorer() -> Iterator[Scorer]:
+    with meteor.scorer() as score_meteor:
         yield lambda hypotheses, references: measure(hypotheses, references, score_meteor)
 
 
-TASK = Task(read_columns, opened)
+WEBNLG = MetricSet(read_columns, scorer)
+METRIC_SETS = {"webnlg": WEBNLG}

@@ -6,9 +6,9 @@ prints the mean of bootstrap resamples.
 
 from stages.core.errors import UserError
 from stages.scoring.formats import read_columns
+from stages.scoring.metric_set import MetricSet, without_programs
 from stages.scoring.scores import Metrics, mean
 from stages.scoring.segments import check, collapse
-from stages.scoring.task import Task, without_programs
 
 METRICS = ("rouge1", "rouge2", "rougeL")
 DECIMALS = 4
@@ -34,4 +34,5 @@ def measure(hypotheses: list[str], references: list[list[str]]) -> Metrics:
     return {name: mean([score[name].fmeasure for score in scores], DECIMALS) for name in METRICS}
 
 
-TASK = Task(read_columns, without_programs(measure))
+XSUM = MetricSet(read_columns, without_programs(measure))
+METRIC_SETS = {"xsum": XSUM}

@@ -7,9 +7,9 @@ from stages.core.errors import UserError
 from stages.core.record import Record
 from stages.core.run_config import RunConfig
 from stages.run import load_run, open_model, predict
-from stages.score import scores_of
 from stages.studies.run_batch import MODEL
 from stages.tasks import task_of
+from stages.tasks.common.scores import scores_of
 
 
 def measure(task: str, metric: str, config: RunConfig, directory: Path, records: list[Record]) -> float:

@@ -19,6 +19,7 @@ from stages.core.files import read_text, replacing, sha256, write_json, write_js
 from stages.core.run_config import RunConfig
 from stages.core.scratch import scratch
 from stages.methods import config_from, module_of
+from stages.models.named import path_of
 from stages.models.precision import has_bf16
 from stages.studies.plan import SETTINGS, CellSettings, Plan, Run
 from stages.studies.run_batch import done, hypotheses_of, run_batch
@@ -82,7 +83,7 @@ def _in_parallel(
 
 def cache_key(settings: CellSettings) -> list:
     """Everything but files that the runs depend on, and the device: work of a GPU is not gone on with on a CPU."""
-    path = Path(settings.candidates[0][1]["model_path"])
+    path = Path(path_of(settings.plan.model))
     weights = path / "model.safetensors"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return [settings.as_json(), sha256(weights) if weights.is_file() else str(path), device.type, has_bf16(device)]

@@ -13,11 +13,11 @@ from stages.core.errors import UserError, entry_point
 from stages.core.files import read_jsonl, replacing, write_json, write_jsonl
 from stages.core.record import Record
 from stages.decoding.vote import vote
-from stages.score import scores_of
 from stages.scoring.metric_set import Scorer
 from stages.studies.plan import DATA, SETTINGS, Plan, plans_in
 from stages.studies.selection import records_to_decode
 from stages.tasks import Task, task_of
+from stages.tasks.common.scores import scores_of
 
 VOTES = "votes.json"
 

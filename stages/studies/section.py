@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from stages.core.sections import Count, Section, Seed, Text, or_word
+from stages.tasks import TaskName
 
 
 def _no_two_alike(values: list) -> list:
@@ -28,7 +29,7 @@ class Cells(Section):
 
     processes: Count
     runs_per_batch: or_word(int, 1, "auto")  # type: ignore[valid-type]
-    tasks: some(Text)  # type: ignore[valid-type]
+    tasks: some(TaskName)  # type: ignore[valid-type]
 
 
 class Groups(Section):

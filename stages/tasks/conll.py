@@ -12,14 +12,11 @@ from typing import Any
 from stages.core.errors import UserError
 from stages.core.files import TextFile, replacing, write_jsonl
 from stages.core.record import Record
-from stages.core.sections import Linearize
-from stages.scoring.conll import TASK as SCORING
-from stages.scoring.conll import columns_of
-from stages.sources import Columns
-from stages.tasks import hub
-from stages.tasks.rows import read_rows
-
-__all__ = ["SCORING", "compared", "fetch", "linearize"]
+from stages.core.sections import Section
+from stages.scoring.conll import CONLL, columns_of
+from stages.tasks import Linearize, Shown, Task
+from stages.tasks.common import hub
+from stages.tasks.common.rows import read_rows
 
 SPLITS = ("train", "dev", "test")
 # What data sets call the files of a split, whatever their suffix.
@@ -33,6 +30,19 @@ _HUB = {"train": "train", "dev": "validation", "test": "test"}
 _TAG = re.compile(r"O|[BI]-\S+")
 
 Sentence = tuple[list[str], list[str]]  # words and tags
+
+
+class Columns(Section):
+    """CoNLL's columns in a directory `root`, or a dataset of the Hugging Face hub.
+
+    `names` are the tags by number, for a dataset that does not say.
+    """
+
+    root: str | None
+    dataset: str | None
+    config: str | None
+    revision: str
+    names: list[str] | None
 
 
 def read_sentences(path: Path) -> list[Sentence]:
@@ -61,8 +71,8 @@ def to_iob2(tags: list[str]) -> list[str]:
     return begun
 
 
-def fetch(source: Columns, out: Path) -> None:
-    """Write train, dev and test.jsonl, each row words and tags, into the new directory `out`, or nothing."""
+def download(source: Columns, out: Path) -> None:
+    """Write train, dev and test.jsonl, each row words and tags, into the directory `out`, or nothing."""
     found = _from_hub(source) if source.root is None else from_directory(Path(source.root))
     with replacing(out) as directory:
         directory.mkdir()
@@ -138,7 +148,7 @@ def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
     return splits
 
 
-def compared(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:
+def postprocess(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:
     """Tags of each word. Of a text that has fewer, the others are O; of one that has more, they do not count."""
     golds = [record.targets[0].split(" ") for record in records]
     found = []
@@ -146,3 +156,8 @@ def compared(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:
         tags = [tag if _TAG.fullmatch(tag) else "O" for tag in text.split(" ")]
         found.append([*tags, *["O"] * len(gold)][: len(gold)])
     return found, golds
+
+
+SHOWN = Shown(figures=("F1", "precision", "recall"), percent=("F1", "precision", "recall"))
+NER = Task(Columns, download, linearize, metrics=CONLL, shown=SHOWN, postprocess=postprocess, recipe="ner")
+TASKS = {"conll2003": NER, "conll04": NER, "ontonotes": NER}

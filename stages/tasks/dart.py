@@ -11,19 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import model_validator
+
 from stages.core.errors import UserError
 from stages.core.files import TextFile, read_json, replacing, write_json
-from stages.core.record import Record, compared
-from stages.core.sections import Linearize
-from stages.scoring import dart
-from stages.scoring.encoders import Encoders
+from stages.core.record import Record
+from stages.scoring.dart import DART
 from stages.scoring.formats import read_references
-from stages.scoring.task import Measure
-from stages.scoring.webnlg import set_apart
-from stages.sources import DartFiles
-from stages.tasks.fetch import fetch_files
-
-__all__ = ["SCORING", "compared", "fetch", "linearize"]
+from stages.scoring.metric_set import Scorer
+from stages.scoring.webnlg import tokenize_words
+from stages.tasks import Linearize, Shown, Task
+from stages.tasks.common.download import Files, fetch_files
 
 REFERENCES = "dart_reference"  # the folder of the official references
 SPLITS = "splits.json"  # which file is which split
@@ -32,20 +30,29 @@ TRIPLE_PARTS = 3
 
 def as_references(text: str) -> str:
     """Tokens apart, in lower case: so the official references were made from the texts, all 11,245 of them."""
-    return set_apart(text).lower()
-
-
-_OFFICIAL = dart.task(Encoders())
+    return tokenize_words(text).lower()
 
 
 @contextmanager
-def _opened() -> Iterator[Measure]:
+def _scorer() -> Iterator[Scorer]:
     # The official metrics take text as it is, and the references are prepared: so are hypotheses.
-    with _OFFICIAL.opened() as measure:
-        yield lambda hypotheses, references: measure([as_references(text) for text in hypotheses], references)
+    with DART.scorer() as score:
+        yield lambda hypotheses, references: score([as_references(text) for text in hypotheses], references)
 
 
-SCORING = replace(_OFFICIAL, opened=_opened)
+class DartFiles(Files):
+    """Which of the files is which split (the train set may be read from the dev file, say)."""
+
+    train: str
+    dev: str
+    test: str
+
+    @model_validator(mode="after")
+    def _known(self) -> "DartFiles":
+        for split in ("train", "dev", "test"):
+            if getattr(self, split) not in self.files:
+                raise ValueError(f"{split} must be one of {', '.join(self.files)}, not {getattr(self, split)}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,12 @@ class Entry:
     texts: list[str]
 
 
-def fetch(source: DartFiles, out: Path) -> None:
+def download(source: DartFiles, out: Path) -> None:
     """The files of the splits, the official references, and `splits.json`, which says what is what."""
     splits = {split: getattr(source, split) for split in ("train", "dev", "test")}
     references = [name for name in source.files if name.startswith(f"{REFERENCES}/")]
     with replacing(out) as directory:
-        fetch_files(source, directory, [*splits.values(), *references])
+        fetch_files(source, directory, [*splits.values(), *references], earlier=out)
         write_json(directory / SPLITS, splits)
 
 
@@ -156,3 +163,8 @@ def _reference_files(raw: Path) -> list[TextFile]:
     if not files:
         raise UserError(f"{raw / REFERENCES} holds no references: name them in sources.dart.files")
     return files
+
+
+METRICS = replace(DART, scorer=_scorer)
+SHOWN = Shown(figures=("BLEU", "METEOR"), columns=("BLEU", "METEOR", "TER", "MoverScore", "BERTScore", "BLEURT"))
+TASKS = {"dart": Task(DartFiles, download, linearize, metrics=METRICS, shown=SHOWN)}

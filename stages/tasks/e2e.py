@@ -11,13 +11,10 @@ from pathlib import Path
 
 from stages.core.errors import UserError
 from stages.core.files import read_text
-from stages.core.record import Record, compared
-from stages.core.sections import Linearize
-from stages.scoring.e2e import TASK as SCORING
-from stages.sources import Files
-from stages.tasks.fetch import fetch_files
-
-__all__ = ["SCORING", "authors_files", "compared", "fetch", "linearize"]
+from stages.core.record import Record
+from stages.scoring.e2e import E2E
+from stages.tasks import Linearize, Shown, Task
+from stages.tasks.common.download import Files, fetch_files
 
 SPLITS = {"train": "trainset.csv", "dev": "devset.csv", "test": "testset_w_refs.csv"}
 # Field of the challenge -> field of the linearized source, in its order.
@@ -33,10 +30,6 @@ FIELDS = {
 }
 _FIELD = re.compile(r"([^\[\],]+)\[([^\[\]]*)\](?:, |$)")
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|\w+?(?=n't\b)|n't\b|'\w+|\w+|[^\w\s]")
-
-
-def fetch(source: Files, out: Path) -> None:
-    fetch_files(source, out)
 
 
 def parse_mr(text: str) -> dict[str, str]:
@@ -61,14 +54,14 @@ def parse_mr(text: str) -> dict[str, str]:
     return fields
 
 
-def set_apart(text: str) -> str:
+def tokenize_words(text: str) -> str:
     """Words and punctuation marks apart, one space between them: `£20-25` becomes `£ 20 - 25`."""
     return " ".join(_WORD.findall(text))
 
 
 def linearize_mr(fields: dict[str, str]) -> str:
     """`field : value | field : value` with the authors' names and order of fields."""
-    return " | ".join(f"{name} : {set_apart(fields[key])}" for key, name in FIELDS.items() if key in fields)
+    return " | ".join(f"{name} : {tokenize_words(fields[key])}" for key, name in FIELDS.items() if key in fields)
 
 
 def read_rows(path: Path) -> list[tuple[dict[str, str], str]]:
@@ -105,7 +98,7 @@ def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
         grouped: dict[str, Record] = {}
         for fields, reference in read_rows(raw / file):
             source = linearize_mr(fields)
-            target = set_apart(reference) if options.tokenize_targets else " ".join(reference.split())
+            target = tokenize_words(reference) if options.tokenize_targets else " ".join(reference.split())
             fresh = Record(f"{split}-{len(grouped):05d}", source, [], name=fields.get("name"))
             grouped.setdefault(source, fresh).targets.append(target)
         splits[split] = list(grouped.values())
@@ -116,6 +109,14 @@ def authors_files(splits: dict[str, list[Record]]) -> dict[str, str]:
     """The splits as the authors' own data files, `SRC||TGT ` by reference, words set apart, grouped by source."""
     names = {"train": "src1_train.txt", "dev": "src1_valid.txt", "test": "src1_test.txt"}
     return {
-        names[split]: "".join(f"{r.source}||{set_apart(target)} \n" for r in records for target in r.targets)
+        names[split]: "".join(f"{r.source}||{tokenize_words(target)} \n" for r in records for target in r.targets)
         for split, records in splits.items()
     }
+
+
+SHOWN = Shown(
+    figures=("BLEU", "ROUGE_L"),
+    columns=("BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr"),
+    percent=("BLEU", "METEOR", "ROUGE_L"),
+)
+TASKS = {"e2e": Task(Files, fetch_files, linearize, metrics=E2E, shown=SHOWN, authors_files=authors_files)}

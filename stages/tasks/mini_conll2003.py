@@ -4,17 +4,15 @@ No name of a thing is shared between the splits, nor with the pretraining corpus
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 from stages.core.files import replacing
-from stages.sources import Generated
 from stages.tasks import conll
-from stages.tasks.conll import SCORING, compared, linearize
+from stages.tasks.common.generated import Generated
 from stages.world.domains import COUNTRIES
 from stages.world.names import person_name, place_name
-
-__all__ = ["SCORING", "compared", "fetch", "linearize"]
 
 _PATTERNS = (
     "{PER} spoke with {PER} about {MISC} .", "{PER} has never heard of {MISC} .", "Many people come to {LOC} in May .",
@@ -43,8 +41,8 @@ def _name(rng: Random, kind: str, who: str) -> str:
     return rng.choice(COUNTRIES) if kind == "LOC" else place_name(rng, who)
 
 
-def fetch(source: Generated, out: Path) -> None:
-    """Write train, dev and test in CoNLL's columns, and read them, into the new directory `out`."""
+def download(source: Generated, out: Path) -> None:
+    """Write train, dev and test in CoNLL's columns, and read them, into the directory `out`."""
     with replacing(out) as directory:
         directory.mkdir()
         for split in conll.SPLITS:
@@ -54,3 +52,6 @@ def fetch(source: Generated, out: Path) -> None:
                 lines += [" ".join(pair) for pair in zip(*sentence(rng, split), strict=True)] + [""]
             (directory / f"{split}.txt").write_text("\n".join(["-DOCSTART- O", "", *lines]), encoding="utf-8")
         conll.write_sentences(directory, conll.from_directory(directory))
+
+
+TASKS = {"mini_conll2003": replace(conll.NER, source=Generated, download=download, recipe="conll2003")}

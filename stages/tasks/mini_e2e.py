@@ -9,13 +9,12 @@ from pathlib import Path
 from random import Random
 
 from stages.core.files import replacing
-from stages.core.record import compared
-from stages.sources import Described
-from stages.tasks.e2e import SCORING, SPLITS, linearize
+from stages.scoring.e2e import E2E
+from stages.tasks import Task
+from stages.tasks.common.generated import GeneratedTexts
+from stages.tasks.e2e import SHOWN, SPLITS, linearize
 from stages.world.domains import RESTAURANT, draw_record
 from stages.world.grammar import realise
-
-__all__ = ["SCORING", "compared", "fetch", "linearize"]
 
 
 def rows(split: str, count: int, references: int, seed: int) -> list[tuple[str, str]]:
@@ -31,8 +30,8 @@ def rows(split: str, count: int, references: int, seed: int) -> list[tuple[str, 
     return [(mr, reference) for mr, said in made.items() for reference in said]
 
 
-def fetch(source: Described, out: Path) -> None:
-    """Write the three official files into the new directory `out`."""
+def download(source: GeneratedTexts, out: Path) -> None:
+    """Write the three official files into the directory `out`."""
     with replacing(out) as directory:
         directory.mkdir()
         for split, file in SPLITS.items():
@@ -40,3 +39,6 @@ def fetch(source: Described, out: Path) -> None:
                 writer = csv.writer(lines)
                 writer.writerow(["mr", "ref"])
                 writer.writerows(rows(split, getattr(source, split), source.references, source.seed))
+
+
+TASKS = {"mini_e2e": Task(GeneratedTexts, download, linearize, metrics=E2E, shown=SHOWN, recipe="e2e")}

@@ -9,21 +9,17 @@ from pathlib import Path
 from random import Random
 
 from stages.core.files import replacing, write_jsonl
-from stages.sources import Generated
-from stages.tasks.superglue import RTE
+from stages.tasks.common.generated import Generated
+from stages.tasks.superglue import TASKS as SUPERGLUE
 from stages.world.domains import OTHERS, Record, draw_record
 from stages.world.grammar import Fact
 from stages.world.names import place_name
-from stages.world.told import tell
-
-__all__ = ["SCORING", "compared", "fetch", "linearize"]
+from stages.world.verbalize import verbalize
 
 # People have no names of their own in a split.
 THINGS = tuple(domain for domain in OTHERS if not domain.person)
 # Yes or no is said in two ways that follow from each other in this world alone (busy: needs an appointment).
 _FLAG = ("yes", "no")
-
-SCORING, compared, linearize = RTE.SCORING, RTE.compared, RTE.linearize
 
 
 def _changed(rng: Random, fact: Fact, who: str) -> Fact:
@@ -41,7 +37,7 @@ def _pair(rng: Random, record: Record, follows: bool, who: str) -> tuple[str, st
         return None
     fact = rng.choice(asked)
     said = fact if follows else _changed(rng, fact, who)
-    return tell(rng, record), tell(rng, replace(record, facts=[said]))
+    return verbalize(rng, record), verbalize(rng, replace(record, facts=[said]))
 
 
 def rows(split: str, count: int, seed: int) -> list[dict]:
@@ -56,9 +52,12 @@ def rows(split: str, count: int, seed: int) -> list[dict]:
     return list(made.values())
 
 
-def fetch(source: Generated, out: Path) -> None:
-    """Write train, dev and test.jsonl into the new directory `out`."""
+def download(source: Generated, out: Path) -> None:
+    """Write train, dev and test.jsonl into the directory `out`."""
     with replacing(out) as directory:
         directory.mkdir()
         for split in ("train", "dev", "test"):
             write_jsonl(directory / f"{split}.jsonl", rows(split, getattr(source, split), source.seed))
+
+
+TASKS = {"mini_rte": replace(SUPERGLUE["rte"], source=Generated, download=download, recipe="rte", section=None)}

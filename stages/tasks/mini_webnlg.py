@@ -10,12 +10,11 @@ from pathlib import Path
 from random import Random
 
 from stages.core.files import replacing
-from stages.core.record import compared
-from stages.sources import Described
-from stages.tasks.webnlg import SCORING, TEST, linearize
+from stages.scoring.webnlg import WEBNLG
+from stages.tasks import Task
+from stages.tasks.common.generated import GeneratedTexts
+from stages.tasks.webnlg import SHOWN, TEST, linearize
 from stages.world.triples import SEEN, UNSEEN, Entry, draw_entry
-
-__all__ = ["SCORING", "compared", "fetch", "linearize"]
 
 
 def entries(split: str, categories: list[str], references: int, seed: int) -> list[Entry]:
@@ -60,8 +59,8 @@ def write(path: Path, found: list[Entry]) -> None:
     ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
-def fetch(source: Described, out: Path) -> None:
-    """Write the files of the three splits into the new directory `out`."""
+def download(source: GeneratedTexts, out: Path) -> None:
+    """Write the files of the three splits into the directory `out`."""
     with replacing(out) as directory:
         for split, count in (("train", source.train), ("dev", source.dev)):
             files = defaultdict(list)
@@ -72,3 +71,6 @@ def fetch(source: Described, out: Path) -> None:
                 write(directory / name, found)
         categories = _half_unseen(source.test, source.seed)
         write(directory / TEST, entries("test", categories, source.references, source.seed))
+
+
+TASKS = {"mini_webnlg": Task(GeneratedTexts, download, linearize, metrics=WEBNLG, shown=SHOWN, recipe="webnlg")}

@@ -7,12 +7,11 @@ from pathlib import Path
 from random import Random
 
 from stages.core.files import replacing, write_jsonl
-from stages.core.record import compared
-from stages.sources import Generated
-from stages.tasks.xsum import SCORING, SPLITS, linearize
+from stages.scoring.xsum import XSUM
+from stages.tasks import Task
+from stages.tasks.common.generated import Generated
+from stages.tasks.xsum import SHOWN, SPLITS, linearize
 from stages.world.news import TOPICS, Article, draw_article
-
-__all__ = ["SCORING", "compared", "fetch", "linearize"]
 
 
 def articles(split: str, count: int, seed: int) -> list[tuple[str, Article]]:
@@ -26,8 +25,8 @@ def articles(split: str, count: int, seed: int) -> list[tuple[str, Article]]:
     return list(made.values())
 
 
-def fetch(source: Generated, out: Path) -> None:
-    """Write train, dev and test.jsonl into the new directory `out`."""
+def download(source: Generated, out: Path) -> None:
+    """Write train, dev and test.jsonl into the directory `out`."""
     with replacing(out) as directory:
         directory.mkdir()
         for part, split in enumerate(SPLITS, start=1):
@@ -44,3 +43,6 @@ def _rows(split: str, part: int, count: int, seed: int) -> list[dict]:
         }
         for index, (topic, article) in enumerate(articles(split, count, seed))
     ]
+
+
+TASKS = {"mini_xsum": Task(Generated, download, linearize, metrics=XSUM, shown=SHOWN, recipe="xsum")}

@@ -12,19 +12,25 @@ from typing import Any
 
 from stages.core.errors import UserError
 from stages.core.files import replacing, write_jsonl
-from stages.core.record import Record, compared
-from stages.core.sections import Linearize
-from stages.scoring.superglue import TASKS as SCORINGS
-from stages.sources import Lines, Shift
-from stages.tasks import hub
-from stages.tasks.rows import fetch_rows, read_rows
+from stages.core.record import Record
+from stages.core.sections import Section
+from stages.scoring.superglue import METRIC_SETS
+from stages.tasks import Linearize, Shown, Task
+from stages.tasks.common import hub
+from stages.tasks.common.rows import DataSet, RowsSource, SplitRowsSource, fetch_rows, read_rows
 
-__all__ = ["SCORING", "compared", "fetch", "linearize"]
-
-SCORING = SCORINGS["superglue/record"]  # F1 of words and exact matches as SQuAD 1.1 counts them
-_SQUAD = "SQuAD"
-_KEYS = ("id", "question", "context", "answers")
+_CONFIG = "plain_text"  # the hub's, of both data sets
+_SQUAD = DataSet("SQuAD", _CONFIG, ("id", "question", "context", "answers"))
+# The sets of MRQA 2019 that are out of SQuAD's domain.
+SHIFTED = ("TextbookQA", "BioASQ", "RACE", "RelationExtraction", "DuoRC.ParaphraseRC", "DROP")
 _PUNCTUATION = re.compile(f"([{re.escape(string.punctuation)}])")
+
+
+class Shift(Section):
+    """SQuAD to learn from, MRQA's other sets to be tested on."""
+
+    learnt: SplitRowsSource
+    tested: RowsSource
 
 
 def padded(text: str) -> str:
@@ -32,15 +38,15 @@ def padded(text: str) -> str:
     return " ".join(_PUNCTUATION.sub(r" \1 ", text).split())
 
 
-def fetch(source: Shift, out: Path) -> None:
+def download(source: Shift, out: Path) -> None:
     """Write SQuAD's splits into `learnt`, the other sets' questions into tested.jsonl, or nothing. Raises UserError."""
     with replacing(out) as directory:
         directory.mkdir()
-        fetch_rows(source.learnt, _SQUAD, _KEYS, directory / "learnt", of=lambda row: row["context"])
+        fetch_rows(source.learnt, _SQUAD, directory / "learnt", of=lambda row: row["context"])
         write_jsonl(directory / "tested.jsonl", _others(source.tested))
 
 
-def _others(source: Lines) -> list[dict[str, Any]]:
+def _others(source: RowsSource) -> list[dict[str, Any]]:
     """Question, context and answers of the sets that are not SQuAD's."""
     if source.root is not None:
         files = sorted(Path(source.root).glob("*.jsonl"))
@@ -48,7 +54,7 @@ def _others(source: Lines) -> list[dict[str, Any]]:
             raise UserError(f"{source.root} holds no .jsonl file of MRQA, such as BioASQ.jsonl")
         return [question for path in files for question in _questions(path)]
     instead = "set sources.squad_to_mrqa.tested.root to a directory of MRQA's .jsonl files, unpacked"
-    found = hub.load(source.dataset, source.config, source.revision, ["test"], instead)["test"]
+    found = hub.load(source.dataset, _CONFIG, source.revision, ["test"], instead)["test"]
     keys = ("subset", "qid", "question", "context", "answers")
     return [{key: row[key] for key in keys} for row in found]
 
@@ -85,9 +91,9 @@ def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
 
 
 def _learnt(path: Path) -> Iterator[Record]:
-    for number, row in enumerate(read_rows(path, _KEYS), start=1):
+    for number, row in enumerate(read_rows(path, _SQUAD.keys), start=1):
         answers = row["answers"].get("text") if isinstance(row["answers"], dict) else None
-        yield _record(f"{path}, row {number}", row["id"], row, answers, _SQUAD)
+        yield _record(f"{path}, row {number}", row["id"], row, answers, _SQUAD.folder)
 
 
 def _record(where: str, name: str, row: dict[str, Any], answers: Any, group: str) -> Record:
@@ -101,3 +107,17 @@ def _record(where: str, name: str, row: dict[str, Any], answers: Any, group: str
 
 def _first(record: Record) -> Record:
     return Record(record.id, record.source, record.targets[:1], group=record.group)
+
+
+_F1, _EM = (tuple(f"{metric}_{name}" for name in (_SQUAD.folder, *SHIFTED)) for metric in ("F1", "EM"))
+TASKS = {
+    "squad_to_mrqa": Task(
+        source=Shift,
+        download=download,
+        linearize=linearize,
+        metrics=METRIC_SETS["superglue/record"],  # F1 of words and exact matches as SQuAD 1.1 counts them
+        # Of all questions together there are F1 and EM too, but most of them are SQuAD's own.
+        shown=Shown(figures=_F1, columns=_F1 + _EM, percent=_F1 + _EM),
+        recipe="qa",
+    )
+}

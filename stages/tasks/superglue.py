@@ -14,12 +14,10 @@ from typing import Any
 
 from stages.core.errors import UserError
 from stages.core.record import Record
-from stages.core.sections import Linearize
 from stages.scoring import superglue_files as files
-from stages.scoring.superglue import TASKS as SCORINGS
-from stages.scoring.task import Task
-from stages.sources import Rows
-from stages.tasks.rows import fetch_rows, read_rows
+from stages.scoring.superglue import METRIC_SETS
+from stages.tasks import Linearize, Shown, Task, references_of
+from stages.tasks.common.rows import DataSet, SplitRowsSource, fetch_rows, read_rows
 
 TRUTH = ("False", "True")
 CHOICE = ("choice1", "choice2")
@@ -28,8 +26,8 @@ _HIGHLIGHT_ENDED, _HIGHLIGHT = re.compile(r"([.?!\"'])\n@highlight\n"), re.compi
 
 Row = dict[str, Any]
 Reader = Callable[[Row], Iterator[Record]]
-# A hypothesis and the targets, as the metric set takes them.
-Compared = Callable[[list[str], list[Record]], tuple[list, list]]
+# Hypotheses and targets as the metric set takes them.
+Postprocess = Callable[[list[str], list[Record]], tuple[list, list]]
 
 
 def _label(value: Any, names: tuple[str, ...]) -> str:
@@ -160,14 +158,14 @@ def _wsc_referent(row: Row) -> Iterator[Record]:
 _NONE = "none of the classes"
 
 
-def _labels(names: tuple[str, ...], spelled: tuple[str, ...]) -> Compared:
+def _labels(names: tuple[str, ...], spelled: tuple[str, ...]) -> Postprocess:
     """Classes as the official files spell them; a hypothesis that is none, letter by letter, is wrong."""
     official = dict(zip(names, spelled, strict=True))
 
-    def compare(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:
+    def postprocess(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:
         return [official.get(text, _NONE) for text in hypotheses], [official[r.targets[0]] for r in records]
 
-    return compare
+    return postprocess
 
 
 def _options(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:
@@ -179,10 +177,6 @@ def _options(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:
         gold.append(spelled[record.targets[0]])
         mine.append(spelled.get(text, wrong[gold[-1]]))
     return [mine for mine, _ in questions.values()], [gold for _, gold in questions.values()]
-
-
-def _answers(hypotheses: list[str], records: list[Record]) -> tuple[list, list]:
-    return hypotheses, [record.targets for record in records]
 
 
 _DETERMINERS = frozenset(
@@ -207,19 +201,16 @@ def _referents(hypotheses: list[str], records: list[Record]) -> tuple[list, list
 
 
 @dataclass(frozen=True)
-class SuperGlue:
-    """A data set as a task: how its rows are read and its hypotheses compared."""
+class Form:
+    """A data set as text to text: how each of its rows is read."""
 
-    folder: str  # of the official files
-    keys: tuple[str, ...]
+    data: DataSet
     read: Reader
-    compared: Compared
-    SCORING: Task
     of: Callable[[Row], Any] | None = None  # the text that rows share
     only_true: bool = False  # of the rows that are trained on
 
-    def fetch(self, source: Rows, out: Path) -> None:
-        fetch_rows(source, self.folder, self.keys, out, self.of)
+    def download(self, source: SplitRowsSource, out: Path) -> None:
+        fetch_rows(source, self.data, out, self.of)
 
     def linearize(self, raw: Path, options: Linearize) -> dict[str, list[Record]]:
         """Records by split. Raises UserError for a row of another form."""
@@ -227,11 +218,11 @@ class SuperGlue:
 
     def _records(self, path: Path, split: str) -> list[Record]:
         records = []
-        for number, row in enumerate(read_rows(path, self.keys), start=1):
+        for number, row in enumerate(read_rows(path, self.data.keys), start=1):
             try:
                 records += self.read(row)
             except (LookupError, TypeError, ValueError, AttributeError, StopIteration, RuntimeError) as error:
-                raise UserError(f"{path}, row {number}: no row of {self.folder} ({error})") from error
+                raise UserError(f"{path}, row {number}: no row of {self.data.folder} ({error})") from error
         if self.only_true and split != "test":
             records = [record for record in records if record.group == "True"]
             if not records:
@@ -239,34 +230,65 @@ class SuperGlue:
         return records
 
 
-def _task(name: str, folder: str, keys: str, read: Reader, compared: Compared, **more) -> SuperGlue:
-    return SuperGlue(folder, tuple(keys.split()), read, compared, SCORINGS[f"superglue/{name}"], **more)
-
-
 def _idx(level: str) -> Callable[[Row], Any]:
     """The number of an official row, or of the hub's whole that a row is part of."""
     return lambda row: row["idx"][level] if isinstance(row["idx"], dict) else row["idx"]
 
 
-_COMMITMENT, _ENTAILMENT = files.COMMITMENT.official, files.ENTAILMENT.official
-_OF_TRUTH = _labels(TRUTH, files.TRUTH.official)
-_PREMISE = (("hypothesis", "premise"), ("premise", "hypothesis"))
+def _data(folder: str, keys: str, config: str | None = None) -> DataSet:
+    """The hub calls it what the official folder is called, in lower case, if there is no `config`."""
+    return DataSet(folder, config or folder.lower(), tuple(keys.split()))
 
-BOOLQ = _task(
-    "boolq", "BoolQ", "question passage label",
-    _sentences(TRUTH, ("passage", "question"), ("question", "passage")), _OF_TRUTH, of=lambda row: row["passage"],
-)  # fmt: skip
-CB = _task(
-    "cb", "CB", "premise hypothesis label", _sentences(_COMMITMENT, *_PREMISE), _labels(_COMMITMENT, _COMMITMENT),
-    of=lambda row: row["premise"],
-)  # fmt: skip
-COPA = _task("copa", "COPA", "premise choice1 choice2 question label", _copa, _labels(CHOICE, files.CHOICE.official))
-MULTIRC = _task("multirc", "MultiRC", "idx", _multirc, _options, of=_idx("paragraph"))
-RECORD = _task("record", "ReCoRD", "idx passage", _record, _answers, of=_idx("passage"))
-RTE = _task(
-    "rte", "RTE", "premise hypothesis label", _sentences(_ENTAILMENT, *_PREMISE), _labels(_ENTAILMENT, _ENTAILMENT),
-    of=lambda row: row["premise"],
-)  # fmt: skip
-WIC = _task("wic", "WiC", "word sentence1 sentence2 label", _wic, _OF_TRUTH)
-WSC = _task("wsc", "WSC", "text label", _wsc, _OF_TRUTH, of=lambda row: row["text"])
-WSC_REFERENT = _task("wsc", "WSC", "text label", _wsc_referent, _referents, of=lambda row: row["text"], only_true=True)
+
+_COMMITMENT, _ENTAILMENT = files.COMMITMENT.official, files.ENTAILMENT.official
+_PREMISE = (("hypothesis", "premise"), ("premise", "hypothesis"))
+_WSC = _data("WSC", "text label", config="wsc.fixed")
+
+FORMS = {
+    "boolq": Form(
+        _data("BoolQ", "question passage label"),
+        _sentences(TRUTH, ("passage", "question"), ("question", "passage")),
+        of=lambda row: row["passage"],
+    ),
+    "cb": Form(
+        _data("CB", "premise hypothesis label"), _sentences(_COMMITMENT, *_PREMISE), of=lambda row: row["premise"]
+    ),
+    "copa": Form(_data("COPA", "premise choice1 choice2 question label"), _copa),
+    "multirc": Form(_data("MultiRC", "idx"), _multirc, of=_idx("paragraph")),
+    "record": Form(_data("ReCoRD", "idx passage"), _record, of=_idx("passage")),
+    "rte": Form(
+        _data("RTE", "premise hypothesis label"), _sentences(_ENTAILMENT, *_PREMISE), of=lambda row: row["premise"]
+    ),
+    "wic": Form(_data("WiC", "word sentence1 sentence2 label"), _wic),
+    "wsc": Form(_WSC, _wsc, of=lambda row: row["text"]),
+    "wsc_referent": Form(_WSC, _wsc_referent, of=lambda row: row["text"], only_true=True),
+}
+_METRICS = ("accuracy", "F1", "F1a", "EM")
+
+
+def _task(name: str, metrics: str, postprocess: Postprocess) -> Task:
+    return Task(
+        source=SplitRowsSource,
+        download=FORMS[name].download,
+        linearize=FORMS[name].linearize,
+        metrics=METRIC_SETS[f"superglue/{metrics}"],
+        shown=Shown(figures=_METRICS, percent=_METRICS),
+        postprocess=postprocess,
+        recipe="superglue",
+        section="superglue",
+        votes=True,
+    )
+
+
+_OF_TRUTH = _labels(TRUTH, files.TRUTH.official)
+TASKS = {
+    "boolq": _task("boolq", "boolq", _OF_TRUTH),
+    "cb": _task("cb", "cb", _labels(_COMMITMENT, _COMMITMENT)),
+    "copa": _task("copa", "copa", _labels(CHOICE, files.CHOICE.official)),
+    "multirc": _task("multirc", "multirc", _options),
+    "record": _task("record", "record", references_of),
+    "rte": _task("rte", "rte", _labels(_ENTAILMENT, _ENTAILMENT)),
+    "wic": _task("wic", "wic", _OF_TRUTH),
+    "wsc": _task("wsc", "wsc", _OF_TRUTH),
+    "wsc_referent": _task("wsc_referent", "wsc", _referents),
+}

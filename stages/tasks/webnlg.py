@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.core.errors import UserError
-from stages.core.record import Record, compared
-from stages.core.sections import Linearize
-from stages.scoring.webnlg import TASK as SCORING
-from stages.sources import Tree
-from stages.tasks.fetch import fetch_tree
-
-__all__ = ["SCORING", "compared", "fetch", "linearize"]
+from stages.core.record import Record
+from stages.scoring.webnlg import WEBNLG
+from stages.tasks import Linearize, Shown, Task
+from stages.tasks.common.download import Tree, fetch_tree
 
 TEST = "test/testdata_with_lex.xml"
 TRIPLE_PARTS = 3
@@ -31,7 +28,7 @@ class Entry:
     texts: list[tuple[str, str]]
 
 
-def fetch(source: Tree, out: Path) -> None:
+def download(source: Tree, out: Path) -> None:
     fetch_tree(source, out, ".xml")
 
 
@@ -92,3 +89,10 @@ def _training_records(raw: Path, split: str) -> list[Record]:
         if good:
             records.append(Record(f"{split}-{index:05d}", linearize_triples(entry.triples), good, entry.category))
     return records
+
+
+SHOWN = Shown(
+    figures=("BLEU_seen", "BLEU_unseen", "BLEU"),
+    columns=tuple(f"{metric}{part}" for metric in ("BLEU", "METEOR", "TER") for part in ("_seen", "_unseen", "")),
+)
+TASKS = {"webnlg": Task(Tree, download, linearize, metrics=WEBNLG, shown=SHOWN)}

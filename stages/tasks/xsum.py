@@ -12,15 +12,13 @@ from random import Random
 
 from stages.core.errors import UserError
 from stages.core.files import replacing, write_jsonl
-from stages.core.record import Record, compared
-from stages.core.sections import Linearize
-from stages.scoring.xsum import TASK as SCORING
-from stages.sources import Hub
-from stages.tasks import hub
-from stages.tasks.rows import grouped, in_parts
-from stages.tasks.rows import read_rows as read_objects
-
-__all__ = ["SCORING", "compared", "fetch", "linearize"]
+from stages.core.record import Record
+from stages.core.sections import Section, Whole
+from stages.scoring.xsum import METRICS, XSUM
+from stages.tasks import Linearize, Shown, Task
+from stages.tasks.common import hub
+from stages.tasks.common.rows import grouped, in_parts
+from stages.tasks.common.rows import read_rows as read_objects
 
 SPLITS = {"train": ("train",), "dev": ("dev", "validation"), "test": ("test",)}  # with the names that others give them
 KEYS = ("id", "url", "document", "summary")
@@ -32,6 +30,18 @@ _SCHEME = re.compile(r"^\w+://")
 _BBC = re.compile(r"(^|\.)bbc\.(co\.uk|com)(:\d+)?$")
 _NO_SECTION = re.compile(r"\d+|hi|low|av|live")  # /1/hi/world/..., /news/av/uk-...
 _WORD = re.compile(r"[a-z]+")
+
+
+class XSumSource(Section):
+    """A dataset of the Hugging Face hub at a revision, or a local jsonl file or directory `root`.
+
+    `split_seed`: all rows are shuffled with it and divided into train, dev and test; null: the splits as published.
+    """
+
+    root: str | None
+    dataset: str
+    revision: str
+    split_seed: Whole | None
 
 
 def topic(url: str) -> str | None:
@@ -68,8 +78,8 @@ def _check(row: dict, where: str) -> None:
         raise UserError(f"{where}: url must be text, not {json.dumps(row['url'])[:60]}")
 
 
-def fetch(source: Hub, out: Path) -> None:
-    """Write train, dev and test.jsonl into the new directory `out`, or nothing. Raises UserError."""
+def download(source: XSumSource, out: Path) -> None:
+    """Write train, dev and test.jsonl into the directory `out`, or nothing. Raises UserError."""
     if source.root is None:
         splits = _from_hub(source)
     elif Path(source.root).is_dir():
@@ -112,7 +122,7 @@ def divide(rows: list[dict], seed: int) -> dict[str, list[dict]]:
     return {"train": [row for article in left for row in article], "dev": dev, "test": test}
 
 
-def _from_hub(source: Hub) -> dict[str, list[dict]]:
+def _from_hub(source: XSumSource) -> dict[str, list[dict]]:
     instead = "set sources.xsum.root to a jsonl file or a directory of train, dev and test.jsonl"
     names = {split: names[-1] for split, names in SPLITS.items()}
     found = hub.load(source.dataset, None, source.revision, names.values(), instead)
@@ -162,3 +172,7 @@ def _records(path: Path, split: str) -> list[Record]:
         name = f"{split}-{index:05d}" if row.get("id") is None else str(row["id"])
         records.append(Record(name, document, [summary], group=topic(row["url"]) if row.get("url") else None))
     return records
+
+
+SHOWN = Shown(figures=METRICS, percent=METRICS)
+TASKS = {"xsum": Task(XSumSource, download, linearize, metrics=XSUM, shown=SHOWN)}

@@ -1,6 +1,7 @@
-"""Articles of the corpus: a thing described in one to three places, among others and what people say; a headline.
+"""Articles of the corpus, with a headline.
 
-Neither the plan nor the choice of facts is that of `mini_xsum` (see `news`): which facts a headline holds differs
+An article describes its main thing in one to three paragraphs, among paragraphs about other things and remarks of
+people. Its plan is not that of `mini_xsum` (see `news`), nor is the choice of facts for the headline, which differs
 from article to article.
 """
 
@@ -13,7 +14,7 @@ from stages.world.domains import COUNTRIES, Record, draw_record
 from stages.world.grammar import Manner, with_article
 from stages.world.names import FIRST_NAMES
 from stages.world.notations import NEWLINE
-from stages.world.told import tell
+from stages.world.verbalize import verbalize
 
 REMARKS = (
     "{a} spoke with {b} about {n}.", "\"I have known {n} for {k} years,\" said {a}.", "{b} had never heard of {n}.",
@@ -34,6 +35,7 @@ class Article:
 
 
 def remarks(rng: Random, names: list[str], count: int) -> str:
+    """`count` remarks of two people about the things of `names`, as one paragraph."""
     a, b = rng.sample(FIRST_NAMES, 2)
     slots = [{"n": rng.choice(names), "c": rng.choice(COUNTRIES), "k": rng.randint(2, 60), "q": rng.choice(_MOODS)}
              for _ in range(count)]  # fmt: skip
@@ -46,7 +48,7 @@ def _headline(rng: Random, record: Record) -> str:
         said = " ".join([with_article(record.noun), *(fact.say(rng, "pp") for fact in record.facts)])
         return rng.choice((f"{record.name}, {said}", f"{record.name}: {said}"))
     while True:
-        text = tell(rng, record, _ONE_SENTENCE)
+        text = verbalize(rng, record, _ONE_SENTENCE)
         if ". " not in text:
             return text
 
@@ -58,13 +60,14 @@ def _cut(rng: Random, facts: list, parts: int) -> list[list]:
 
 
 def draw_article(rng: Random, who: str) -> Article:
+    """Draw an article. `who` owns the names in it (see `names`)."""
     main = draw_record(rng, draw_domain(rng), who, fewest=3)
     parts = _cut(rng, main.facts, min(len(main.facts), rng.choices((1, 2, 3), (30, 50, 20))[0]))
     others = [draw_record(rng, draw_domain(rng), who) for _ in range(rng.choices((0, 1, 2), (25, 55, 20))[0])]
     held = [part[0] for part in parts] if rng.random() < 0.5 else rng.sample(main.facts, rng.randint(0, 3))
-    paragraphs = [tell(rng, replace(main, facts=part)) for part in parts]
-    # The first part leads in most articles; the rest stands among what else is told.
-    rest = [*paragraphs[1:], *(tell(rng, other) for other in others)]
+    paragraphs = [verbalize(rng, replace(main, facts=part)) for part in parts]
+    # The first part leads in most articles; the other parts are shuffled with the rest.
+    rest = [*paragraphs[1:], *(verbalize(rng, other) for other in others)]
     names = [main.name, *(other.name for other in others)]
     rest += [remarks(rng, names, rng.randint(1, 3)) for _ in range(rng.randint(0, 2))]
     rng.shuffle(rest)
@@ -73,7 +76,7 @@ def draw_article(rng: Random, who: str) -> Article:
 
 
 def headlined(rng: Random, who: str) -> str:
-    """An article with its headline in a line before or behind it."""
+    """An article as one text, with its headline in a line before or after it."""
     article = draw_article(rng, who)
     body = rng.choice((NEWLINE, NEWLINE, " ")).join(article.paragraphs)
     layout = rng.choices(

@@ -1,7 +1,7 @@
-"""Domains of the corpus: those written out in `domains` that no task holds back, and composed ones without end.
+"""Domains of the corpus: those of `domains` that no task holds back, and composed ones.
 
-A composed domain is a few kinds of thing of one class, with attributes drawn facet by facet. Never in it: the
-kinds of restaurants, and those of the categories that `mini_webnlg` shows in its test set alone.
+A composed domain is a few kinds of thing of one class, with attributes drawn facet by facet. It never has a kind of
+restaurant, nor a kind of the categories that `mini_webnlg` shows in its test set alone.
 """
 
 from random import Random
@@ -64,5 +64,5 @@ def compose(rng: Random) -> Domain:
 
 
 def draw_domain(rng: Random) -> Domain:
-    """A domain of the corpus."""
+    """Draw a domain of the corpus: composed, or one of `WRITTEN`."""
     return compose(rng) if rng.random() < _COMPOSED else rng.choice(WRITTEN)

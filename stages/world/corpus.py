@@ -1,9 +1,11 @@
-"""The pretraining corpus: documents about everything in the world but what the tasks test.
+"""The pretraining corpus: documents about the generated world, without what the tasks test.
 
-Records in many notations with their descriptions, in a style that a document keeps; records of several things in
-tables, triples and lists; re-tellings, questions, articles with headlines, copies and stories. What it leaves
-out: a record of a restaurant or of a category that `mini_webnlg` holds back, a name that a task owns, the tasks'
-notations, and a description behind a record and the end-of-text token.
+It has records with their descriptions, in many notations, each document in one style; tables, triples and lists;
+paraphrases, questions, articles with headlines, copied names and stories. It leaves out:
+- records of restaurants, and of the categories that `mini_webnlg` shows in its test set alone
+- names that a task owns
+- the notations of the tasks
+- a description that follows a record and the end-of-text token
 """
 
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ def _name_key(rng: Random, record: Record) -> str:
 
 def _verbalised(rng: Random) -> list[str]:
     """One to five records of one domain, each with its description: one notation, one layout, one style."""
-    domain, note, tell = draw_domain(rng), draw_notation(rng), draw_style(rng)
+    domain, note, verbalize = draw_domain(rng), draw_notation(rng), draw_style(rng)
     separator = draw_separator(rng)
     text_first, shuffled = rng.random() < 0.08, rng.random() < 0.2
     blocks, name_key = [], None
@@ -36,7 +38,7 @@ def _verbalised(rng: Random) -> list[str]:
         pairs = record.pairs(name_key)
         if shuffled:
             rng.shuffle(pairs)
-        parts = [note(pairs), tell(rng, record)]
+        parts = [note(pairs), verbalize(rng, record)]
         blocks.append(separator.join(parts[::-1] if text_first else parts))
     return [rng.choice((NEWLINE + NEWLINE, NEWLINE + NEWLINE, NEWLINE)).join(blocks)]
 
@@ -59,9 +61,9 @@ def _triple_form(rng: Random) -> str:
 
 
 def _tripled(rng: Random) -> list[str]:
-    """Facts of one or two things as subject, key and value, then told."""
+    """Facts of one or two things as triples of name, key and value, then their descriptions."""
     form = _triple_form(rng)
-    joint, separator, tell = rng.choice((NEWLINE, " ", ", ", " & ")), draw_separator(rng), draw_style(rng)
+    joint, separator, verbalize = rng.choice((NEWLINE, " ", ", ", " & ")), draw_separator(rng), draw_style(rng)
     blocks, domains = [], [draw_domain(rng) for _ in range(rng.randint(1, 2))]
     for _ in range(rng.choices((1, 2, 3), (50, 35, 15))[0]):
         records = [draw_record(rng, domain) for domain in domains]
@@ -71,28 +73,28 @@ def _tripled(rng: Random) -> list[str]:
             records[1] = replace(records[1], name=fact.value)
         triples = [(r.name, key, value) for r in records for key, value in r.pairs()[1:]]
         noted = joint.join(form.format(n=n, k=k, v=v) for n, k, v in triples)
-        blocks.append(noted + separator + " ".join(tell(rng, record) for record in records))
+        blocks.append(noted + separator + " ".join(verbalize(rng, record) for record in records))
     return [(NEWLINE + NEWLINE).join(blocks)]
 
 
 def _tabled(rng: Random) -> list[str]:
-    """A table whose first line names the columns; each row told behind it."""
-    domain, bar, tell = draw_domain(rng), rng.choice((" , ", " | ", " ; ", "\t")), draw_style(rng)
+    """A table whose first line names the columns, then a description of each row."""
+    domain, bar, verbalize = draw_domain(rng), rng.choice((" , ", " | ", " ; ", "\t")), draw_style(rng)
     records = [draw_record(rng, domain, fewest=len(domain.attributes)) for _ in range(rng.randint(1, 3))]
     records = [replace(record, kind=record.noun) for record in records]
     rows = [bar.join(key for key, _ in records[0].pairs()), *(bar.join(v for _, v in r.pairs()) for r in records)]
-    return [NEWLINE.join([*rows, *(tell(rng, record) for record in records)])]
+    return [NEWLINE.join([*rows, *(verbalize(rng, record) for record in records)])]
 
 
 def _retold(rng: Random) -> list[str]:
-    """The same thing said twice or three times, in other words."""
+    """Two or three descriptions of one thing in one document."""
     record = draw_record(rng, draw_domain(rng))
     joint = rng.choice((NEWLINE, NEWLINE + "In other words: ", NEWLINE + "Again: "))
     return [joint.join(draw_style(rng)(rng, record) for _ in range(rng.randint(2, 3)))]
 
 
 def _related(rng: Random) -> list[str]:
-    """Two or three documents in a row about one thing, as a library has them."""
+    """Two or three documents in a row, each a description of one thing."""
     record = draw_record(rng, draw_domain(rng))
     return [plain(rng, record) for _ in range(rng.randint(2, 3))]
 
@@ -125,7 +127,7 @@ def _questions(rng: Random) -> list[str]:
 
 
 def _translated(rng: Random) -> list[str]:
-    """Records in one notation, then in another; or read off a description."""
+    """A record in one notation, or its description, then the record in another notation."""
     record = draw_record(rng, draw_domain(rng))
     pairs, first, second = record.pairs(_name_key(rng, record)), draw_notation(rng), draw_notation(rng)
     source = first(pairs) if rng.random() < 0.6 else plain(rng, record)
@@ -134,8 +136,8 @@ def _translated(rng: Random) -> list[str]:
 
 def _prose(rng: Random) -> list[str]:
     """Descriptions without a record."""
-    domain, tell = draw_domain(rng), draw_style(rng)
-    return [" ".join(tell(rng, draw_record(rng, domain)) for _ in range(rng.randint(1, 2)))]
+    domain, verbalize = draw_domain(rng), draw_style(rng)
+    return [" ".join(verbalize(rng, draw_record(rng, domain)) for _ in range(rng.randint(1, 2)))]
 
 
 def _headlined(rng: Random) -> list[str]:
@@ -155,7 +157,7 @@ def _compared(rng: Random) -> list[str]:
 
 
 def _copied(rng: Random) -> list[str]:
-    """A list of names said again: in order, or each with a remark."""
+    """A list of names that is repeated: in order, or shuffled and each with a remark."""
     names = [place_name(rng) if rng.random() < 0.8 else person_name(rng) for _ in range(rng.randint(2, 5))]
     joint = rng.choice((", ", NEWLINE, " ; ", " and ", " | "))
     if rng.random() < 0.6:
@@ -176,9 +178,10 @@ _KINDS = (
 
 
 def documents(seed: int, copies_first: int) -> Iterator[tuple[str, str]]:
-    """Endless `(kind, text)`: first `copies_first` lists of copied names, which teach copying before all else.
+    """Yield `(kind, text)` without end.
 
-    What is drawn `i`-th, one document or a few that belong together, depends on `seed` and `i` alone.
+    The first `copies_first` documents are lists of copied names: they teach copying before anything else. Draw `i`
+    makes one document, or a few that belong together; it depends on `seed` and `i` alone.
     """
     makers, weights = zip(*_KINDS, strict=True)
     index = 0

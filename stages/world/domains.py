@@ -31,7 +31,7 @@ YEARS = numbers(1850, 2020)
 
 @dataclass(frozen=True)
 class Domain:
-    """A kind of thing: its nouns, the attributes a record draws from, what its records call the noun."""
+    """A kind of thing: its nouns, the attributes that a record draws from, and the key under which a record has the noun."""
 
     kinds: tuple[str, ...]
     attributes: tuple[Attribute, ...]
@@ -54,7 +54,7 @@ class Record:
     facts: list[Fact]
 
     def pairs(self, name_key: str = "name") -> list[tuple[str, str]]:
-        """Keys and values as a record notes them."""
+        """(key, value) of the name, the kind if there is one, and each fact."""
         kind = [(self.domain.kind_key, self.kind)] if self.kind else []
         return [(name_key, self.name), *kind, *((f.attribute.key, f.value) for f in self.facts)]
 

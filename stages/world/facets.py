@@ -1,4 +1,4 @@
-"""Attributes drawn for a composed domain: of one facet, the key, the values and the words vary.
+"""Facets: each draws an attribute for a composed domain. Its key, its values and its wording vary.
 
 A base model that has seen one `rating` learns that rating; one that has seen a thousand learns what a rating is.
 """
@@ -87,7 +87,7 @@ def _some(rng: Random, values: tuple[str, ...], fewest: int = 3) -> tuple[str, .
 
 
 def _coined_places(rng: Random) -> tuple[str, ...]:
-    """Values that nothing but the record tells: `oak bridge`, `Tarkley`."""
+    """Three coined values, which only the record can tell: `oak bridge`, `Tarkley`."""
     return tuple(rng.choice((f"{rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}".lower(), coined(rng))) for _ in range(3))
 
 

@@ -57,7 +57,7 @@ def _take(rng: Random, facts: list[Fact], role: str, most: int) -> list[str]:
     return said
 
 
-# How a description opens. The tasks use the first seven; the others occur in the corpus alone.
+# How a description opens. The tasks use the first seven, the corpus all.
 PLANS = ("is", "lead", "there", "that", "apposition", "question", "predicate",
          "visit", "one", "known", "colon", "called")  # fmt: skip
 SUBJECTS = ("pronoun", "the kind", "this kind", "name")
@@ -65,15 +65,15 @@ SUBJECTS = ("pronoun", "the kind", "this kind", "name")
 
 @dataclass(frozen=True)
 class Manner:
-    """How somebody tells things: the weights of opening plans and of later subjects, and how much a sentence holds.
+    """How a record is verbalized: weights of opening plans and of later subjects, and how much a sentence holds.
 
-    The default is the tasks'. The corpus knows many; all of them draw from the same wordings.
+    The default is that of the tasks. The corpus has many; all use the same wordings.
     """
 
     plans: tuple[float, ...] = (30, 16, 10, 14, 10, 6, 14, 0, 0, 0, 0, 0)  # of PLANS
     subjects: tuple[float, ...] = (60, 16, 10, 14)  # of SUBJECTS
-    shuffled: float = 0.5  # how often the order of the record is left
-    packed: int = 2  # adjectives of a noun, and phrases behind it, at most
+    shuffled: float = 0.5  # how often the facts are shuffled
+    packed: int = 2  # adjectives before a noun, and phrases after it, at most
     most: int = 3  # predicates of a later sentence, at most
     also: float = 0.0  # how often a later sentence says "also"
 
@@ -82,7 +82,7 @@ TASKS_MANNER = Manner()
 
 
 def only(plan: str, **others) -> Manner:
-    """The manner of opening by one plan."""
+    """A manner that opens every description by `plan`, one of `PLANS`. `others` are further fields of `Manner`."""
     return Manner(plans=tuple(float(name == plan) for name in PLANS), **others)
 
 
@@ -134,7 +134,7 @@ def realise(
 ) -> str:
     """A description of one or more sentences that says every fact once.
 
-    `kind` is the noun the opening uses; `facts` in the order of the record, which `manner` keeps or leaves.
+    `kind` is the noun of the opening. `facts` come in the order of the record; `manner` says how often they are shuffled.
     """
     left = list(facts)
     if rng.random() < manner.shuffled:

@@ -11,7 +11,7 @@ from random import Random
 from stages.world.domains import COUNTRIES, OTHERS, Record, draw_record
 from stages.world.grammar import realise
 from stages.world.names import FIRST_NAMES
-from stages.world.told import domain_of, says_kind, tell
+from stages.world.verbalize import domain_of, says_kind, verbalize
 
 # Topics, with the kinds of thing that their articles are about.
 TOPICS: dict[str, tuple[str, ...]] = {
@@ -69,12 +69,14 @@ def _draw(rng: Random, topic: str, who: str) -> Article:
     half = (len(main.facts) + 1) // 2
     first, second = replace(main, facts=main.facts[:half]), replace(main, facts=main.facts[half:])
 
-    told = [tell(rng, first), tell(rng, other)]
+    verbalized = [verbalize(rng, first), verbalize(rng, other)]
     if rng.random() >= MAIN_FIRST:
-        told.reverse()
+        verbalized.reverse()
     remarks = _remarks(rng, main.name, other.name)
     cut = rng.randint(1, len(remarks) - 1)
-    document = "\n".join([told[0], " ".join(remarks[:cut]), told[1], " ".join(remarks[cut:]), tell(rng, second)])
+    document = "\n".join(
+        [verbalized[0], " ".join(remarks[:cut]), verbalized[1], " ".join(remarks[cut:]), verbalize(rng, second)]
+    )
     held = replace(main, facts=[main.facts[0], main.facts[half]])
     return Article(document, _summary(rng, held, document), main, other, (0, half))
 

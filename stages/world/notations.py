@@ -1,4 +1,4 @@
-"""How records are noted, and what stands between a record and its description.
+"""Notations: how a record is written down, and what separates it from its description.
 
 The corpus draws from many notations and separators, but never uses those of the tasks, nor those reserved for
 the probes, which ask whether a model follows a notation that only its context shows.
@@ -16,7 +16,7 @@ NEWLINE = "\n "
 Pairs = list[tuple[str, str]]
 Notation = Callable[[Pairs], str]
 
-# Half of the notations are of these, others of symbols drawn at random: what holds a record together must be read off it.
+# Half of the notations use these separators, the others symbols drawn at random: a reader must infer the notation.
 _KEY_SEPARATORS = (" : ", " = ", ": ", " - ", " is ", " -> ", "=", " ", " := ", "; ", " @ ")
 _ITEM_SEPARATORS = (" | ", " ; ", ", ", " / ", NEWLINE, " & ", " . ", NEWLINE + "- ", " * ", " + ", " || ", "; ")
 _SYMBOLS = "#=>-*+:@&;/<|,."
@@ -25,8 +25,8 @@ _TASKS = (" : ", " | ")
 _PUNCTUATION = re.compile(r"\s*([£\-&,.()'])\s*")
 
 
-def set_apart(value: str) -> str:
-    """Punctuation between spaces: `£ 20 - 25`."""
+def space_punctuation(value: str) -> str:
+    """The value with a space on each side of its punctuation: `£20-25` becomes `£ 20 - 25`."""
     return " ".join(_PUNCTUATION.sub(r" \1 ", value).split())
 
 
@@ -91,21 +91,24 @@ _SAMPLE: Pairs = [("k", "v"), ("l", "w"), ("m", "x")]
 
 
 def draw_notation(rng: Random) -> Notation:
-    """A way to note records: the form, how keys are spelled, whether the words of values stand apart."""
+    """Draw a notation: its form, the spelling of keys, and whether punctuation in values is spaced.
+
+    Never one of the tasks or one of `RESERVED`.
+    """
     held = {note(_SAMPLE) for note in (joined_by(*_TASKS), *(note for note, _ in RESERVED))}
     while True:
         form = _usual_form(rng) if rng.random() < 0.5 else _drawn_form(rng)
         if form(_SAMPLE) not in held:
             break
     spell, apart = rng.choice(_KEYS), rng.random() < 0.2
-    return lambda pairs: form([(spell(key), set_apart(value) if apart else value) for key, value in pairs])
+    return lambda pairs: form([(spell(key), space_punctuation(value) if apart else value) for key, value in pairs])
 
 
 _SEPARATORS = (NEWLINE, NEWLINE, NEWLINE, NEWLINE + "Text: ", " => ", NEWLINE + "In words: ", NEWLINE + NEWLINE, " # ")
 
 
 def draw_separator(rng: Random) -> str:
-    """What stands between a record and its description: usual ones, runs of symbols, or a word that nobody knows."""
+    """Draw what separates a record from its description: a common separator, symbols, or a coined word."""
     drawn = rng.random()
     if drawn < 0.6:
         return rng.choice(_SEPARATORS)
@@ -123,5 +126,5 @@ def _reserved_too(pairs: Pairs) -> str:
     return " / ".join(f"[{key}] {value}" for key, value in pairs)
 
 
-# Of characters that the corpus has, put together as it never does.
+# (notation, separator) for the probes: made of characters of the corpus, combined as the corpus never does.
 RESERVED: tuple[tuple[Notation, str], ...] = ((_reserved, " #*#* "), (_reserved_too, NEWLINE + "== => "))

@@ -1,4 +1,4 @@
-"""Styles: the same record told in ways that a reader can recognise, and whether a text is in one."""
+"""Styles: recognizable ways to verbalize a record, and a check whether a text is in a given style."""
 
 import re
 from collections.abc import Callable
@@ -7,17 +7,17 @@ from random import Random
 from stages.world.domains import Record
 from stages.world.grammar import PLANS, SUBJECTS, Manner, only, realise
 
-Tell = Callable[[Random, Record], str]
+Style = Callable[[Random, Record], str]
 
 
-def in_manner(manner: Manner) -> Tell:
-    def tell(rng: Random, record: Record) -> str:
+def in_manner(manner: Manner) -> Style:
+    def verbalize(rng: Random, record: Record) -> str:
         return realise(rng, record.name, record.noun, record.facts, record.domain.pronoun, manner)
 
-    return tell
+    return verbalize
 
 
-plain: Tell = in_manner(Manner())
+plain: Style = in_manner(Manner())
 
 
 def lower(rng: Random, record: Record) -> str:
@@ -39,7 +39,7 @@ def listed(rng: Random, record: Record) -> str:
 # One sentence a fact, in the order of the record.
 short = in_manner(only("is", subjects=(1, 0, 0, 0), shuffled=0.0, packed=0, most=1))
 
-STYLES: dict[str, Tell] = {
+STYLES: dict[str, Style] = {
     "plain": plain,
     "lower": lower,
     "terse": terse,
@@ -50,7 +50,7 @@ STYLES: dict[str, Tell] = {
     "visit": in_manner(only("visit", also=0.5)),
     "known": in_manner(only("known", also=0.5)),
 }
-# What shows at a glance that a text is in a style; `{n}` is the name.
+# A pattern that every text in the style matches; `{n}` is the name.
 _SIGNS = {
     "lower": r"[^A-Z]+",
     "terse": r"{n}: [^.]+",
@@ -65,12 +65,12 @@ SIGNED = tuple(_SIGNS)
 
 
 def follows(style: str, record: Record, text: str) -> bool:
-    """Whether a text is in one of the styles of `SIGNED`."""
+    """Whether `text`, a description of `record`, is in `style`, one of `SIGNED`."""
     return re.fullmatch(_SIGNS[style].replace("{n}", re.escape(record.name)), text) is not None
 
 
 def _drawn_manner(rng: Random) -> Manner:
-    """Somebody's habits: one to three openings, one or two subjects, an order, long or short sentences."""
+    """A random manner: one to three openings, one or two subjects, an order, long or short sentences."""
     habits = rng.sample(range(len(PLANS)), rng.randint(1, 3))
     called = rng.sample(range(len(SUBJECTS)), rng.randint(1, 2))
     return Manner(
@@ -81,8 +81,8 @@ def _drawn_manner(rng: Random) -> Manner:
     )  # fmt: skip
 
 
-def draw_style(rng: Random) -> Tell:
-    """Of a document: the tasks' manner in half of them, somebody's habits, or one of `STYLES`."""
+def draw_style(rng: Random) -> Style:
+    """Draw the style of a document: half of them are plain, a quarter have a random manner, a quarter one of `STYLES`."""
     drawn = rng.random()
     if drawn < 0.5:
         return plain

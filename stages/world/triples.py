@@ -1,4 +1,4 @@
-"""Entries of triples with texts: a thing of one category, sometimes followed by a thing that it refers to."""
+"""Entries of triples with texts: about a thing of one category, sometimes also about a thing that it refers to."""
 
 from dataclasses import dataclass, replace
 from random import Random
@@ -6,7 +6,7 @@ from random import Random
 from stages.world.attributes import near
 from stages.world.domains import Domain, Record, draw_record
 from stages.world.grammar import Fact
-from stages.world.told import domain_of, tell
+from stages.world.verbalize import domain_of, verbalize
 
 Triple = tuple[str, str, str]
 
@@ -49,12 +49,12 @@ def triples_of(record: Record) -> list[Triple]:
 
 
 def draw_entry(rng: Random, category: str, who: str, references: int) -> Entry:
-    """An entry of one to `MOST` triples and one to `references` texts, with names that `who` owns."""
+    """Draw an entry of `category` with one to `MOST` triples and one to `references` texts. `who` owns its names."""
     records = _draw_records(rng, CATEGORIES[category], who)
     wanted = rng.randint(1, references)
     texts: dict[str, None] = {}
-    for _ in range(20 * wanted):  # a single triple cannot be told in any number of ways
-        texts[" ".join(tell(rng, record) for record in records)] = None
+    for _ in range(20 * wanted):  # a single triple has few wordings
+        texts[" ".join(verbalize(rng, record) for record in records)] = None
         if len(texts) == wanted:
             break
     return Entry(category, [triple for record in records for triple in triples_of(record)], list(texts))
@@ -78,7 +78,7 @@ def _referred(rng: Random, fact: Fact, who: str) -> Record:
 
 
 def _cut(rng: Random, record: Record, size: int) -> Record:
-    """At most `size` triples of a record, in its order. Only places can be told without their kind."""
+    """At most `size` triples of a record, in its order. Only a place may lose its kind."""
     fields = [*([record.kind] if record.kind else []), *record.facts]
     always = [] if record.domain.place else [0]
     others = range(len(always), len(fields))

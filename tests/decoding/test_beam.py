@@ -45,7 +45,7 @@ def ending(lm, step):
     ("beam", "penalty", "banned"), [(5, 1.0, ()), (1, 1.0, ()), (4, 0.8, (3, 7)), (3, 2.0, ()), (2, 0.0, ())]
 )
 @pytest.mark.parametrize("step", [0, 1, 4, 9])
-@pytest.mark.parametrize("early_stopping", [False, True, "never"])
+@pytest.mark.parametrize("early_stopping", [False, True])
 def test_equals_generate(lm, beam, penalty, banned, step, early_stopping):
     search = Search(beam, penalty, 20, ending(lm, step), banned, early_stopping=early_stopping)
     found = search_batch(lm, steering(lm, WORDS), [0] * len(PROMPTS), PROMPTS, search)
@@ -69,7 +69,7 @@ def seq2seq_reference(lm, source, search):
     ("beam", "penalty", "banned", "least"), [(6, 0.8, (), 0), (1, 1.0, (), 3), (4, 0.8, (3, 7), 9)]
 )
 @pytest.mark.parametrize("step", [0, 1, 5])
-@pytest.mark.parametrize("early_stopping", [False, True, "never"])
+@pytest.mark.parametrize("early_stopping", [False, True])
 def test_an_encoder_decoder_equals_generate(seq2seq, beam, penalty, banned, least, step, early_stopping):
     free = search_batch(seq2seq, Steering(), [0], PROMPTS[:1], Search(1, 1.0, 20, 3071))[0]
     search = Search(beam, penalty, 20, free[step], banned, least, early_stopping)
@@ -105,7 +105,7 @@ def test_prefixes_of_several_runs_in_one_batch(lm):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
-@pytest.mark.parametrize("early_stopping", [False, True, "never"])
+@pytest.mark.parametrize("early_stopping", [False, True])
 def test_sentences_that_enter_later_are_searched_as_the_others(any_lm, batch_size, early_stopping):
     """One after another into the places that become free, among sentences at other steps; runs and lengths mixed."""
     runs = steering(any_lm, WORDS, [100, 200, 300])

@@ -7,23 +7,28 @@ import torch
 from torch.nn import functional as F
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from stages import params
 from stages.core.errors import UserError
 from stages.core.record import Record
-from stages.core.sections import Apt
 from stages.decoding.beam import Search, search_sources
-from stages.methods import apt, build, prefix, saved
+from stages.methods import apt, prefix
+from stages.methods.apt import Options
+from stages.methods.parts import saved
+from stages.methods.parts.head import build
 from stages.models.batches import Batch
 from stages.models.encode import encode
 from stages.models.gates import Gates, Watched
 from stages.models.held import PREFIX
+from stages.models.identity import base_model_id
 from stages.models.steering import ENCODER
 from stages.training.recompute import recompute
+from tests.conftest import config_of
 
-ON = Apt(token_gate="hidden", layer_gate=True, pooling="mean")
-OFF = Apt(token_gate=False, layer_gate=False, pooling="mean")
-FREE = Apt(token_gate="free", layer_gate=True, pooling="mean")
-FIRST = Apt(token_gate="hidden", layer_gate=False, pooling="first")
+pytestmark = pytest.mark.usefixtures("project")  # token ids go to .scratch of the current directory
+
+ON = Options(token_gate="hidden", layer_gate=True, pooling="mean")
+OFF = Options(token_gate=False, layer_gate=False, pooling="mean")
+FREE = Options(token_gate="free", layer_gate=True, pooling="mean")
+FIRST = Options(token_gate="hidden", layer_gate=False, pooling="first")
 RECORDS = [
     Record("0", " a hotel near the river", ["yes"], parts=[["a hotel near the river"]]),
     Record("1", " the price is low", ["no"], parts=[["the price is low", "it is cheap indeed"]]),
@@ -43,17 +48,13 @@ def moved(method):
     return method
 
 
-def chosen_of(project, model="minilm", task="rte", **apt_options):
-    raw = params.read()
-    raw |= {"model": model, "task": task, "method": "apt", "prefix_len": 4}
-    raw["prefix"]["mlp"] = False
-    raw["apt"] |= apt_options
-    return params.check(raw)
+def apt_config(model="minilm", task="rte", **options):
+    return config_of("apt", model, task, prefix_len=4, methods={"prefix": {"mlp": False}, "apt": options})
 
 
-def headed(lm, chosen, seeds=(1,)):
+def headed(lm, config, seeds=(1,)):
     torch.manual_seed(0)
-    return build(lm, chosen, list(seeds))
+    return build(lm, config, list(seeds))
 
 
 def scores(lm, steering, records=RECORDS, runs=None):
@@ -62,11 +63,10 @@ def scores(lm, steering, records=RECORDS, runs=None):
 
 
 @torch.no_grad()
-def test_with_both_gates_off_it_is_p_tuning_v2(encoder, project):
+def test_with_both_gates_off_it_is_p_tuning_v2(encoder):
     """The prefix without the MLP: the same run from the same seed, the same scores."""
-    adaptive = headed(encoder, chosen_of(project, **OFF.model_dump()))
-    raw = params.read() | {"model": "minilm", "task": "rte", "method": "prefix", "prefix_len": 4}
-    plain = headed(encoder, params.check(raw))
+    adaptive = headed(encoder, apt_config(**OFF.model_dump()))
+    plain = headed(encoder, config_of("prefix", "minilm", "rte", prefix_len=4))
     assert adaptive().gate is None
     assert all(torch.equal(adaptive.state()[name], tensor) for name, tensor in plain.state().items())
     torch.testing.assert_close(scores(encoder, adaptive()), scores(encoder, plain()), atol=1e-6, rtol=0)
@@ -79,9 +79,9 @@ def test_of_a_decoder_too(lm):
 
 
 @torch.no_grad()
-def test_gates_of_one_change_nothing(encoder, project):
+def test_gates_of_one_change_nothing(encoder):
     """lambda 1 and a sigmoid of 1: the scores of the prefix alone, to 1e-6."""
-    run = headed(encoder, chosen_of(project))
+    run = headed(encoder, apt_config())
     run.method.gates["token"].zero_()
     run.method.gates["layer"].fill_(2.0)  # sigmoid(0) is a half
     steering = run()
@@ -92,9 +92,9 @@ def test_gates_of_one_change_nothing(encoder, project):
 
 @torch.no_grad()
 @pytest.mark.parametrize("options", [ON, FREE, FIRST], ids=["hidden", "free", "first"])
-def test_factors_are_those_of_the_equations(encoder, project, options):
+def test_factors_are_those_of_the_equations(encoder, options):
     """lambda_i * sigmoid(h_{i-1} W_i), h as transformers gives it, of each text alone."""
-    run = headed(encoder, chosen_of(project, **options.model_dump()))
+    run = headed(encoder, apt_config(**options.model_dump()))
     moved(run.method)
     steering, seen = run(), []
     scores(encoder, replace(steering, gate=Watched(steering.gate, seen)))
@@ -120,8 +120,8 @@ def test_factors_are_those_of_the_equations(encoder, project, options):
 
 
 @torch.no_grad()
-def test_keys_and_values_are_multiplied(encoder, project):
-    run, held = headed(encoder, chosen_of(project)), []
+def test_keys_and_values_are_multiplied(encoder):
+    run, held = headed(encoder, apt_config()), []
     moved(run.method)
     steering, seen = run(), []
     module = encoder.places[ENCODER][1]
@@ -133,8 +133,8 @@ def test_keys_and_values_are_multiplied(encoder, project):
 
 
 @torch.no_grad()
-def test_rows_take_the_gates_of_their_run(encoder, project):
-    run = headed(encoder, chosen_of(project), seeds=(1, 2))
+def test_rows_take_the_gates_of_their_run(encoder):
+    run = headed(encoder, apt_config(), seeds=(1, 2))
     moved(run.method)
     together = scores(encoder, run(), runs=[1, 0])
     for row, number in enumerate((1, 0)):
@@ -142,7 +142,7 @@ def test_rows_take_the_gates_of_their_run(encoder, project):
         torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)
 
 
-def check_gradients(model, project, options, monkeypatch):
+def check_gradients(model, options, monkeypatch):
     """Central differences of the loss against the gradients of some numbers of each gate, all of it in fp64."""
     # The norms of Llama and of DeBERTa's first version compute in fp32 whatever the weights.
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
@@ -151,8 +151,8 @@ def check_gradients(model, project, options, monkeypatch):
     )
     step = 1e-5
     model.model.double()
-    chosen = chosen_of(project, "minilm" if model.family == "encoder" else "mini-gpt2", **options.model_dump())
-    run = headed(model, chosen).double()
+    config = apt_config("minilm" if model.family == "encoder" else "mini-gpt2", **options.model_dump())
+    run = headed(model, config).double()
     with torch.no_grad():
         # An encoder's prefix and head are so small at the start that its gates move nothing.
         for parameter in run.parameters():
@@ -180,13 +180,13 @@ def check_gradients(model, project, options, monkeypatch):
 
 
 @pytest.mark.parametrize("options", [ON, FREE], ids=["hidden", "free"])
-def test_gradients_of_an_encoders_gates_are_those_of_finite_differences(encoder, project, options, monkeypatch):
-    check_gradients(encoder, project, options, monkeypatch)
+def test_gradients_of_an_encoders_gates_are_those_of_finite_differences(encoder, options, monkeypatch):
+    check_gradients(encoder, options, monkeypatch)
 
 
 @pytest.mark.parametrize("options", [ON, FREE], ids=["hidden", "free"])
-def test_gradients_of_a_decoders_gates_are_those_of_finite_differences(lm, project, options, monkeypatch):
-    check_gradients(lm, project, options, monkeypatch)
+def test_gradients_of_a_decoders_gates_are_those_of_finite_differences(lm, options, monkeypatch):
+    check_gradients(lm, options, monkeypatch)
 
 
 @torch.no_grad()
@@ -223,12 +223,12 @@ def test_a_decoder_writes_what_training_says_is_likeliest(lm):
 
 @pytest.mark.parametrize("options", [ON, OFF, FREE, FIRST], ids=["hidden", "off", "free", "first"])
 def test_a_saved_run_is_the_run(encoder, project, options):
-    chosen = chosen_of(project, **options.model_dump())
-    run = headed(encoder, chosen)
+    config = apt_config(**options.model_dump())
+    run = headed(encoder, config)
     moved(run.method)
     with torch.no_grad():
         run.weight.normal_()
-        saved.save(project / "model", "apt", run.state(), saved.base_model_id(encoder), {}, encoder.labels)
+        saved.save(project / "model", config, run.state(), base_model_id(encoder), encoder.labels)
         before, labels = scores(encoder, run()), encoder.labels
         encoder.labels = []
         loaded = saved.load(project / "model", encoder)
@@ -237,13 +237,13 @@ def test_a_saved_run_is_the_run(encoder, project, options):
         assert isinstance(loaded.gate, Gates) or options is OFF
 
 
-def test_an_encoder_decoder_has_no_such_gates(seq2seq, project):
+def test_an_encoder_decoder_has_no_such_gates(seq2seq):
     with pytest.raises(UserError, match="method apt is not for encoder-decoder models"):
-        build(seq2seq, chosen_of(project, "mini-bart"), [1])
+        build(seq2seq, apt_config("mini-bart"), [1])
 
 
-def gradients_of(model, project, recomputed):
-    run = headed(model, chosen_of(project, "minilm" if model.family == "encoder" else "mini-gpt2"))
+def gradients_of(model, recomputed):
+    run = headed(model, apt_config("minilm" if model.family == "encoder" else "mini-gpt2"))
     gates = moved(getattr(run, "method", run)).gates
     if recomputed:
         recompute(model.blocks())
@@ -252,20 +252,22 @@ def gradients_of(model, project, recomputed):
     return {name: gate.grad for name, gate in gates.items()}
 
 
-def test_activation_checkpointing_changes_no_gradient_of_an_encoders_gates(encoder, project):
-    kept = gradients_of(encoder, project, recomputed=False)
-    again = gradients_of(encoder, project, recomputed=True)
+def test_activation_checkpointing_changes_no_gradient_of_an_encoders_gates(encoder):
+    kept = gradients_of(encoder, recomputed=False)
+    again = gradients_of(encoder, recomputed=True)
     assert all(torch.allclose(kept[name], again[name], atol=1e-6) and kept[name].any() for name in kept)
 
 
-def test_nor_of_a_decoders(lm, project):
-    kept, again = gradients_of(lm, project, False), gradients_of(lm, project, True)
+def test_nor_of_a_decoders(lm):
+    kept, again = gradients_of(lm, False), gradients_of(lm, True)
     assert all(torch.allclose(kept[name], again[name], atol=1e-6) and kept[name].any() for name in kept)
 
 
-def test_the_first_token_of_a_causal_model_is_no_gate(lm, project):
+def test_the_first_token_of_a_causal_model_is_no_gate(lm):
     """It sees nothing of the text: the gate would be the same for all."""
     for gate in ("free", False):
-        build(lm, chosen_of(project, "mini-gpt2", "mini_rte", token_gate=gate, pooling="first"), [1])
-    with pytest.raises(UserError, match=r"apt.pooling is first, but the first token of .* sees nothing of the text"):
-        build(lm, chosen_of(project, "mini-gpt2", "mini_rte", pooling="first"), [1])
+        build(lm, apt_config("mini-gpt2", "mini_rte", token_gate=gate, pooling="first"), [1])
+    with pytest.raises(
+        UserError, match=r"methods\.apt\.pooling is first, but the first token of .* sees nothing of the text"
+    ):
+        build(lm, apt_config("mini-gpt2", "mini_rte", pooling="first"), [1])

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from stages import params
 from stages.methods import embedding_only
 from stages.methods.embedding_only import EmbeddingOnly
+from tests.conftest import config_of
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -17,7 +17,7 @@ def test_equals_feeding_embeddings(lm, alone, number, same, examples):
     inputs = torch.cat([vectors[1], lm.embed(text)])[None]
     whole = lm.model.base_model(inputs_embeds=inputs).last_hidden_state[0]
     same(alone(lm, number, method(), run=1), whole[4 + len(example.source) :])
-    same(alone(lm, number, embedding_only.apply(lm, {"embeddings": vectors}), run=1), whole[4 + len(example.source) :])
+    same(alone(lm, number, embedding_only.load(lm, {"embeddings": vectors}), run=1), whole[4 + len(example.source) :])
 
 
 def test_padding_changes_nothing(lm, hidden_of, alone, same):
@@ -25,10 +25,9 @@ def test_padding_changes_nothing(lm, hidden_of, alone, same):
     same(hidden_of(lm, steering), torch.cat([alone(lm, i, steering) for i in range(3)]))
 
 
-def test_starts_from_words_as_if_they_were_there(lm, project, alone):
-    chosen = params.load()
-    options = chosen.prefix.model_copy(update={"mlp": False, "init_words": "name of the place"})
-    method = embedding_only.build(lm, chosen.model_copy(update={"prefix": options, "prefix_len": 4}), [1])
+def test_starts_from_words_as_if_they_were_there(lm):
+    options = {"prefix": {"mlp": False, "init_words": "name of the place"}}
+    method = embedding_only.build(lm, config_of("embedding_only", prefix_len=4, methods=options), [1])
     ids = lm.tokenizer(" name of the place", add_special_tokens=False)["input_ids"]
     assert torch.equal(method.state()["embeddings"][0], lm.embed(ids))
 

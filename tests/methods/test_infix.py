@@ -4,11 +4,11 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from stages import params
 from stages.decoding.beam import Search, search_sources
 from stages.methods import infix
 from stages.methods.infix import InfixTuning
 from stages.models.steering import Infix, Steering
+from tests.conftest import config_of
 
 
 def stepwise(lm, steering, example):
@@ -72,10 +72,9 @@ def test_decodes_as_it_trains(lm, examples):
         assert together[number] == ids
 
 
-def test_starts_as_if_the_words_stood_there(lm, project):
-    chosen = params.load()
-    options = chosen.prefix.model_copy(update={"mlp": False, "init_words": "name of the place"})
-    method = infix.build(lm, chosen.model_copy(update={"prefix": options, "prefix_len": 4}), [1])
+def test_starts_as_if_the_words_stood_there(lm):
+    options = {"prefix": {"mlp": False, "init_words": "name of the place"}}
+    method = infix.build(lm, config_of("infix", prefix_len=4, methods=options), [1])
     ids = lm.tokenizer(" name of the place", add_special_tokens=False)["input_ids"]
     stored = method.state()
     assert torch.equal(stored["embeddings"][0], lm.embed(ids)) and not stored["offsets"].any()

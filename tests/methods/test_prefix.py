@@ -4,11 +4,11 @@ import pytest
 import torch
 from peft import PrefixTuningConfig, TaskType, get_peft_model
 
-from stages import params
 from stages.methods import prefix
 from stages.methods.prefix import Prefix
 from stages.models.batches import Batch, Example
 from stages.models.steering import Steering
+from tests.conftest import config_of
 
 
 def test_equals_peft(lm):
@@ -47,15 +47,14 @@ def test_activations_of_words_stand_for_the_words(lm, same):
 
 
 @pytest.mark.parametrize("mlp", [True, False])
-def test_starts_from_words(any_lm, project, mlp):
+def test_starts_from_words(any_lm, mlp):
     """Exactly without the MLP, which is what the activations are; nearer than at random with it. In all places."""
-    chosen = params.load()
-    options = chosen.prefix.model_copy(update={"mlp": mlp, "mlp_width": 64, "init_words": "name of the place"})
-    chosen = chosen.model_copy(update={"prefix": options, "prefix_len": 7})
+    options = {"prefix": {"mlp": mlp, "mlp_width": 64, "init_words": "name of the place"}}
+    config = config_of(prefix_len=7, methods=options)
     ids = any_lm.tokenizer(" name of the place", add_special_tokens=False)["input_ids"]
     assert len(ids) == 4
     expected = any_lm.activations(ids + ids[:3])
-    method = prefix.build(any_lm, chosen, [1])
+    method = prefix.build(any_lm, config, [1])
     assert set(expected) == set(any_lm.shapes)
     for place, target in expected.items():
         found = method.state()[place][0]

@@ -5,16 +5,19 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from stages import params
 from stages.core.errors import UserError
 from stages.decoding.beam import Search, search_sources
-from stages.decoding.ensemble import search_runs, vote
-from stages.methods import build, prompt_tuning, saved
+from stages.decoding.ensemble import search_runs
+from stages.decoding.vote import vote
+from stages.methods import files_of, prompt_tuning
+from stages.methods.parts import saved
+from stages.methods.parts.head import build
 from stages.methods.prompt_tuning import PromptTuning, uniform
 from stages.models.batches import Batch, Example
 from stages.models.encoder_decoder import EncoderDecoder
+from stages.models.identity import base_model_id
 from stages.models.steering import Steering
-from tests.conftest import tiny_gpt2
+from tests.conftest import config_of, tiny_gpt2
 
 SOURCES = [[5, 300, 700], [42, 7, 9, 11, 13, 900], [7], [8, 8, 9, 500]]
 
@@ -23,10 +26,8 @@ def method_of(lm, length=4, seeds=(1, 2)):
     return PromptTuning(lm, uniform(lm, length), list(seeds))
 
 
-def chosen_of(project, **prompt):
-    raw = params.read() | {"method": "prompt_tuning", "prefix_len": 6, "task": "rte", "model": "t5"}
-    raw["prompt"] |= prompt
-    return params.check(raw)
+def prompt_config(**options):
+    return config_of("prompt_tuning", "t5", "rte", prefix_len=6, methods={"prompt_tuning": options})
 
 
 @torch.no_grad()
@@ -101,11 +102,11 @@ def test_the_answer_of_most_wins_and_of_equals_the_first():
     assert vote([["a", "x", "p"], ["b", "y", "q"], ["b", "x", "r"]]) == ["b", "x", "p"]
 
 
-def test_starts_uniform_in_half(any_lm, project):
-    vectors = build(any_lm, chosen_of(project, init="uniform"), [1, 2]).vectors.detach()
+def test_starts_uniform_in_half(any_lm):
+    vectors = build(any_lm, prompt_config(init="uniform"), [1, 2]).vectors.detach()
     assert vectors.shape == (2, 6, any_lm.width)
     assert -0.5 <= vectors.min() < -0.4 and 0.4 < vectors.max() <= 0.5 and not torch.equal(vectors[0], vectors[1])
-    assert torch.equal(build(any_lm, chosen_of(project, init="uniform"), [2]).vectors[0], vectors[1])
+    assert torch.equal(build(any_lm, prompt_config(init="uniform"), [2]).vectors[0], vectors[1])
 
 
 def ids_of(lm, vectors):
@@ -114,13 +115,13 @@ def ids_of(lm, vectors):
     return [int((table - vector).abs().sum(1).argmin()) for vector in vectors], table
 
 
-def test_starts_from_frequent_pieces(any_lm, project, monkeypatch):
+def test_starts_from_frequent_pieces(any_lm, monkeypatch):
     monkeypatch.setattr(prompt_tuning, "POPULATION", 10)
-    vectors = build(any_lm, chosen_of(project, init="vocabulary"), [1]).vectors.detach()[0]
+    vectors = build(any_lm, prompt_config(init="vocabulary"), [1]).vectors.detach()[0]
     ids, table = ids_of(any_lm, vectors)
     assert torch.equal(table[ids], vectors) and len(set(ids)) == 6 and max(ids) < 10
     monkeypatch.setattr(prompt_tuning, "POPULATION", 3)
-    again, _ = ids_of(any_lm, build(any_lm, chosen_of(project, init="vocabulary"), [1]).vectors.detach()[0])
+    again, _ = ids_of(any_lm, build(any_lm, prompt_config(init="vocabulary"), [1]).vectors.detach()[0])
     assert len(again) == 6 and max(again) < 3
 
 
@@ -128,7 +129,7 @@ def written(lm, text):
     return lm.tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-def test_starts_from_the_pieces_that_are_written(project):
+def test_starts_from_the_pieces_that_are_written():
     """GPT-2's vocabulary has another piece for a word behind a space, and targets begin without one."""
     pairs = Tokenizer(models.BPE())
     pairs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -140,67 +141,68 @@ def test_starts_from_the_pieces_that_are_written(project):
     lm.labels = ["True"]
     [number] = written(lm, "True")
     assert lm.pieces("True") != [number]
-    vectors = build(lm, chosen_of(project, init="labels"), [1]).vectors.detach()[0]
+    vectors = build(lm, prompt_config(init="labels"), [1]).vectors.detach()[0]
     assert torch.equal(vectors[0], lm.embed([number])[0])
 
 
-def test_starts_from_classes_each_in_one_place(any_lm, project):
+def test_starts_from_classes_each_in_one_place(any_lm):
     any_lm.labels = ["entailment", "no"]
-    vectors = build(any_lm, chosen_of(project, init="labels"), [1]).vectors.detach()[0]
+    vectors = build(any_lm, prompt_config(init="labels"), [1]).vectors.detach()[0]
     for place, label in enumerate(any_lm.labels):
         assert torch.allclose(vectors[place], any_lm.embed(written(any_lm, label)).mean(0), atol=1e-6)
     _, table = ids_of(any_lm, vectors)
     assert all((table == vector).all(1).any() for vector in vectors[2:])
     any_lm.labels = [str(i) for i in range(7)]
-    vectors = build(any_lm, chosen_of(project, init="labels"), [1]).vectors.detach()[0]
+    vectors = build(any_lm, prompt_config(init="labels"), [1]).vectors.detach()[0]
     assert torch.allclose(
         vectors, torch.stack([any_lm.embed(written(any_lm, str(i))).mean(0) for i in range(6)]), atol=1e-6
     )
 
 
-def test_words_stand_for_classes_where_there_are_none(any_lm, project):
+def test_words_stand_for_classes_where_there_are_none(any_lm):
     """As Lester et al. start ReCoRD's and WSC's prompts: a place for each word, however many pieces it has."""
-    vectors = build(any_lm, chosen_of(project, init="labels", words="reasoning comprehension"), [1]).vectors.detach()[0]
+    vectors = build(any_lm, prompt_config(init="labels", words="reasoning comprehension"), [1]).vectors.detach()[0]
     for place, word in enumerate(("reasoning", "comprehension")):
         assert torch.allclose(vectors[place], any_lm.embed(written(any_lm, word)).mean(0), atol=1e-6)
     _, table = ids_of(any_lm, vectors)
     assert all((table == vector).all(1).any() for vector in vectors[2:])
 
 
-def test_starts_from_words(any_lm, project):
-    vectors = build(any_lm, chosen_of(project, init="words", words="a place"), [1]).vectors.detach()[0]
+def test_starts_from_words(any_lm):
+    vectors = build(any_lm, prompt_config(init="words", words="a place"), [1]).vectors.detach()[0]
     words = any_lm.embed(any_lm.pieces("a place"))
     assert torch.equal(vectors[: len(words)], words) and len(vectors) == 6
-    with pytest.raises(UserError, match=r"prompt.words .* tokens for .*, prefix_len is 6"):
-        build(any_lm, chosen_of(project, init="words", words="a " * 9), [1])
+    with pytest.raises(UserError, match=r"methods\.prompt_tuning\.words .* tokens for .*, prefix_len is 6"):
+        build(any_lm, prompt_config(init="words", words="a " * 9), [1])
 
 
 def test_starts_from_the_prompt_of_another_training(any_lm, project):
     """Prompt transfer: trained on one task, where another begins."""
     first = method_of(any_lm, 6, [7])
-    saved.save(project / "kept", "prompt_tuning", first.state(), saved.base_model_id(any_lm), {})
-    vectors = build(any_lm, chosen_of(project, init="file", file=str(project / "kept")), [1, 2]).vectors.detach()
+    saved.save(project / "kept", prompt_config(), first.state(), base_model_id(any_lm))
+    vectors = build(any_lm, prompt_config(init="file", file=str(project / "kept")), [1, 2]).vectors.detach()
     assert torch.equal(vectors[0], first.vectors.detach()[0]) and torch.equal(vectors[1], vectors[0])
     with pytest.raises(UserError, match=r"cannot read tensors from .*prompt_tuning.safetensors"):
-        build(any_lm, chosen_of(project, init="file", file="nowhere"), [1])
+        build(any_lm, prompt_config(init="file", file="nowhere"), [1])
     other = method_of(any_lm, 5, [7])
-    saved.save(project / "short", "prompt_tuning", other.state(), saved.base_model_id(any_lm), {})
+    saved.save(project / "short", prompt_config(), other.state(), base_model_id(any_lm))
     with pytest.raises(UserError, match=r"holds \[5, 32\], where prefix_len and .* need \[6, 32\]"):
-        build(any_lm, chosen_of(project, init="file", file=str(project / "short")), [1])
+        build(any_lm, prompt_config(init="file", file=str(project / "short")), [1])
     with torch.no_grad():
         any_lm.model.get_input_embeddings().weight += 0.1
     with pytest.raises(UserError, match=r"kept is of another model: its base_model_fingerprint is"):
-        build(any_lm, chosen_of(project, init="file", file=str(project / "kept")), [1])
+        build(any_lm, prompt_config(init="file", file=str(project / "kept")), [1])
 
 
-def test_a_run_that_dvc_deletes_is_refused(project):
+def test_a_run_that_dvc_deletes_is_refused():
     with pytest.raises(
-        UserError, match=r"prompt.file is data/run/model, which DVC deletes before it trains anew: copy it"
+        UserError,
+        match=r"^params\.yaml: methods\.prompt_tuning\.file is data/run/model, which DVC deletes before it trains anew: copy it",
     ):
-        assert chosen_of(project, init="file", file="data/run/model").given
+        files_of(prompt_config(init="file", file="data/run/model"))
 
 
-def test_a_model_that_scales_its_tokens_is_refused(seq2seq, project):
+def test_a_model_that_scales_its_tokens_is_refused(seq2seq):
     """Pegasus and Marian multiply the vectors of tokens, and not vectors that they are given."""
     real = seq2seq.model.get_input_embeddings().forward
     seq2seq.model.get_input_embeddings().forward = lambda ids: real(ids) * (1.0 if ids.shape[0] == 1 else 2.0)
@@ -212,7 +214,7 @@ def test_a_model_that_scales_its_tokens_is_refused(seq2seq, project):
         else kept(inputs_embeds=inputs_embeds, **options)
     )
     with pytest.raises(UserError, match="scales the vectors of its tokens: prompts are not supported"):
-        build(seq2seq, chosen_of(project, init="uniform"), [1])
+        build(seq2seq, prompt_config(init="uniform"), [1])
 
 
 def test_a_prompt_takes_positions_of_an_encoder_that_counts_them(bart_lm):
@@ -227,7 +229,7 @@ def test_a_prompt_takes_positions_of_an_encoder_that_counts_them(bart_lm):
 
 def test_a_saved_prompt_is_the_prompt(any_lm, tmp_path, hidden_of):
     method = method_of(any_lm, seeds=[3])
-    saved.save(tmp_path / "model", "prompt_tuning", method.state(), saved.base_model_id(any_lm), {})
+    saved.save(tmp_path / "model", prompt_config(), method.state(), base_model_id(any_lm))
     loaded = saved.load(tmp_path / "model", any_lm)
     torch.testing.assert_close(hidden_of(any_lm, loaded), hidden_of(any_lm, method()), atol=1e-6, rtol=1e-6)
     assert isinstance(any_lm, EncoderDecoder) == (loaded.prompt is not None)

@@ -10,10 +10,12 @@ from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.infix import InfixTuning
 from stages.methods.parts import saved
 from stages.methods.prefix import Prefix
+from stages.models.identity import base_model_id
+from tests.conftest import config_of
 
 
 def save(lm, method, name, directory):
-    saved.save(directory / "model", name, method.state(), saved.base_model_id(lm), {})
+    saved.save(directory / "model", config_of(name), method.state(), base_model_id(lm))
     return directory / "model"
 
 

@@ -5,25 +5,21 @@ import torch
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from stages import params
 from stages.core.errors import UserError
-from stages.core.sections import Apt
 from stages.decoding.beam import Search, search_sources
-from stages.methods import METHODS, finetune, ft_top2, module_of, saved, untuned
+from stages.methods import apt, check_fits, finetune, ft_top2, module_of, none
 from stages.methods.adapter import Adapters
 from stages.methods.apt import AdaptivePrefix
 from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.infix import InfixTuning
+from stages.methods.parts import saved
 from stages.methods.prefix import Prefix
 from stages.methods.prompt_projection import PromptProjection
 from stages.models.decoder_only import DecoderOnly
 from stages.models.held import adapted
+from stages.models.identity import base_model_id
 from stages.models.steering import Steering
-
-
-@pytest.fixture
-def chosen(project):
-    return params.load().model_copy(update={"method": "adapter"})
+from tests.conftest import config_of
 
 
 @pytest.mark.parametrize("layout", ["lin", "houlsby"])
@@ -93,50 +89,46 @@ def test_an_adapter_equals_the_block_and_its_formula(tokenizer):
     torch.testing.assert_close(ours, lm.model.transformer.ln_f(states), atol=1e-5, rtol=1e-4)
 
 
-def test_finetune_moves_everything(any_lm, chosen):
-    method = finetune.build(any_lm, chosen, [1])
+def test_finetune_moves_everything(any_lm):
+    method = finetune.build(any_lm, config_of("finetune"), [1])
     assert {id(p) for p in method.trainable_parameters()} == {id(p) for p in any_lm.model.parameters()}
     assert method().prefixes == {} and method().infix is None
 
 
-def moved(lm, chosen, **options):
-    chosen = chosen.model_copy(update={"ft_top2": chosen.ft_top2.model_copy(update=options)})
-    return set(ft_top2.build(lm, chosen, [1]).names)
+def moved(lm):
+    return set(ft_top2.build(lm, config_of("ft_top2"), [1]).names)
 
 
-def test_ft_top2_moves_the_last_two_blocks_and_what_follows(any_lm, chosen):
+def test_ft_top2_moves_the_last_two_blocks_and_what_follows(any_lm):
     last = {"tiny-gpt2": ("transformer.h.1.", "transformer.h.2.", "transformer.ln_f."),
             "tiny-llama": ("model.layers.1.", "model.layers.2.", "model.norm."),
             "tiny-bart": ("model.decoder.layers.1.", "model.decoder.layers.2."),
             "tiny-t5": ("decoder.block.0.", "decoder.block.1.", "decoder.final_layer_norm.")}[any_lm.name]  # fmt: skip
     expected = {name for name, _ in any_lm.model.named_parameters() if name.startswith(last)}
-    assert moved(any_lm, chosen) == expected and all(any(n.startswith(one) for n in expected) for one in last)
-    table = {name for name, p in any_lm.model.named_parameters() if p is any_lm.model.get_input_embeddings().weight}
-    assert moved(any_lm, chosen, embedding=True) == expected | table and table
+    assert moved(any_lm) == expected and all(any(n.startswith(one) for n in expected) for one in last)
 
 
-def test_ft_top2_moves_an_encoders_pooler(encoder, chosen):
+def test_ft_top2_moves_an_encoders_pooler(encoder):
     """Through which its head reads a class."""
     expected = {
         name for name, _ in encoder.model.named_parameters()
         if name.startswith(("encoder.layer.1.", "encoder.layer.2.", "pooler."))
     }  # fmt: skip
-    assert moved(encoder, chosen) == expected
+    assert moved(encoder) == expected
     assert any(name.startswith("pooler.") for name in expected) == encoder.name.endswith(("-bert", "-roberta"))
 
 
 @pytest.mark.parametrize("method", ["finetune", "ft_top2", "adapter", "adapter_small"])
-def test_a_saved_run_has_the_effect_of_the_trained_one(any_lm, chosen, hidden_of, tmp_path, method, same):
+def test_a_saved_run_has_the_effect_of_the_trained_one(any_lm, hidden_of, tmp_path, method, same):
     before = {name: p.clone() for name, p in any_lm.model.named_parameters()}
-    belongs, plain = saved.base_model_id(any_lm), hidden_of(any_lm)
-    chosen = chosen.model_copy(update={"method": method})
-    run = METHODS[method].build(any_lm, chosen, [1])
+    identity, plain, config = base_model_id(any_lm), hidden_of(any_lm), config_of(method)
+    run = module_of(method).build(any_lm, config, [1])
     with torch.no_grad():
         for p in run.trainable_parameters():
             p += 0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(len(p)))
     tuned = hidden_of(any_lm, run()).detach()
     assert (tuned - plain).abs().max() > 1e-2
-    saved.save(tmp_path / "model", method, run.state(), belongs, {})
+    saved.save(tmp_path / "model", config, run.state(), identity)
     with torch.no_grad():
         for name, p in any_lm.model.named_parameters():
             p.copy_(before[name])
@@ -144,26 +136,26 @@ def test_a_saved_run_has_the_effect_of_the_trained_one(any_lm, chosen, hidden_of
     same(hidden_of(any_lm, saved.load(tmp_path / "model", any_lm)), tuned)
 
 
-def test_one_run_at_a_time(any_lm, chosen):
-    for module in (finetune, ft_top2):
+def test_one_run_at_a_time(any_lm):
+    for method in ("finetune", "ft_top2"):
         with pytest.raises(ValueError, match="one run only"):
-            module.build(any_lm, chosen, [1, 2])
+            module_of(method).build(any_lm, config_of(method), [1, 2])
 
 
 def test_a_method_that_does_not_fit_names_those_that_do(lm, seq2seq):
-    assert module_of("infix", lm) is METHODS["infix"]
+    check_fits("infix", lm.family, lm.name)
     with pytest.raises(UserError) as error:
-        module_of("infix", seq2seq)
+        check_fits("infix", seq2seq.family, seq2seq.name)
     assert str(error.value) == (
         f"params.yaml: method infix is not for encoder-decoder models such as {seq2seq.name}; "
-        "prefix, finetune, ft_top2, adapter, adapter_small, prompt_tuning, prompt_projection, none are"
+        "adapter, adapter_small, finetune, ft_top2, none, prefix, prompt_projection, prompt_tuning are"
     )
 
 
-def test_the_untuned_model(any_lm, chosen, hidden_of):
-    method = untuned.build(any_lm, chosen, [1])
+def test_the_untuned_model(any_lm, hidden_of):
+    method = none.build(any_lm, config_of("none"), [1])
     assert method.trainable_parameters() == [] and method.state() == {} and method() == Steering()
-    torch.testing.assert_close(hidden_of(any_lm, untuned.apply(any_lm, {})), hidden_of(any_lm), atol=0, rtol=0)
+    torch.testing.assert_close(hidden_of(any_lm, none.load(any_lm, {})), hidden_of(any_lm), atol=0, rtol=0)
 
 
 @pytest.fixture
@@ -179,14 +171,14 @@ def counts(method):
     return sum(p.numel() for p in method.trainable_parameters()), sum(t.numel() for t in method.state().values())
 
 
-def test_published_parameter_counts(medium, chosen):
+def test_published_parameter_counts(medium):
     """Footnote 7 (250K, 500K), Table 1's 3% and 0.1%, and LoRA's 0.37M, 11.09M and 25.19M for the same systems."""
     assert counts(Prefix(medium, 5, 512, [0])) == (25_744_896, 245_760)
     assert counts(Prefix(medium, 10, 512, [0]))[1] == 491_520
     for bottleneck, expected in ((6, 368_784), (224, 11_089_152)):
         method = Adapters(medium, bottleneck, "lin", [0])
         assert counts(method) == (expected, expected)
-    assert counts(ft_top2.build(medium, chosen, [0])) == (25_194_496, 25_194_496)
+    assert counts(ft_top2.build(medium, config_of("ft_top2"), [0])) == (25_194_496, 25_194_496)
     assert counts(InfixTuning(medium, 5, 512, [0])) == (25_750_016, 250_880)
     assert counts(EmbeddingOnly(medium, 5, 512, [0])) == (1_055_232, 5_120)
 
@@ -195,16 +187,16 @@ def test_counts_of_the_systems_that_followed(medium):
     """APT adds len * width + 1 a layer (methods C); a prompt of gpt2's, 100 vectors of 768, is projected to GPT-2 medium's."""
     gates = 24 * (1024 * 5 + 1)
     method = AdaptivePrefix(
-        medium, Prefix(medium, 5, 512, [0]), 5, Apt(token_gate="hidden", layer_gate=True, pooling="mean")
+        medium, Prefix(medium, 5, 512, [0]), 5, apt.Options(token_gate="hidden", layer_gate=True, pooling="mean")
     )
     assert counts(method) == (25_744_896 + gates, 245_760 + gates) == (25_867_800, 368_664)
     method = PromptProjection(medium, torch.zeros(100, 768), 100, 256, [0])
     assert counts(method) == (45_979_904, 46_082_304)
 
 
-def test_counts_of_the_rest(medium, chosen, tokenizer):
+def test_counts_of_the_rest(medium, tokenizer):
     whole = sum(p.numel() for p in medium.model.parameters())
-    assert counts(finetune.build(medium, chosen, [0])) == (whole, whole) == (354_823_168, 354_823_168)
+    assert counts(finetune.build(medium, config_of("finetune"), [0])) == (whole, whole) == (354_823_168, 354_823_168)
     with torch.device("cpu"):
         config = GPT2Config(vocab_size=3072, n_positions=64, n_embd=32, n_layer=3, n_head=4)
         tiny = DecoderOnly(GPT2LMHeadModel(config).requires_grad_(False).eval(), tokenizer, "tiny")

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import yaml
 from torch import nn
 from transformers import AutoModelForCausalLM, OPTConfig
 
@@ -13,8 +12,8 @@ from stages.models.batches import Batch
 from stages.models.encode import encode
 from stages.models.held import PREFIX, holding
 from stages.models.load import load
-from stages.params import load as load_params
 from stages.training.step import target_losses
+from tests.conftest import config_of
 
 BF16 = torch.bfloat16
 
@@ -51,8 +50,9 @@ def test_a_sink_takes_attention_and_a_cap_flattens_it():
     assert torch.allclose(weights(s_aux=torch.tensor([81.0])), beside, atol=1e-6)
 
 
+@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("method", ["apt", "adapter", "embedding_only", "infix"])
-def test_an_embedding_narrower_than_the_hidden_states(tmp_path, tokenizer, project, method):
+def test_an_embedding_narrower_than_the_hidden_states(tmp_path, tokenizer, method):
     """OPT-350m's. What is trained is as wide as what it stands beside."""
     config = OPTConfig(vocab_size=3072, hidden_size=32, num_hidden_layers=2, ffn_dim=64, num_attention_heads=4,
                        word_embed_proj_dim=16, do_layer_norm_before=False, max_position_embeddings=128)  # fmt: skip
@@ -61,9 +61,7 @@ def test_an_embedding_narrower_than_the_hidden_states(tmp_path, tokenizer, proje
     tokenizer.save_pretrained(tmp_path / "opt")
     lm = load(str(tmp_path / "opt"), "opt", "main")
     assert (lm.embedding_width, lm.width) == (16, 32)
-    params = yaml.safe_load((project / "params.yaml").read_text()) | {"method": method}
-    (project / "params.yaml").write_text(yaml.safe_dump(params))
-    run = build(lm, load_params(), [1])
+    run = build(lm, config_of(method), [1])
     [example] = encode(lm, [Record("0", "name : Oak", ["The Oak."])], None, None)
     losses, _ = target_losses(lm, run(), Batch.of([example], [0], lm.device))
     losses.sum().backward()

@@ -12,7 +12,7 @@ from stages.world.composed import draw_domain
 from stages.world.domains import OTHERS, Record, draw_record
 from stages.world.grammar import Fact
 from stages.world.names import PROBE
-from stages.world.told import tell
+from stages.world.verbalize import verbalize
 
 HOTEL = OTHERS[0]
 COST, RATING, DISTRICT, BESIDE, PETS, SIZE, STYLE = HOTEL.attributes
@@ -77,7 +77,7 @@ def test_mentions_are_whole_words():
 def test_nothing_is_wrong_with_what_the_grammar_says(seed, composed):
     rng = Random(seed)
     record = draw_record(rng, draw_domain(rng) if composed else rng.choice(OTHERS), PROBE)
-    found = measures([judge(tell(rng, record), record)])
+    found = measures([judge(verbalize(rng, record), record)])
     assert found | {"second_name": 1.0} == {
         "first_name": 1.0, "second_name": 1.0, "coverage": 1.0, "nothing_twice": 1.0, "added": 0.0
     }  # fmt: skip

@@ -17,7 +17,7 @@ from stages.world.articles import draw_article
 from stages.world.names import PROBE, owner
 from stages.world.notations import RESERVED
 from stages.world.styles import STYLES
-from stages.world.told import tell
+from stages.world.verbalize import verbalize
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,17 +46,17 @@ def test_names_of_lists_are_the_probes_own_and_short():
 
 def test_verbalising_a_perfect_writer_and_one_that_tells_the_example():
     asked = cases(40)
-    perfect = {case.prompt(tell): tell(Random(0), case.asked) for case in asked}
-    found = probes.verbalising(asked, answering(perfect))
+    perfect = {case.prompt(verbalize): verbalize(Random(0), case.asked) for case in asked}
+    found = probes.verbalizing(asked, answering(perfect))
     assert found == {"first_name": 1.0, "second_name": 1.0, "coverage": 1.0, "nothing_twice": 1.0, "added": 0.0}
-    astray = {case.prompt(tell): tell(Random(0), case.shown[-1]) for case in asked}
-    found = probes.verbalising(asked, answering(astray))
+    astray = {case.prompt(verbalize): verbalize(Random(0), case.shown[-1]) for case in asked}
+    found = probes.verbalizing(asked, answering(astray))
     assert found["first_name"] == found["second_name"] == 0 and found["coverage"] < 0.6 and found["added"] > 0.5
 
 
 def test_styles_are_asked_for_and_not():
     asked = [case for case in cases(60, (2,)) if len(case.asked.facts) > 1]
-    written = {case.prompt(tell): STYLES["lower"](Random(0), case.asked) for case in asked}
+    written = {case.prompt(verbalize): STYLES["lower"](Random(0), case.asked) for case in asked}
     for style in STYLES:
         if style != "plain":
             written |= {case.prompt(STYLES[style]): STYLES[style](Random(0), case.asked) for case in asked}
@@ -68,7 +68,7 @@ def test_styles_are_asked_for_and_not():
 def test_a_prompt_ends_where_a_piece_of_the_corpus_ends(tokenizer):
     for reserved in (False, True):
         for case in cases(300, reserved=reserved):
-            prompt, described = case.prompt(tell), tell(Random(0), case.asked)
+            prompt, described = case.prompt(verbalize), verbalize(Random(0), case.asked)
             space = "" if case.separator.endswith("\n") else " "
             ids, whole = (tokenizer(text)["input_ids"] for text in (prompt, prompt + space + described))
             assert whole[: len(ids)] == ids
@@ -138,7 +138,7 @@ def test_probes_of_restoring():
 
 def test_batches_change_nothing(tokenizer):
     model = GPT2LMHeadModel.from_pretrained(ROOT / "data/base/mini-gpt2", dtype=torch.float32).eval()
-    prompts = [case.prompt(tell) for case in cases(5, (0, 1))]
+    prompts = [case.prompt(verbalize) for case in cases(5, (0, 1))]
     alone = [lines_after(model, tokenizer, [prompt], 20, 1)[0] for prompt in prompts]
     assert lines_after(model, tokenizer, prompts, 20, 3) == alone
 
@@ -148,10 +148,10 @@ def test_a_stage_on_the_released_model(project, stage, model):
     raw = yaml.safe_load((project / "params.yaml").read_text())
     raw["probes"]["prompts"] = 4
     (project / "params.yaml").write_text(yaml.safe_dump(raw))
-    with pytest.raises(SystemExit, match=f"data/pretrain/{model} holds no model"):
+    with pytest.raises(SystemExit, match=f"pretrain/data/{model} holds no model"):
         stage.main()
-    (project / "data/pretrain").mkdir()
-    (project / "data/pretrain" / model).symlink_to(project / "data/base" / model)
+    (project / "pretrain/data").mkdir(parents=True)
+    (project / "pretrain/data" / model).symlink_to(project / "data/base" / model)
     deterministic = torch.are_deterministic_algorithms_enabled()
     stage.main()
     torch.use_deterministic_algorithms(deterministic)

@@ -71,14 +71,14 @@ def pretrained(project, monkeypatch):
     for name, training, probes in (
         ("mini-gpt2", "pretrain", "probes_gpt2"), ("mini-bart", "denoise", "probes_bart")
     ):  # fmt: skip
-        shutil.copytree(ROOT / "data/base" / name, project / "data/pretrain" / name)
-        (project / "data/pretrain" / name / "README.md").unlink(missing_ok=True)
+        shutil.copytree(ROOT / "data/base" / name, project / "pretrain/data" / name)
+        (project / "pretrain/data" / name / "README.md").unlink(missing_ok=True)
         bounds = {"least": {"copying": {"first_name": 0.9}}, "most": {"loss": {"told": 1.5}}}
         raw["probes"]["bounds"][name] = bounds
-        weights = sha256(project / "data/pretrain" / name / "model.safetensors")
-        write(project / f"metrics/{training}.json", {"loss": {"told": 1.25}, "made": MADE})
+        weights = sha256(project / "pretrain/data" / name / "model.safetensors")
+        write(project / f"pretrain/metrics/{training}.json", {"loss": {"told": 1.25}, "made": MADE})
         write(
-            project / f"metrics/{probes}.json",
+            project / f"pretrain/metrics/{probes}.json",
             {"copying": {"first_name": 0.9432, "second_name": None}, "weights": weights},
         )
     (project / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
@@ -94,7 +94,7 @@ def git(*arguments):
 
 
 def write(path, value):
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value))
 
 
@@ -118,7 +118,7 @@ def test_both_models_are_released_with_cards(pretrained, capsys):
         ("mini-gpt2", "`GPT2LMHeadModel`: 6 layers"),
         ("mini-bart", "`BartForConditionalGeneration`: 3 + 3 layers"),
     ):
-        source, released = pretrained / "data/pretrain" / name, pretrained / "data/base" / name
+        source, released = pretrained / "pretrain/data" / name, pretrained / "data/base" / name
         for file in source.iterdir():
             assert (released / file.name).read_bytes() == file.read_bytes()
         text = (released / "README.md").read_text()
@@ -151,7 +151,7 @@ def test_a_card_is_the_same_but_for_commit_and_date(pretrained, monkeypatch):
 
 def test_one_model_is_released_alone(pretrained, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["release", "mini-bart"])
-    changed(pretrained / "metrics/probes_gpt2.json", copying={"first_name": 0.1})
+    changed(pretrained / "pretrain/metrics/probes_gpt2.json", copying={"first_name": 0.1})
     release.main()
     assert [path.name for path in (pretrained / "data/base").iterdir()] == ["mini-bart"]
 
@@ -164,25 +164,25 @@ def test_changes_that_no_commit_holds_are_on_the_card(pretrained):
 
 
 def test_a_model_that_misses_a_bound_holds_back_all(pretrained):
-    changed(pretrained / "metrics/probes_bart.json", copying={"first_name": 0.61})
-    changed(pretrained / "metrics/denoise.json", loss={})
+    changed(pretrained / "pretrain/metrics/probes_bart.json", copying={"first_name": 0.61})
+    changed(pretrained / "pretrain/metrics/denoise.json", loss={})
     assert refused(pretrained) == (
         "error: mini-bart is not good enough: copying.first_name 0.61 (at least 0.9), loss.told not measured (at most 1.5)"
     )
 
 
 def test_probes_of_other_weights_are_refused(pretrained):
-    with open(pretrained / "data/pretrain/mini-gpt2/model.safetensors", "ab") as file:
+    with open(pretrained / "pretrain/data/mini-gpt2/model.safetensors", "ab") as file:
         file.write(b" ")
-    assert "metrics/probes_gpt2.json is of other weights than data/pretrain/mini-gpt2" in refused(pretrained)
+    assert "pretrain/metrics/probes_gpt2.json is of other weights than pretrain/data/mini-gpt2" in refused(pretrained)
 
 
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("metrics/probes_gpt2.json", "metrics/probes_gpt2.json is missing"),
-        ("metrics/denoise.json", "metrics/denoise.json is missing"),
-        ("data/pretrain/mini-bart/model.safetensors", "data/pretrain/mini-bart holds no model"),
+        ("pretrain/metrics/probes_gpt2.json", "pretrain/metrics/probes_gpt2.json is missing"),
+        ("pretrain/metrics/denoise.json", "pretrain/metrics/denoise.json is missing"),
+        ("pretrain/data/mini-bart/model.safetensors", "pretrain/data/mini-bart holds no model"),
     ],
 )
 def test_what_is_missing_is_named(pretrained, path, said):
@@ -191,8 +191,8 @@ def test_what_is_missing_is_named(pretrained, path, said):
 
 
 def test_training_that_says_nothing_of_itself_is_refused(pretrained):
-    changed(pretrained / "metrics/pretrain.json", made={"seconds": 1})
-    assert "metrics/pretrain.json does not say how mini-gpt2 was made" in refused(pretrained)
+    changed(pretrained / "pretrain/metrics/pretrain.json", made={"seconds": 1})
+    assert "pretrain/metrics/pretrain.json does not say how mini-gpt2 was made" in refused(pretrained)
 
 
 def test_outside_a_repository_nothing_is_released(pretrained):

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModel, AutoTokenizer, RobertaConfig, RobertaModel, RobertaTokenizer
 
-from stages.scoring.bertscore import LAYER, OFFICIAL, Encoder, bertscore, greedy_f1
+from stages.scoring.neural.bertscore import LAYER, OFFICIAL, Encoder, bertscore, greedy_f1
 from stages.scoring.scores import Unavailable
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]

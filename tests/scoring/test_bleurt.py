@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModel, BertConfig, BertForSequenceClassification, BertModel, BertTokenizer
 
-from stages.scoring.bleurt import bleurt, cut
+from stages.scoring.neural.bleurt import bleurt, cut
 from stages.scoring.scores import Unavailable
 
 WORDS = "the old mill is a cheap pub in centre near crane river".split()

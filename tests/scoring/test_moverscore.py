@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import AutoModel, BertTokenizer, DistilBertConfig, DistilBertModel
 
-from stages.scoring.bertscore import Encoder
-from stages.scoring.moverscore import moverscore, unigram_mover
+from stages.scoring.neural.bertscore import Encoder
+from stages.scoring.neural.moverscore import moverscore, unigram_mover
 from stages.scoring.scores import Unavailable
 
 WORDS = "the old mill is a cheap pub in centre near crane river café".split()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stages.core.errors import UserError
 from stages.scoring.scores import Scores
-from stages.scoring.superglue import TASKS
+from stages.scoring.superglue import METRIC_SETS
 from stages.scoring.superglue_files import COMMITMENT
 
 
@@ -17,8 +17,8 @@ def sides(pairs):
 
 
 def score(task, hypotheses, gold):
-    task = TASKS[f"superglue/{task}"]
-    with task.opened() as measure:
+    task = METRIC_SETS[f"superglue/{task}"]
+    with task.scorer() as measure:
         return Scores.of(measure(*task.read(hypotheses, [gold]))).metrics
 
 
@@ -58,7 +58,7 @@ def test_hypotheses_are_matched_by_idx_or_in_order(write, task, data):
 def test_which_labels_are_the_same(write, task, gold, hypotheses, right):
     name = "hyp.txt" if isinstance(hypotheses, str) else "hyp.jsonl"
     hypotheses = write(name, hypotheses if isinstance(hypotheses, str) else labelled(*hypotheses))
-    mine, golds = TASKS[f"superglue/{task}"].read(hypotheses, [write("val.jsonl", labelled(*gold))])
+    mine, golds = METRIC_SETS[f"superglue/{task}"].read(hypotheses, [write("val.jsonl", labelled(*gold))])
     assert [a == b for a, b in zip(mine, golds, strict=True)] == right
 
 
@@ -121,7 +121,7 @@ def test_labels_of_another_kind_are_refused(write, task, gold, hypotheses, messa
     name = "hyp.txt" if isinstance(hypotheses, str) else "hyp.jsonl"
     hypotheses = write(name, hypotheses if isinstance(hypotheses, str) else labelled(*hypotheses))
     with pytest.raises(UserError, match=message):
-        TASKS[f"superglue/{task}"].read(hypotheses, [write("val.jsonl", labelled(*gold))])
+        METRIC_SETS[f"superglue/{task}"].read(hypotheses, [write("val.jsonl", labelled(*gold))])
 
 
 def test_what_is_read_is_known_by_its_content(write):
@@ -149,7 +149,7 @@ def test_multirc_files(write):
     # The numbers of questions and answers begin anew in each passage.
     gold = write("val.jsonl", [passage(0, (0, {0: 1, 1: 0}), (1, {0: 0})), passage(1, (0, {0: 1, 1: 1}))])
     mine = [passage(1, (0, {1: "1", 0: 0})), passage(0, (1, {0: 0}), (0, {1: 1, 0: 1}))]
-    assert TASKS["superglue/multirc"].read(write("hyp.jsonl", mine), [gold]) == (
+    assert METRIC_SETS["superglue/multirc"].read(write("hyp.jsonl", mine), [gold]) == (
         [["1", "1"], ["0"], ["0", "1"]],
         [["1", "0"], ["0"], ["1", "1"]],
     )
@@ -163,7 +163,7 @@ def test_options_as_truth_values(write):
         assert score("multirc", write("hyp.jsonl", mine), gold) == {"F1a": 0.8, "EM": 0.5}
     mine = [passage(0, (0, {0: "yes", 1: "no"}), (1, {0: "no", 1: "yes"}))]
     with pytest.raises(UserError, match=r"no hypothesis is a label of the task; labels are 0 \(false\) or 1 \(true\)$"):
-        TASKS["superglue/multirc"].read(write("hyp.jsonl", mine), [gold])
+        METRIC_SETS["superglue/multirc"].read(write("hyp.jsonl", mine), [gold])
 
 
 def test_record_files(write):
@@ -230,23 +230,23 @@ QUERY = [{"idx": 0, "qas": [{"idx": 0, "answers": [{"text": "k"}]}]}]
 )
 def test_errors_name_file_line_and_idx(write, task, hypotheses, gold, message):
     with pytest.raises(UserError, match=message) as error:
-        TASKS[f"superglue/{task}"].read(write("hyp.jsonl", hypotheses), [write("val.jsonl", gold)])
+        METRIC_SETS[f"superglue/{task}"].read(write("hyp.jsonl", hypotheses), [write("val.jsonl", gold)])
     assert "\n" not in str(error.value)
 
 
 def test_as_many_lines_as_golds(write):
     gold = write("val.jsonl", TWO)
     with pytest.raises(UserError, match=r"hyp\.txt has 3 lines, but .*val\.jsonl has 2 to answer$"):
-        TASKS["superglue/boolq"].read(write("hyp.txt", "true\nfalse\n\n"), [gold])
+        METRIC_SETS["superglue/boolq"].read(write("hyp.txt", "true\nfalse\n\n"), [gold])
 
 
 def test_options_come_as_json_lines(write):
     with pytest.raises(UserError, match=r'hyp\.txt: labels of MultiRC are JSON lines of the form {"idx"'):
-        TASKS["superglue/multirc"].read(write("hyp.txt", "1\n0\n"), [write("val.jsonl", PASSAGE)])
+        METRIC_SETS["superglue/multirc"].read(write("hyp.txt", "1\n0\n"), [write("val.jsonl", PASSAGE)])
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", METRIC_SETS)
 def test_one_file_of_golds(write, task):
     path = write("val.jsonl", TWO)
     with pytest.raises(UserError, match=r"one \.jsonl file, not 2: .*val\.jsonl, .*val\.jsonl$"):
-        TASKS[task].read(path, [path, path])
+        METRIC_SETS[task].read(path, [path, path])

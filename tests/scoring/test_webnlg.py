@@ -42,7 +42,7 @@ def test_a_prepared_hypothesis_is_ascii_and_stays(text):
 
 
 def score(hypotheses, references):
-    with webnlg.opened() as measure:
+    with webnlg.scorer() as measure:
         return Scores.of(measure(hypotheses, references))
 
 

@@ -8,7 +8,7 @@ from stages.scoring.scores import Scores
 
 
 def score(hypotheses, references):
-    with xsum.TASK.opened() as measure:
+    with xsum.XSUM.scorer() as measure:
         return Scores.of(measure(hypotheses, references)).metrics
 
 

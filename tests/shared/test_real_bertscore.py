@@ -9,9 +9,9 @@ import torch
 from transformers import AutoTokenizer, RobertaConfig, RobertaModel, RobertaTokenizer
 
 from stages.core.files import TextFile
-from stages.scoring.bertscore import Encoder, greedy_f1
 from stages.scoring.encoders import Encoders
 from stages.scoring.formats import read_columns
+from stages.scoring.neural.bertscore import Encoder, greedy_f1
 
 SHARED = Path(__file__).parents[3] / "shared"
 DART = SHARED / "golden" / "dart_test" / "bartq"

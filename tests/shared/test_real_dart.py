@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages import params
-from stages.core.sections import Linearize
-from stages.tasks import dart
+from stages.tasks import Linearize, dart
 
 pytestmark = pytest.mark.shared
 SHARED = Path(__file__).parents[3] / "shared"
@@ -17,9 +16,9 @@ SHARED = Path(__file__).parents[3] / "shared"
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
     """The official files; the dev file is the train set too, for the train file is not here."""
-    source = params.load(Path(__file__).parents[2] / "params.yaml").sources.dart
+    source = params.load(Path(__file__).parents[2] / "params.yaml").sources["dart"]
     out = tmp_path_factory.mktemp("dart") / "raw"
-    dart.fetch(source.model_copy(update={"root": str(SHARED / "data/dart"), "train": source.dev}), out)
+    dart.download(source.model_copy(update={"root": str(SHARED / "data/dart"), "train": source.dev}), out)
     return out
 
 

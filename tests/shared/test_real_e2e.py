@@ -7,10 +7,9 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
 from stages import params
 from stages.core.record import Record
-from stages.core.sections import Linearize
 from stages.models.decoder_only import DecoderOnly
 from stages.models.encode import encode
-from stages.tasks import e2e
+from stages.tasks import Linearize, e2e
 
 pytestmark = pytest.mark.shared
 SHARED = Path(__file__).parents[3] / "shared"
@@ -20,7 +19,7 @@ SHARED = Path(__file__).parents[3] / "shared"
 def splits(tmp_path_factory):
     chosen = params.load(Path(__file__).parents[2] / "params.yaml")
     raw = tmp_path_factory.mktemp("e2e") / "raw"
-    e2e.fetch(chosen.sources.e2e.model_copy(update={"root": str(SHARED / "data/e2e")}), raw)
+    e2e.TASKS["e2e"].download(chosen.sources["e2e"].model_copy(update={"root": str(SHARED / "data/e2e")}), raw)
     return e2e.linearize(raw, Linearize(tokenize_targets=False, authors_first_entry=False))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from stages.core.files import TextFile
 from stages.scoring.scores import Scores
-from stages.scoring.superglue import TASKS
+from stages.scoring.superglue import METRIC_SETS
 
 pytestmark = pytest.mark.shared
 SHARED = Path(__file__).parents[3] / "shared"
@@ -17,8 +17,8 @@ EXAMPLES = {"BoolQ": 3_270, "CB": 56, "COPA": 100, "RTE": 277, "WSC": 104}
 
 
 def score(dataset, hypotheses):
-    task = TASKS[f"superglue/{dataset.lower()}"]
-    with task.opened() as measure:
+    task = METRIC_SETS[f"superglue/{dataset.lower()}"]
+    with task.scorer() as measure:
         mine, golds = task.read(TextFile(hypotheses), [TextFile(gold_file(dataset))])
         assert len(mine) == EXAMPLES[dataset]
         return Scores.of(measure(mine, golds)).metrics

@@ -20,7 +20,7 @@ SHARED = Path(__file__).parents[3] / "shared"
 def splits(tmp_path_factory):
     chosen = params.load(Path(__file__).parents[2] / "params.yaml")
     raw = tmp_path_factory.mktemp("webnlg") / "raw"
-    webnlg.fetch(chosen.sources.webnlg.model_copy(update={"root": str(SHARED / "data/webnlg")}), raw)
+    webnlg.download(chosen.sources["webnlg"].model_copy(update={"root": str(SHARED / "data/webnlg")}), raw)
     return webnlg.linearize(raw, chosen.linearize)
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from stages import params
 from stages.core.errors import UserError
-from stages.core.sections import Linearize
-from stages.tasks import xsum
+from stages.tasks import Linearize, xsum
 
 pytestmark = pytest.mark.shared
 SHARED = Path(__file__).parents[3] / "shared"
@@ -18,14 +17,14 @@ SAMPLE = SHARED / "data/xsum/sample.jsonl"
 
 @pytest.fixture(scope="module")
 def source():
-    hub = params.load(Path(__file__).parents[2] / "params.yaml").sources.xsum
+    hub = params.load(Path(__file__).parents[2] / "params.yaml").sources["xsum"]
     return hub.model_copy(update={"root": str(SAMPLE), "split_seed": 1})
 
 
 @pytest.fixture(scope="module")
 def splits(source, tmp_path_factory):
     raw = tmp_path_factory.mktemp("xsum") / "raw"
-    xsum.fetch(source, raw)
+    xsum.download(source, raw)
     return xsum.linearize(raw, Linearize(tokenize_targets=False, authors_first_entry=False))
 
 
@@ -57,4 +56,4 @@ def test_sources(splits, name, group, beginning):
 
 def test_the_sample_is_of_the_test_set_alone(source, tmp_path):
     with pytest.raises(UserError, match=r"no rows of the train split: set sources.xsum.split_seed to a number"):
-        xsum.fetch(source.model_copy(update={"split_seed": None}), tmp_path / "raw")
+        xsum.download(source.model_copy(update={"split_seed": None}), tmp_path / "raw")

@@ -11,10 +11,9 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from stages.core.errors import UserError
 from stages.core.record import Record
-from stages.core.sections import Linearize
 from stages.scoring.scores import Scores
-from stages.sources import Columns
-from stages.tasks.conll import SCORING, compared, fetch, linearize, read_sentences, to_iob2
+from stages.tasks import Linearize
+from stages.tasks.conll import TASKS, Columns, download, linearize, read_sentences, to_iob2
 
 OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
 # In the shape of the real file: four columns, IOB1, a document's mark at its head and between documents.
@@ -87,7 +86,7 @@ def test_the_entities_stay_what_they_are(tags):
 def test_records(tmp_path):
     for name in ("train.txt", "valid.txt", "test.txt"):
         write(tmp_path / name)
-    fetch(source(tmp_path), tmp_path / "raw")
+    download(source(tmp_path), tmp_path / "raw")
     found = linearize(tmp_path / "raw", OPTIONS)
     assert {split: len(records) for split, records in found.items()} == {"train": 3, "dev": 3, "test": 3}
     second = found["dev"][1]
@@ -110,17 +109,18 @@ def test_a_broken_line_is_named(tmp_path, text, message):
 def test_what_is_missing_is_named(tmp_path):
     write(tmp_path / "train.txt")
     with pytest.raises(UserError, match="holds no file of the dev split: dev or valid"):
-        fetch(source(tmp_path), tmp_path / "raw")
+        download(source(tmp_path), tmp_path / "raw")
     nothing = Columns(root=None, dataset=None, config=None, revision="main", names=None)
     with pytest.raises(UserError, match="give root, a directory of train, dev and test in CoNLL's columns, or dataset"):
-        fetch(nothing, tmp_path / "raw")
+        download(nothing, tmp_path / "raw")
     assert not (tmp_path / "raw").exists()
 
 
 def numbers(hypotheses, targets):
     records = [Record(str(i), "", [target]) for i, target in enumerate(targets)]
-    with SCORING.opened() as measure:
-        return Scores.of(measure(*compared(hypotheses, records))).metrics
+    task = TASKS["conll2003"]
+    with task.metrics.scorer() as score:
+        return Scores.of(score(*task.postprocess(hypotheses, records))).metrics
 
 
 def test_texts_of_another_number_of_tags_are_scored():
@@ -145,7 +145,7 @@ class Unnamed(list):
 def from_the_hub(monkeypatch, tmp_path, rows, names=None):
     load = lambda *_, **__: dict.fromkeys(("train", "validation", "test"), rows)  # noqa: E731
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load))
-    fetch(Columns(root=None, dataset="some/where", config=None, revision="main", names=names), tmp_path / "raw")
+    download(Columns(root=None, dataset="some/where", config=None, revision="main", names=names), tmp_path / "raw")
     [record] = linearize(tmp_path / "raw", OPTIONS)["dev"]
     return record.words, record.targets
 

@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import UserError
-from stages.core.sections import Linearize
 from stages.scoring.scores import Scores
-from stages.sources import DartFiles
-from stages.tasks.dart import SCORING, as_references, fetch, linearize, linearize_triples, read_entries
-from stages.tasks.fetch import git_object_name
+from stages.tasks import Linearize
+from stages.tasks.common.download import git_object_name
+from stages.tasks.dart import METRICS, DartFiles, as_references, download, linearize, linearize_triples, read_entries
 
 OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
 words = st.text(st.characters(exclude_characters=":|", exclude_categories=("Cs",)), max_size=12)
@@ -40,7 +39,7 @@ REFERENCES = (
 
 @pytest.fixture
 def raw(tmp_path):
-    """Make the files, with others in place of these, and fetch them."""
+    """Make the files, with others in place of these, and download them."""
 
     def make(splits=("one.json", "two.json", "three.json"), **changed):
         root = tmp_path / "root"
@@ -55,7 +54,7 @@ def raw(tmp_path):
             for path in sorted(root.rglob("*.*"))
         }
         train, dev, test = splits
-        fetch(DartFiles(root=str(root), train=train, dev=dev, test=test, files=files), tmp_path / "raw")
+        download(DartFiles(root=str(root), train=train, dev=dev, test=test, files=files), tmp_path / "raw")
         return tmp_path / "raw"
 
     return make
@@ -103,7 +102,7 @@ def test_only_the_files_that_are_used_and_one_may_be_two_splits(raw):
 
 def test_hypotheses_are_prepared_as_the_references(monkeypatch):
     assert as_references("Elm's in İzmir,  £20-25 (3.5L)") == "elm ' s in i̇zmir , £ 20 - 25 ( 3 . 5l )"
-    with SCORING.opened() as measure:
+    with METRICS.scorer() as measure:
         metrics = measure(["Oak is by the Riverside.", "Elm!"], [["oak is by the riverside ."], ["elm !"]])
     numbers = Scores.of(metrics).metrics
     assert (numbers["BLEU"], numbers["TER"], numbers["hyp_len"]) == (100, 0, 8)
@@ -162,5 +161,5 @@ def test_nothing_is_left_of_a_wrong_set(raw, tmp_path):
         for name in ("one.json", "dart_reference/all-delex-reference0.lex")
     }
     with pytest.raises(UserError, match="not the official file"):
-        fetch(DartFiles(root=str(tmp_path / "root"), files=files, **source), tmp_path / "other")
+        download(DartFiles(root=str(tmp_path / "root"), files=files, **source), tmp_path / "other")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "root"]

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from stages.core.errors import UserError
 from stages.core.record import Record
-from stages.core.sections import Linearize
-from stages.tasks import e2e
+from stages.tasks import Linearize, e2e
 
 PLAIN = Linearize(tokenize_targets=False, authors_first_entry=False)
 values = st.text(st.characters(exclude_characters="[],", exclude_categories=("Cs", "Cc")), max_size=20)
@@ -32,7 +31,7 @@ def test_linearized_strings(mr, source):
 
 def test_words_set_apart():
     assert (
-        e2e.set_apart("It's a family-friendly pub, isn't it?  £10.50.")
+        e2e.tokenize_words("It's a family-friendly pub, isn't it?  £10.50.")
         == "It 's a family - friendly pub , is n't it ? £ 10.50 ."
     )
 

@@ -1,21 +1,20 @@
 """The generated task: reproducible, its splits disjoint, in the challenge's own files."""
 
-from stages.core.sections import Linearize
-from stages.sources import Described
-from stages.tasks import mini_e2e
+from stages.tasks import Linearize, mini_e2e
+from stages.tasks.common.generated import GeneratedTexts
 
-SOURCE = Described(seed=1, train=60, dev=20, test=20, references=8)
+SOURCE = GeneratedTexts(seed=1, train=60, dev=20, test=20, references=8)
 
 
 def test_files_are_a_function_of_the_seed(tmp_path):
     for out, seed in (("a", 1), ("b", 1), ("c", 2)):
-        mini_e2e.fetch(SOURCE.model_copy(update={"seed": seed}), tmp_path / out)
+        mini_e2e.download(SOURCE.model_copy(update={"seed": seed}), tmp_path / out)
     a, b, c = ([(p.name, p.read_bytes()) for p in sorted((tmp_path / out).iterdir())] for out in "abc")
     assert a == b != c
 
 
 def test_splits_share_no_name_and_no_source(tmp_path):
-    mini_e2e.fetch(SOURCE, tmp_path / "raw")
+    mini_e2e.download(SOURCE, tmp_path / "raw")
     splits = mini_e2e.linearize(tmp_path / "raw", Linearize(tokenize_targets=False, authors_first_entry=False))
     assert {split: len(records) for split, records in splits.items()} == {"train": 60, "dev": 20, "test": 20}
 

@@ -5,9 +5,8 @@ from collections import Counter
 
 import pytest
 
-from stages.core.sections import Linearize
-from stages.sources import Generated
-from stages.tasks import TASKS
+from stages.tasks import Linearize, task_of
+from stages.tasks.common.generated import Generated
 from stages.tasks.mini_conll2003 import sentence
 from stages.tasks.mini_rte import rows
 from stages.world.names import owner
@@ -25,8 +24,8 @@ def test_rows_are_distinct_balanced_and_the_same_again():
 
 @pytest.mark.parametrize("task", ["mini_rte", "mini_conll2003"])
 def test_the_files_are_those_of_the_original(task, tmp_path):
-    TASKS[task].fetch(SIZES, tmp_path / "raw")
-    found = TASKS[task].linearize(tmp_path / "raw", OPTIONS)
+    task_of(task).download(SIZES, tmp_path / "raw")
+    found = task_of(task).linearize(tmp_path / "raw", OPTIONS)
     assert {split: len(records) for split, records in found.items()} == {"train": 60, "dev": 20, "test": 40}
     sources = [record.source for records in found.values() for record in records]
     assert all(sources)

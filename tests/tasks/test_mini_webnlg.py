@@ -7,13 +7,12 @@ from collections import Counter
 
 import pytest
 
-from stages.core.sections import Linearize
-from stages.sources import Described
-from stages.tasks import mini_webnlg, webnlg
+from stages.tasks import Linearize, mini_webnlg, webnlg
+from stages.tasks.common.generated import GeneratedTexts
 from stages.world.domains import OTHERS
 from stages.world.triples import SEEN, UNSEEN, Entry
 
-SOURCE = Described(seed=1, train=270, dev=45, test=101, references=3)
+SOURCE = GeneratedTexts(seed=1, train=270, dev=45, test=101, references=3)
 OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
 REFERRING = {a.key for domain in OTHERS for a in domain.attributes if not a.values}
 
@@ -21,7 +20,7 @@ REFERRING = {a.key for domain in OTHERS for a in domain.attributes if not a.valu
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
     out = tmp_path_factory.mktemp("mini_webnlg") / "raw"
-    mini_webnlg.fetch(SOURCE, out)
+    mini_webnlg.download(SOURCE, out)
     return out
 
 
@@ -35,9 +34,9 @@ def triples(record):
 
 
 def test_files_are_a_function_of_the_seed(tmp_path):
-    small = Described(seed=1, train=30, dev=10, test=10, references=2)
+    small = GeneratedTexts(seed=1, train=30, dev=10, test=10, references=2)
     for out, seed in (("a", 1), ("b", 1), ("c", 2)):
-        mini_webnlg.fetch(small.model_copy(update={"seed": seed}), tmp_path / out)
+        mini_webnlg.download(small.model_copy(update={"seed": seed}), tmp_path / out)
     a, b, c = ([(p.relative_to(tmp_path / out), p.read_bytes()) for p in sorted((tmp_path / out).rglob("*.xml"))]
                for out in "abc")  # fmt: skip
     assert a == b != c

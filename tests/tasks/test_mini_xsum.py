@@ -5,9 +5,8 @@ import re
 import pytest
 
 from stages.core.files import read_jsonl
-from stages.core.sections import Linearize
-from stages.sources import Generated
-from stages.tasks import mini_xsum
+from stages.tasks import Linearize, mini_xsum
+from stages.tasks.common.generated import Generated
 from stages.world.news import TOPICS, sentences
 
 SOURCE = Generated(seed=1, train=64, dev=16, test=24)
@@ -17,13 +16,13 @@ SIZES = {"train": 64, "dev": 16, "test": 24}
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
     out = tmp_path_factory.mktemp("mini_xsum") / "raw"
-    mini_xsum.fetch(SOURCE, out)
+    mini_xsum.download(SOURCE, out)
     return out
 
 
 def test_files_are_a_function_of_the_seed(tmp_path):
     for out, seed in (("a", 1), ("b", 1), ("c", 2)):
-        mini_xsum.fetch(SOURCE.model_copy(update={"seed": seed}), tmp_path / out)
+        mini_xsum.download(SOURCE.model_copy(update={"seed": seed}), tmp_path / out)
     a, b, c = ([(p.name, p.read_bytes()) for p in sorted((tmp_path / out).iterdir())] for out in "abc")
     assert a == b != c and [name for name, _ in a] == ["dev.jsonl", "test.jsonl", "train.jsonl"]
 

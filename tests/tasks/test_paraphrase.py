@@ -5,21 +5,20 @@ import json
 import pytest
 
 from stages.core.errors import UserError
-from stages.core.sections import Linearize
 from stages.scoring.scores import Scores
-from stages.sources import Lines, Rows, Shift
-from stages.tasks import TASKS
-from stages.tasks.squad_to_mrqa import padded
+from stages.tasks import Linearize, task_of
+from stages.tasks.common.rows import RowsSource, SplitRowsSource
+from stages.tasks.squad_to_mrqa import Shift, padded
 
 OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
 
 
 def source(root):
-    return Rows(root=str(root), dataset="x", config=None, revision="main", dev_share=0.25, divide=False)
+    return SplitRowsSource(root=str(root), dataset="x", revision="main", dev_share=0.25, divide=False)
 
 
 def lines(root):
-    return Lines(root=str(root), dataset="x", config=None, revision="main")
+    return RowsSource(root=str(root), dataset="x", revision="main")
 
 
 def write(path, rows):
@@ -48,22 +47,22 @@ def files(tmp_path):
     ("mrpc", [("sentence1: He 0. sentence2: She.", ["not_equivalent"]), ("sentence1: He 1. sentence2: She.", ["equivalent"])]),
 ])  # fmt: skip
 def test_strings(task, strings, files):
-    TASKS[task].fetch(source(files), files / "raw")
-    found = TASKS[task].linearize(files / "raw", OPTIONS)
+    task_of(task).download(source(files), files / "raw")
+    found = task_of(task).linearize(files / "raw", OPTIONS)
     assert [(r.source, r.targets) for r in found["test"][:2]] == strings
     assert {split: len(records) for split, records in found.items()} == {"train": 6, "dev": 2, "test": 8}
 
 
 def numbers(task, hypotheses, records):
-    with TASKS[task].SCORING.opened() as measure:
-        return Scores.of(measure(*TASKS[task].compared(hypotheses, records))).metrics
+    with task_of(task).metrics.scorer() as score:
+        return Scores.of(score(*task_of(task).postprocess(hypotheses, records))).metrics
 
 
 def test_from_one_to_the_other_classes_are_translated(files):
     """What is tested on needs no training rows."""
     (files / "MRPC/train.jsonl").unlink()
-    TASKS["qqp_to_mrpc"].fetch(Shift(learnt=source(files), tested=lines(files)), files / "raw")
-    found = TASKS["qqp_to_mrpc"].linearize(files / "raw", OPTIONS)
+    task_of("qqp_to_mrpc").download(source(files), files / "raw")
+    found = task_of("qqp_to_mrpc").linearize(files / "raw", OPTIONS)
     assert found["train"][0].source.startswith("question1") and found["test"][0].source.startswith("sentence1")
     said = ["duplicate" if r.targets == ["equivalent"] else "not_duplicate" for r in found["test"]]
     assert numbers("qqp_to_mrpc", said, found["test"]) == {"accuracy": 1.0, "F1": 1.0}
@@ -72,8 +71,8 @@ def test_from_one_to_the_other_classes_are_translated(files):
 
 def test_what_is_no_label_counts_as_the_other_one(files):
     """T5's F1 with invalid predictions: of gold 1, 1, 0, 0 and said 1, nonsense, nonsense, 0 tp 1, fn 1, fp 1."""
-    TASKS["qqp"].fetch(source(files), files / "raw")
-    by_label = {r.targets[0]: r for r in TASKS["qqp"].linearize(files / "raw", OPTIONS)["test"]}
+    task_of("qqp").download(source(files), files / "raw")
+    by_label = {r.targets[0]: r for r in task_of("qqp").linearize(files / "raw", OPTIONS)["test"]}
     positive, negative = by_label["duplicate"], by_label["not_duplicate"]
     found = numbers("qqp", ["duplicate", "x", "x", "not_duplicate"], [positive, positive, negative, negative])
     assert found == {"accuracy": 0.5, "F1": 0.5}
@@ -82,9 +81,9 @@ def test_what_is_no_label_counts_as_the_other_one(files):
 @pytest.mark.parametrize("label", [2, 1.0, "1", None])
 def test_a_broken_row_is_named(files, label):
     write(files / "QQP/train.jsonl", [qqp(label if i % 2 else 0, i) for i in range(8)])
-    TASKS["qqp"].fetch(source(files), files / "raw")
+    task_of("qqp").download(source(files), files / "raw")
     with pytest.raises(UserError, match=r"\.jsonl, row \d: question1 and question2 must be texts, label 0 or 1"):
-        TASKS["qqp"].linearize(files / "raw", OPTIONS)
+        task_of("qqp").linearize(files / "raw", OPTIONS)
 
 
 @pytest.mark.parametrize(("text", "expected"), [
@@ -113,8 +112,8 @@ def test_a_broken_question_of_squad_is_named(tmp_path, change, said):
     write(
         tmp_path / "mrqa/A.jsonl", [{"context": "Ann.", "qas": [{"qid": "b1", "question": "Who?", "answers": ["Ann"]}]}]
     )
-    task = TASKS["squad_to_mrqa"]
-    task.fetch(Shift(learnt=source(tmp_path), tested=lines(tmp_path / "mrqa")), tmp_path / "raw")
+    task = task_of("squad_to_mrqa")
+    task.download(Shift(learnt=source(tmp_path), tested=lines(tmp_path / "mrqa")), tmp_path / "raw")
     with pytest.raises(UserError, match=rf"learnt/train\.jsonl, {said}"):
         task.linearize(tmp_path / "raw", OPTIONS)
 
@@ -129,7 +128,9 @@ def test_a_broken_line_of_mrqa_is_named(tmp_path, line, said):
         write(tmp_path / "SQuAD" / f"{name}.jsonl", [squad(i) for i in range(8)])
     write(tmp_path / "mrqa/A.jsonl", [{"header": {}}, line])
     with pytest.raises(UserError, match=rf"A\.jsonl, line 2: {said}"):
-        TASKS["squad_to_mrqa"].fetch(Shift(learnt=source(tmp_path), tested=lines(tmp_path / "mrqa")), tmp_path / "raw")
+        task_of("squad_to_mrqa").download(
+            Shift(learnt=source(tmp_path), tested=lines(tmp_path / "mrqa")), tmp_path / "raw"
+        )
 
 
 def test_squad_to_mrqa(tmp_path):
@@ -137,8 +138,8 @@ def test_squad_to_mrqa(tmp_path):
         write(tmp_path / "SQuAD" / f"{name}.jsonl", [squad(i) for i in range(8)])
     qas = [{"qid": "b1", "question": "Who's it?", "answers": ["Ann", "ann"], "detected_answers": []}]
     write(tmp_path / "mrqa/BioASQ.jsonl", [{"header": {"dataset": "BioASQ"}}, {"context": "Ann.", "qas": qas}])
-    task = TASKS["squad_to_mrqa"]
-    task.fetch(Shift(learnt=source(tmp_path), tested=lines(tmp_path / "mrqa")), tmp_path / "raw")
+    task = task_of("squad_to_mrqa")
+    task.download(Shift(learnt=source(tmp_path), tested=lines(tmp_path / "mrqa")), tmp_path / "raw")
     found = task.linearize(tmp_path / "raw", OPTIONS)
     assert {split: len(records) for split, records in found.items()} == {"train": 6, "dev": 2, "test": 9}
     first, last = found["train"][0], found["test"][-1]
@@ -151,4 +152,4 @@ def test_squad_to_mrqa(tmp_path):
     assert found["test"][0].targets == ["the hill", "hill ."]
     assert numbers("squad_to_mrqa", ["hill"] * 8 + ["Bob"], found["test"]) == {"F1": 0.8889, "EM": 0.8889}
     with pytest.raises(UserError, match=r"holds no .jsonl file of MRQA"):
-        task.fetch(Shift(learnt=source(tmp_path), tested=lines(tmp_path / "SQuAD/none")), tmp_path / "raw2")
+        task.download(Shift(learnt=source(tmp_path), tested=lines(tmp_path / "SQuAD/none")), tmp_path / "raw2")

@@ -6,14 +6,13 @@ from random import Random
 import pytest
 
 from stages.core.errors import UserError
-from stages.sources import Rows
-from stages.tasks.rows import divided, fetch_rows
+from stages.tasks.common.rows import DataSet, SplitRowsSource, divided, fetch_rows
 
-KEYS = ("sentence1", "sentence2", "label")
+DATA = DataSet("X", None, ("sentence1", "sentence2", "label"))
 
 
 def source(root="x", divide=False):
-    return Rows(root=str(root), dataset="x", config=None, revision="main", dev_share=0.1, divide=divide)
+    return SplitRowsSource(root=str(root), dataset="x", revision="main", dev_share=0.1, divide=divide)
 
 
 def row(number, **others):
@@ -25,7 +24,7 @@ def fetched(tmp_path, rows, divide):
     root.mkdir(exist_ok=True)
     for name in ("train", "val"):
         (root / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
-    fetch_rows(source(root, divide), "X", KEYS, tmp_path / "raw")
+    fetch_rows(source(root, divide), DATA, tmp_path / "raw")
     texts = ((tmp_path / "raw" / f"{split}.jsonl").read_text() for split in ("train", "dev", "test"))
     return [[json.loads(line) for line in text.splitlines()] for text in texts]
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import UserError
-from stages.core.sections import Linearize
 from stages.scoring.scores import Scores
-from stages.sources import Rows
-from stages.tasks import TASKS
+from stages.tasks import Linearize, task_of
+from stages.tasks.common import hub
+from stages.tasks.common.rows import SplitRowsSource
+from stages.tasks.superglue import FORMS
 
 SHARED = Path(__file__).parents[3] / "shared/data/superglue"
 OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
@@ -81,7 +82,7 @@ IDS["wsc_referent"] = "9"
 @pytest.mark.parametrize("rows", [OFFICIAL, HUB], ids=["official", "hub"])
 @pytest.mark.parametrize("task", EXPECTED)
 def test_strings(task, rows):
-    first = next(TASKS[task].read(rows[task]))
+    first = next(FORMS[task].read(rows[task]))
     assert (first.source, first.targets) == EXPECTED[task]
     assert first.parts == PARTS[task] and first.id == IDS[task]
 
@@ -99,7 +100,7 @@ def test_strings(task, rows):
 )
 def test_labels_are_the_hubs_numbers_or_the_official_names(task, labels):
     for label, target in labels:
-        assert next(TASKS[task].read(OFFICIAL[task] | {"label": label})).targets == [target]
+        assert next(FORMS[task].read(OFFICIAL[task] | {"label": label})).targets == [target]
 
 
 @pytest.mark.parametrize(
@@ -109,11 +110,11 @@ def test_labels_are_the_hubs_numbers_or_the_official_names(task, labels):
 def test_labels_of_another_kind_are_refused(task, label):
     """A truth value is no class of entailment, though Python takes it for a number; -1 is the hub's test set."""
     with pytest.raises(ValueError, match=re.escape(f"the label {label!r} is not ")):
-        next(TASKS[task].read(OFFICIAL[task] | {"label": label}))
+        next(FORMS[task].read(OFFICIAL[task] | {"label": label}))
 
 
 def test_every_answer_of_an_official_passage_is_a_record():
-    found = list(TASKS["multirc"].read(OFFICIAL["multirc"]))
+    found = list(FORMS["multirc"].read(OFFICIAL["multirc"]))
     assert [(r.id, r.targets) for r in found] == [("4-7-20", ["True"]), ("4-7-21", ["False"])]
     assert [r.parts[0][1] for r in found] == ["Who? He", "Who? It"]
 
@@ -122,44 +123,44 @@ def test_wsc_as_t5_has_its_two_odd_rows():
     """A pronoun with punctuation behind it, and a number that is that of the word before."""
     spans = {"span1_text": "John", "span1_index": 0, "span2_text": "him", "span2_index": 2}
     row = {"text": 'John: "Good for him," he said. ', "target": spans, "label": False, "idx": 0}
-    assert next(TASKS["wsc_referent"].read(row)).source == 'John: "Good for *him* ," he said.'
+    assert next(FORMS["wsc_referent"].read(row)).source == 'John: "Good for *him* ," he said.'
     spans = {"span1_text": "pebble", "span1_index": 1, "span2_text": "it", "span2_index": 4}
     row = {"text": "A pebble ; they use it , but", "target": spans, "label": False, "idx": 0}
-    assert next(TASKS["wsc_referent"].read(row)).source == "A pebble ; they use *it* , but"
+    assert next(FORMS["wsc_referent"].read(row)).source == "A pebble ; they use *it* , but"
 
 
 def test_spans_of_wsc_are_made_to_stand_in_the_text():
     """As the hub's wsc.fixed has them: the case of the first letter, a stop behind it, a line break."""
     spans = {"span1_text": "The old\nBob.", "span1_index": 2, "span2_text": "she", "span2_index": 7}
     row = {"text": "Ann told the old Bob that , she won .", "target": spans, "label": True, "idx": 0}
-    assert next(TASKS["wsc"].read(row)).source == "text: Ann told * the old Bob * that , # she # won ."
-    assert next(TASKS["wsc_referent"].read(row)).targets == ["the old Bob"]
+    assert next(FORMS["wsc"].read(row)).source == "text: Ann told * the old Bob * that , # she # won ."
+    assert next(FORMS["wsc_referent"].read(row)).targets == ["the old Bob"]
     lost = row | {"target": spans | {"span1_text": "Kamenev"}}
-    assert next(TASKS["wsc_referent"].read(lost)).targets == ["Kamenev"]
+    assert next(FORMS["wsc_referent"].read(lost)).targets == ["Kamenev"]
 
 
 def test_classes_are_spelled_letter_by_letter():
     """T5's: neither another case nor the official number will do."""
     for task, said in (("boolq", ["true", "1"]), ("copa", ["0", "Choice1"]), ("multirc", ["1", "true"])):
-        records = list(TASKS[task].read(OFFICIAL[task]))[:1]
+        records = list(FORMS[task].read(OFFICIAL[task]))[:1]
         for text in said:
             assert set(numbers(task, [text], records).values()) == {0.0}
 
 
 def test_a_cause_is_asked_for_with_because():
     row = OFFICIAL["copa"] | {"question": "cause", "label": 1}
-    first = next(TASKS["copa"].read(row))
+    first = next(FORMS["copa"].read(row))
     assert first.parts[1] == ["It rained. because", "It was dry."] and first.targets == ["choice2"]
 
 
 def numbers(task, hypotheses, records):
-    with TASKS[task].SCORING.opened() as measure:
-        return Scores.of(measure(*TASKS[task].compared(hypotheses, records))).metrics
+    with task_of(task).metrics.scorer() as score:
+        return Scores.of(score(*task_of(task).postprocess(hypotheses, records))).metrics
 
 
 @pytest.mark.parametrize("task", EXPECTED)
 def test_targets_are_right_and_other_words_wrong(task):
-    records = list(TASKS[task].read(OFFICIAL[task]))
+    records = list(FORMS[task].read(OFFICIAL[task]))
     perfect = numbers(task, [record.targets[0] for record in records], records)
     assert perfect and set(perfect.values()) == {1.0}
     wrong = numbers(task, ["nothing of the kind"] * len(records), records)
@@ -171,7 +172,7 @@ def test_options_are_scored_by_question():
         OFFICIAL["multirc"],
         OFFICIAL["multirc"] | {"idx": 5},
     ]
-    records = [record for row in rows for record in TASKS["multirc"].read(row)]
+    records = [record for row in rows for record in FORMS["multirc"].read(row)]
     assert numbers("multirc", ["True", "True", "True", "False"], records) == {"F1a": 0.8, "EM": 0.5}
     # What is no label is the wrong one, of an option that is false, too.
     assert numbers("multirc", ["True", "maybe"], records[:2]) == {"F1a": 0.6667, "EM": 0.0}
@@ -182,7 +183,7 @@ def test_a_referent_is_judged_as_t5_judges_it():
 
     def row(label, referent="the old Bob"):
         spans = {"span1_text": referent, "span1_index": 2, "span2_text": "she", "span2_index": 4}
-        return next(TASKS["wsc_referent"].read(OFFICIAL["wsc"] | {"label": label, "target": spans}))
+        return next(FORMS["wsc_referent"].read(OFFICIAL["wsc"] | {"label": label, "target": spans}))
 
     records = [row(True), row(True), row(True), row(False), row(False), row(True, "Bob's hat"), row(False), row(False)]
     hypotheses = ["bob", "The old Bob and Ann", "Ann", "Ann", "Bob", "Bob", "", "the"]
@@ -196,8 +197,8 @@ def write(directory, name, rows):
 
 
 def source(root, **more):
-    options = {"dataset": "aps/super_glue", "config": "rte", "revision": "main", "dev_share": 0.1, "divide": False}
-    return Rows(**options | {"root": str(root)} | more)
+    options = {"dataset": "aps/super_glue", "revision": "main", "dev_share": 0.1, "divide": False}
+    return SplitRowsSource(**options | {"root": str(root)} | more)
 
 
 def rows(count, label="entailment"):
@@ -205,8 +206,25 @@ def rows(count, label="entailment"):
 
 
 def splits(tmp_path, task="rte", **more):
-    TASKS[task].fetch(source(tmp_path, **more), tmp_path / "raw")
-    return TASKS[task].linearize(tmp_path / "raw", OPTIONS)
+    task_of(task).download(source(tmp_path, **more), tmp_path / "raw")
+    return task_of(task).linearize(tmp_path / "raw", OPTIONS)
+
+
+def test_the_tasks_share_a_section_and_name_their_data_set_on_the_hub(tmp_path, monkeypatch):
+    asked = []
+
+    def load(dataset, config, revision, splits, instead):
+        asked.append((dataset, config, revision))
+        return {split: [] for split in splits}
+
+    monkeypatch.setattr(hub, "load", load)
+    nowhere = SplitRowsSource(root=None, dataset="some/where", revision="main", dev_share=0.1, divide=False)
+    for task in FORMS:
+        assert task_of(task).section == "superglue"
+        with pytest.raises(UserError, match=r"^some/where has too few rows"):
+            task_of(task).download(nowhere, tmp_path / "raw")
+    configs = ["boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc.fixed", "wsc.fixed"]
+    assert asked == [("some/where", config, "main") for config in configs]
 
 
 def test_the_validation_set_is_the_test_split_and_dev_a_share_of_the_training_rows(tmp_path):
@@ -235,8 +253,8 @@ def test_rows_about_one_text_stay_together(tmp_path):
     for name in ("train", "val"):
         write(tmp_path, f"{name}.jsonl", [row(paragraph, answer) for paragraph in range(20) for answer in range(3)])
     for divide in (False, True):
-        TASKS["multirc"].fetch(source(tmp_path, divide=divide), tmp_path / f"raw{divide}")
-        found = TASKS["multirc"].linearize(tmp_path / f"raw{divide}", OPTIONS)
+        task_of("multirc").download(source(tmp_path, divide=divide), tmp_path / f"raw{divide}")
+        found = task_of("multirc").linearize(tmp_path / f"raw{divide}", OPTIONS)
         paragraphs = {split: {r.id.split("-")[0] for r in records} for split, records in found.items()}
         assert len(found["dev"]) == 6 and not paragraphs["train"] & paragraphs["dev"]
         assert not divide or not paragraphs["train"] & paragraphs["test"]
@@ -272,7 +290,7 @@ def test_a_broken_line_is_named(tmp_path, line, message):
     with open(tmp_path / "raw/train.jsonl", "a", encoding="utf-8") as out:
         out.write(line + "\n")
     with pytest.raises(UserError, match=f"train.jsonl, {message}"):
-        TASKS["rte"].linearize(tmp_path / "raw", OPTIONS)
+        task_of("rte").linearize(tmp_path / "raw", OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +300,7 @@ def test_a_row_without_the_text_it_is_about_is_named_before_the_rows_are_divided
     for name in ("train", "val"):
         write(tmp_path, f"{name}.jsonl", [OFFICIAL[task], {k: v for k, v in OFFICIAL[task].items() if k != key}])
     with pytest.raises(UserError, match=f"train.jsonl, line 2: key {key} is missing"):
-        TASKS[task].fetch(source(tmp_path), tmp_path / "raw")
+        task_of(task).download(source(tmp_path), tmp_path / "raw")
     assert not (tmp_path / "raw").exists()
 
 
@@ -291,7 +309,7 @@ def test_a_row_of_another_form_is_named_where_rows_are_divided(tmp_path, task, o
     for name in ("train", "val"):
         write(tmp_path, f"{name}.jsonl", [HUB[task] | {"idx": {other: 1}, "passage": ""}] * 3)
     with pytest.raises(UserError, match=r"a row does not say what it is about \('pa.*'\): "):
-        TASKS[task].fetch(source(tmp_path), tmp_path / "raw")
+        task_of(task).download(source(tmp_path), tmp_path / "raw")
 
 
 @pytest.mark.parametrize("task", ["rte", "cb"])
@@ -308,7 +326,7 @@ def test_sentences_about_one_premise_stay_together(tmp_path, task):
 def test_a_missing_file_is_named(tmp_path):
     write(tmp_path, "train.jsonl", rows(1))
     with pytest.raises(UserError, match=r"holds no val.jsonl or validation.jsonl or dev.jsonl"):
-        TASKS["rte"].fetch(source(tmp_path), tmp_path / "raw")
+        task_of("rte").download(source(tmp_path), tmp_path / "raw")
     assert not (tmp_path / "raw").exists()
 
 
@@ -327,8 +345,8 @@ REAL = {
 @pytest.mark.shared
 @pytest.mark.parametrize("dataset", REAL)
 def test_real_rows(dataset, tmp_path):
-    task = TASKS[dataset.lower()]
-    task.fetch(source(SHARED), tmp_path / "raw")
+    task = task_of(dataset.lower())
+    task.download(source(SHARED), tmp_path / "raw")
     found = task.linearize(tmp_path / "raw", OPTIONS)["test"]
     lines = (SHARED / dataset / "val.jsonl").read_text("utf-8").splitlines()
     assert len(found) == len(lines)
@@ -350,7 +368,7 @@ def test_real_rows_of_wsc_in_marks():
                     marks[first], marks[first + len(said)] = [*marks.get(first, []), mark], [mark]
             if len(marks) < 4 or "  " in row["text"]:
                 continue
-            [record] = TASKS["wsc"].read(row)
+            [record] = FORMS["wsc"].read(row)
             expected = [part for place, word in enumerate([*words, ""]) for part in (*marks.get(place, []), word)]
             assert record.source == f"text: {' '.join(expected).rstrip()}" and record.targets == [str(row["label"])]
             seen += 1
@@ -364,7 +382,7 @@ def test_real_rows_of_wsc():
     for split in ("train", "val", "test"):
         for line in (SHARED / f"WSC/{split}.jsonl").read_text("utf-8").splitlines():
             row = {"label": True} | json.loads(line)
-            record = next(TASKS["wsc_referent"].read(row))
+            record = next(FORMS["wsc_referent"].read(row))
             spans, words = row["target"], row["text"].split(" ")
             marked = f"*{spans['span2_text']}*"
             if record.targets[0] not in row["text"]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import UserError
-from stages.core.sections import Linearize
+from stages.tasks import Linearize
 from stages.tasks.webnlg import linearize, linearize_triples, read_entries
 
 OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)

@@ -11,15 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import UserError
-from stages.core.sections import Linearize
-from stages.sources import Hub
-from stages.tasks.xsum import divide, fetch, linearize, read_rows, topic
+from stages.tasks import Linearize
+from stages.tasks.xsum import XSumSource, divide, download, linearize, read_rows, topic
 
 OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
 
 
 def source(root=None, split_seed=None):
-    return Hub(root=root and str(root), dataset="EdinburghNLP/xsum", revision="main", split_seed=split_seed)
+    return XSumSource(root=root and str(root), dataset="EdinburghNLP/xsum", revision="main", split_seed=split_seed)
 
 
 def row(number, **others):
@@ -142,7 +141,7 @@ def test_records(tmp_path):
     rows = [row(0, url="http://www.bbc.co.uk/news/uk-1", split="train", title="x"), row(1, id=7, split="validation"),
             row(2, url=None, split="test"), row(3, split="train")]  # fmt: skip
     del rows[3]["id"]
-    fetch(source(write(tmp_path / "all.jsonl", rows)), tmp_path / "raw")
+    download(source(write(tmp_path / "all.jsonl", rows)), tmp_path / "raw")
     splits = linearize(tmp_path / "raw", OPTIONS)
     found = {split: [(r.id, r.source, r.targets, r.group) for r in records] for split, records in splits.items()}
     assert found == {
@@ -159,7 +158,7 @@ def test_records(tmp_path):
 def test_a_directory(tmp_path, dev):
     for number, split in enumerate(("train", dev, "test")):
         write(tmp_path / f"root/{split}.jsonl", [row(number, split="of no account")])
-    fetch(source(tmp_path / "root"), tmp_path / "raw")
+    download(source(tmp_path / "root"), tmp_path / "raw")
     assert ids(tmp_path / "raw") == {"train": ["a0"], "dev": ["a1"], "test": ["a2"]}
 
 
@@ -170,7 +169,7 @@ def test_a_seed_divides_what_there_is(tmp_path):
     write(tmp_path / "root/test.jsonl", rows[7:])
     found = []
     for root in ("one.jsonl", "root"):
-        fetch(source(tmp_path / root, split_seed=1), tmp_path / f"raw-{root}")
+        download(source(tmp_path / root, split_seed=1), tmp_path / f"raw-{root}")
         found.append(ids(tmp_path / f"raw-{root}"))
     assert found[0] == found[1] and {split: len(part) for split, part in found[0].items()} == {
         "train": 16,
@@ -191,7 +190,7 @@ def test_the_hub(tmp_path, monkeypatch, capsys):
         return {"train": [row(0), row(3, document="\n")], "validation": [row(1)], "test": [row(2)]}
 
     hub(monkeypatch, load)
-    fetch(source(), tmp_path / "raw")
+    download(source(), tmp_path / "raw")
     assert asked == [(("EdinburghNLP/xsum",), {"revision": "main"})]
     assert ids(tmp_path / "raw") == {"train": ["a0"], "dev": ["a1"], "test": ["a2"]}
     assert capsys.readouterr().err == "xsum train: 1 rows without text left out\n"
@@ -212,7 +211,7 @@ def test_the_hub_out_of_reach(tmp_path, monkeypatch, outcome, reason):
 
     hub(monkeypatch, load)
     with pytest.raises(UserError) as error:
-        fetch(source(), tmp_path / "raw")
+        download(source(), tmp_path / "raw")
     assert str(error.value) == (
         f"cannot load EdinburghNLP/xsum at main from the Hugging Face hub ({reason}): "
         "set sources.xsum.root to a jsonl file or a directory of train, dev and test.jsonl"
@@ -238,7 +237,7 @@ def test_the_hub_out_of_reach(tmp_path, monkeypatch, outcome, reason):
 def test_wrong_files(tmp_path, text, message):
     path = tmp_path / "x.jsonl"
     path.write_text(text)
-    for read in (lambda: read_rows(path), lambda: fetch(source(path, split_seed=1), tmp_path / "raw")):
+    for read in (lambda: read_rows(path), lambda: download(source(path, split_seed=1), tmp_path / "raw")):
         with pytest.raises(UserError, match=message) as error:
             read()
         assert str(path) in str(error.value) and "\n" not in str(error.value)
@@ -261,15 +260,15 @@ TOO_FEW = "rows of xsum cannot be divided into train, dev and test: give at leas
 )  # fmt: skip
 def test_splits_that_are_missing(tmp_path, rows, seed, message):
     with pytest.raises(UserError, match=message):
-        fetch(source(write(tmp_path / "x.jsonl", rows), seed), tmp_path / "raw")
+        download(source(write(tmp_path / "x.jsonl", rows), seed), tmp_path / "raw")
     assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
 
 
 def test_files_that_are_missing(tmp_path):
     with pytest.raises(UserError, match=r"nowhere does not exist: sources.xsum.root must be a jsonl file or a dir"):
-        fetch(source(tmp_path / "nowhere"), tmp_path / "raw")
+        download(source(tmp_path / "nowhere"), tmp_path / "raw")
     write(tmp_path / "root/train.jsonl", [row(0)])
     with pytest.raises(UserError, match=r"root has no rows of the dev split: set sources.xsum.split_seed to a number"):
-        fetch(source(tmp_path / "root"), tmp_path / "raw")
+        download(source(tmp_path / "root"), tmp_path / "raw")
     with pytest.raises(UserError, match=r"cannot read .*dev\.jsonl"):
         linearize(tmp_path / "root", OPTIONS)

@@ -10,10 +10,10 @@ from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from stages.core.errors import UserError
 from stages.core.run_config import Training
-from stages.core.sections import Apt
 from stages.decoding.beam import Search, search_sources
 from stages.methods.adapter import Adapters
 from stages.methods.apt import AdaptivePrefix
+from stages.methods.apt import Options as AptOptions
 from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.finetune import OwnWeights
 from stages.methods.infix import InfixTuning
@@ -134,7 +134,7 @@ def test_finetuning_equals_transformers_own_loss(tokenizer, project):
     assert set(trained) == set(expected)
 
 
-def gangs(lm):
+def batched(lm):
     """Methods whose runs train in one batch, by name, from their seeds."""
     kinds = {
         "prefix": lambda seeds: Prefix(lm, 4, 8, seeds),
@@ -142,7 +142,7 @@ def gangs(lm):
         "prompt_tuning": lambda seeds: PromptTuning(lm, uniform(lm, 4), seeds),
     }
     if lm.family == "decoder-only":
-        gates = Apt(token_gate="hidden", layer_gate=True, pooling="mean")
+        gates = AptOptions(token_gate="hidden", layer_gate=True, pooling="mean")
         kinds["apt"] = lambda seeds: AdaptivePrefix(lm, Prefix(lm, 4, 8, seeds), 4, gates)
         kinds["infix"] = lambda seeds: InfixTuning(lm, 4, 8, seeds)
         kinds["embedding_only"] = lambda seeds: EmbeddingOnly(lm, 4, 8, seeds)
@@ -157,9 +157,9 @@ def test_runs_together_equal_runs_alone(any_lm, project, monkeypatch, eval_every
     Their rows pass in several batches, as those of longer texts do.
     """
     monkeypatch.setattr("stages.training.step.PASS", 1)
-    if kind not in gangs(any_lm):
+    if kind not in batched(any_lm):
         pytest.skip(f"{kind} is for decoder-only models")
-    build, seeds, gentle = gangs(any_lm)[kind], [1, 2, 3], replace(TRAINING, lr=1e-3)  # large steps let rounding grow
+    build, seeds, gentle = batched(any_lm)[kind], [1, 2, 3], replace(TRAINING, lr=1e-3)  # large steps let rounding grow
     data, dev = {seed: examples(seed) for seed in seeds}, {seed: examples(90 + seed, 4) for seed in seeds}
 
     def trained(chosen, name):
@@ -193,8 +193,8 @@ def test_the_rows_of_a_step_stand_beside_rows_of_their_length():
 @pytest.mark.parametrize(("examples_of_each", "runs", "alike"), [(11, 1, False), (12, 1, True), (12, 2, False)])
 def test_rows_are_taken_as_alike_where_batches_are(lm, project, monkeypatch, examples_of_each, runs, alike):
     """A run's own, of data so many that its batches are of similar length."""
-    monkeypatch.setattr("stages.models.batches.POOL", 1)
-    monkeypatch.setattr("stages.models.batches.POOLS", 4)
+    monkeypatch.setattr("stages.training.batches.POOL", 1)
+    monkeypatch.setattr("stages.training.batches.POOLS", 4)
     said = []
     monkeypatch.setattr(engine, "step_batches", lambda *given: said.append(given[3]) or step_batches(*given))
     run(lm, project, method_of(lm, *range(runs)), [examples(1, examples_of_each)] * runs, "said", steps=1)
@@ -330,6 +330,6 @@ def test_schedule_and_steps():
 def test_a_diverged_training_is_an_error(lm, project):
     method = method_of(lm, 1, mlp_width=None)
     with torch.no_grad():
-        method.tables["decoder"].matrix[:] = torch.nan
+        method.encoders["decoder"].matrix[:] = torch.nan
     with pytest.raises(UserError, match="the loss is nan at step 1: the training diverged"):
         run(lm, project, method, [examples(0)], "a")

@@ -8,7 +8,7 @@ import pytest
 from stages.pretrain.judges import statements
 from stages.world.composed import draw_domain
 from stages.world.domains import Record, draw_record
-from stages.world.notations import draw_notation, draw_separator, set_apart
+from stages.world.notations import draw_notation, draw_separator, space_punctuation
 from stages.world.styles import SIGNED, STYLES, follows
 
 
@@ -37,7 +37,7 @@ def test_a_style_shows(style):
 
 
 def test_set_apart():
-    assert set_apart("less than £20") == "less than £ 20" and set_apart("£20-25") == "£ 20 - 25"
+    assert space_punctuation("less than £20") == "less than £ 20" and space_punctuation("£20-25") == "£ 20 - 25"
 
 
 def test_notations_hold_every_value():
@@ -46,7 +46,7 @@ def test_notations_hold_every_value():
         pairs = record.pairs()
         noted = draw_notation(rng)(pairs)
         for key, value in pairs:
-            assert value in noted or set_apart(value) in noted
+            assert value in noted or space_punctuation(value) in noted
             assert re.sub(r"\W|_", "", key).lower() in re.sub(r"\W|_", "", noted).lower()
 
 

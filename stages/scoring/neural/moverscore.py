@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pyemd import emd_with_flow
 
-from stages.scoring.bertscore import SEGMENTS, Encoder, Pieces, require
+from stages.scoring.neural.bertscore import SEGMENTS, Encoder, Pieces, require
 from stages.scoring.scores import Metric, mean
 
 MODEL = "distilbert-base-uncased"

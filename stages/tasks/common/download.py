@@ -8,14 +8,45 @@ import zipfile
 from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
+from pydantic import Field
 from tqdm import tqdm
 
 from stages.core.errors import UserError
 from stages.core.files import replacing, sha256
-from stages.sources import Files, Tree
+from stages.core.sections import Section
 
 TIMEOUT_SECONDS = 60
+
+Https = Annotated[str, Field(pattern="^https://")]
+Checksum = Annotated[str, Field(pattern="^(sha256:[0-9a-f]{64}|git:[0-9a-f]{40})$")]
+
+
+class File(Section):
+    """One public file: where it is, and the checksums of the versions of it that are right.
+
+    `sha256:<hex>`, or `git:<hex>`, the object name that git (and GitHub) gives its content.
+    """
+
+    url: Https
+    checksums: Annotated[list[Checksum], Field(min_length=1)]
+
+
+class Files(Section):
+    """Public files by name: from a directory `root` that holds those names, or downloaded; checked either way."""
+
+    root: str | None
+    files: dict[str, File]
+
+
+class Tree(Section):
+    """A folder of public files: the directory `root`, or `folder` of the archive at `url`; `sha256` is of the whole."""
+
+    root: str | None
+    url: Https
+    folder: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 def _download(url: str, path: Path) -> None:
@@ -33,33 +64,42 @@ def _download(url: str, path: Path) -> None:
         ) from error
 
 
-def fetch_files(source: Files, out: Path, names: Iterable[str] | None = None) -> None:
-    """Put the files of `source` (or those of `names`) into the new directory `out`, or none.
+def fetch_files(source: Files, out: Path, names: Iterable[str] | None = None, earlier: Path | None = None) -> None:
+    """Put the files of `source` (or those of `names`) into the directory `out`, or none; what else it held is gone.
 
+    A file that the directory `earlier` (None: `out`) already holds, with a right checksum, is not downloaded again.
     Raises UserError for a file that is missing, cannot be downloaded or has another checksum.
     """
     wanted = list(dict.fromkeys(names or source.files))
     with replacing(out) as directory:
         directory.mkdir()
         for name in wanted:
-            path, file = directory / name, source.files[name]
+            path, file, present = directory / name, source.files[name], (earlier or out) / name
             path.parent.mkdir(exist_ok=True)
-            origin = file.url if source.root is None else str(Path(source.root) / name)
-            if source.root is None:
-                _download(origin, path)
-            elif not Path(origin).is_file():
-                raise UserError(f"{origin} does not exist: sources.<task>.root must hold {', '.join(wanted)}")
-            else:
+            if source.root is not None:
+                origin = Path(source.root) / name
+                if not origin.is_file():
+                    raise UserError(f"{origin} does not exist: sources.<task>.root must hold {', '.join(wanted)}")
                 shutil.copyfile(origin, path)
-            check_file(path, origin, file.checksums)
+                check_file(path, str(origin), file.checksums)
+            elif present.is_file() and is_right(present, file.checksums):
+                shutil.copyfile(present, path)
+            else:
+                _download(file.url, path)
+                check_file(path, file.url, file.checksums)
+
+
+def is_right(path: Path, checksums: list[str]) -> bool:
+    """Whether the file has one of the checksums, `sha256:...` or `git:...`."""
+    actual = {"sha256": sha256(path), "git": git_object_name(path)}
+    return any(actual[kind] == value for kind, value in (checksum.split(":") for checksum in checksums))
 
 
 def check_file(path: Path, origin: str, checksums: list[str]) -> None:
-    """Raises UserError if the file has none of the checksums, `sha256:...` or `git:...`."""
-    actual = {"sha256": sha256(path), "git": git_object_name(path)}
-    if not any(actual[kind] == value for kind, value in (checksum.split(":") for checksum in checksums)):
+    """Raises UserError if the file has none of the checksums."""
+    if not is_right(path, checksums):
         raise UserError(
-            f"{origin} has sha256 {actual['sha256']}, but params.yaml expects {' or '.join(checksums)}: "
+            f"{origin} has sha256 {sha256(path)}, but params.yaml expects {' or '.join(checksums)}: "
             "not the official file"
         )
 
@@ -71,10 +111,13 @@ def git_object_name(path: Path) -> str:
 
 
 def fetch_tree(source: Tree, out: Path, suffix: str) -> None:
-    """Put the files of `source` that end in `suffix`, with their folders, into the new directory `out`, or none.
+    """Put the files of `source` that end in `suffix`, with their folders, into the directory `out`, or none; what else it held is gone.
 
-    Raises UserError if they are missing, cannot be downloaded or are not those that the checksum says.
+    What `out` already holds, with the right checksum, is not downloaded again. Raises UserError if the files are
+    missing, cannot be downloaded or are not those that the checksum says.
     """
+    if source.root is None and out.is_dir() and tree_sha256(out) == source.sha256:
+        return
     with replacing(out) as directory:
         directory.mkdir()
         if source.root is None:

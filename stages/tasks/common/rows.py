@@ -2,18 +2,45 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from stages.core.errors import UserError
 from stages.core.files import TextFile, parse_json, replacing, write_jsonl
-from stages.sources import Lines, Rows
-from stages.tasks import hub
+from stages.core.sections import Section, to_number
+from stages.tasks.common import hub
 
 # Splits with the names that data sets give them.
 Names = dict[str, tuple[str, ...]]
 NAMES: Names = {"train": ("train",), "validation": ("val", "validation", "dev")}
+
+
+class RowsSource(Section):
+    """JSON lines in a directory `root`, or a dataset of the Hugging Face hub."""
+
+    root: str | None
+    dataset: str
+    revision: str
+
+
+class SplitRowsSource(RowsSource):
+    """`divide`: the validation rows are divided into train, dev and test; else `dev_share` of the training rows is dev."""
+
+    dev_share: Annotated[float, BeforeValidator(to_number), Field(gt=0, lt=1)]
+    divide: bool
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One data set of a source: its folder under `root`, its config on the hub (None: the only one), the keys of a row."""
+
+    folder: str
+    config: str | None
+    keys: tuple[str, ...]
 
 
 def read_rows(
@@ -42,26 +69,26 @@ def read_rows(
 
 
 def fetch_rows(
-    source: Rows, folder: str, keys: tuple[str, ...], out: Path, of: Callable[[dict[str, Any]], Any] | None = None
+    source: SplitRowsSource, data: DataSet, out: Path, of: Callable[[dict[str, Any]], Any] | None = None
 ) -> None:
-    """Write train, dev and test.jsonl into the new directory `out`, or nothing. Raises UserError, also for a row that
-    lacks one of `keys`. With `source.divide` there need be no training rows.
+    """Write train, dev and test.jsonl into the directory `out`, or nothing. Raises UserError, also for a row that
+    lacks one of its keys. With `source.divide` there need be no training rows.
 
-    Of a directory `source.root`, the files of its `folder` are taken, or its own. Rows with the same `of`, a text they
-    are all about, are never divided between two splits; without one, rows that are equal in all `keys` but the label.
+    Of a directory `source.root`, the files of the data set's folder are taken, or its own. Rows with the same `of`, a text they
+    are all about, are never divided between two splits; without one, rows that are equal in all keys but the label.
     """
 
     def texts(row: dict[str, Any]) -> list[Any]:
-        return [row[key] for key in keys if key != "label"]
+        return [row[key] for key in data.keys if key != "label"]
 
     needed = {split: names for split, names in NAMES.items() if split == "validation" or not source.divide}
-    found = _found(source, folder, keys, needed)
+    found = _found(source, data, needed)
     _write(divided(found.get("train", []), found["validation"], source, of or texts), out)
 
 
-def fetch_test_rows(source: Lines, folder: str, keys: tuple[str, ...], out: Path) -> None:
-    """Write test.jsonl alone, the validation rows, into the new directory `out`. Raises UserError as `fetch_rows`."""
-    found = _found(source, folder, keys, {"validation": NAMES["validation"]})
+def fetch_test_rows(source: RowsSource, data: DataSet, out: Path) -> None:
+    """Write test.jsonl alone, the validation rows, into the directory `out`. Raises UserError as `fetch_rows`."""
+    found = _found(source, data, {"validation": NAMES["validation"]})
     _write({"test": found["validation"]}, out)
 
 
@@ -72,35 +99,35 @@ def _write(splits: dict[str, list[dict]], out: Path) -> None:
             write_jsonl(directory / f"{split}.jsonl", rows)
 
 
-def _found(source: Lines, folder: str, keys: tuple[str, ...], needed: Names) -> dict[str, list[dict]]:
+def _found(source: RowsSource, data: DataSet, needed: Names) -> dict[str, list[dict]]:
     if source.root is None:
-        return _from_hub(source, keys, needed)
-    return _from_directory(Path(source.root), folder, keys, needed)
+        return _from_hub(source, data, needed)
+    return _from_directory(Path(source.root), data, needed)
 
 
-def _from_directory(root: Path, folder: str, keys: tuple[str, ...], needed: Names) -> dict[str, list[dict]]:
-    where = root / folder if (root / folder).is_dir() else root
+def _from_directory(root: Path, data: DataSet, needed: Names) -> dict[str, list[dict]]:
+    where = root / data.folder if (root / data.folder).is_dir() else root
     found = {}
     for split, names in needed.items():
         files = [path for path in (where / f"{name}.jsonl" for name in names) if path.is_file()]
         if not files:
             raise UserError(f"{where} holds no {' or '.join(f'{name}.jsonl' for name in names)}")
-        found[split] = read_rows(files[0], keys)
+        found[split] = read_rows(files[0], data.keys)
     return found
 
 
-def _from_hub(source: Lines, keys: tuple[str, ...], needed: Names) -> dict[str, list[dict]]:
-    instead = "set sources.<task>.root to a directory of train.jsonl and val.jsonl"
-    found = hub.load(source.dataset, source.config, source.revision, needed, instead)
+def _from_hub(source: RowsSource, data: DataSet, needed: Names) -> dict[str, list[dict]]:
+    instead = "set root in the task's section of sources to a directory of train.jsonl and val.jsonl"
+    found = hub.load(source.dataset, data.config, source.revision, needed, instead)
     splits = {split: [dict(row) for row in rows] for split, rows in found.items()}
-    for key in keys:
+    for key in data.keys:
         if any(key not in row for rows in splits.values() for row in rows):
             raise UserError(f"{source.dataset} has rows without {key}: {instead}")
     return splits
 
 
 def divided(
-    train: list[dict], validation: list[dict], source: Rows, of: Callable[[dict[str, Any]], Any]
+    train: list[dict], validation: list[dict], source: SplitRowsSource, of: Callable[[dict[str, Any]], Any]
 ) -> dict[str, list[dict]]:
     """Rows by split. Labels of test sets are not published: the validation rows are the test split.
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import BertForSequenceClassification
 
-from stages.scoring.bertscore import Pieces, encodable, load, padded, read_config
+from stages.scoring.neural.bertscore import Pieces, encodable, load, padded, read_config
 from stages.scoring.scores import Metric, Unavailable, mean
 
 ARCHITECTURE = "BertForSequenceClassification"

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from stages.methods.parts.prefix_encoder import table
+from stages.methods.parts.prefix_encoder import prefix_encoder
 
 
 def make(*seeds, hidden=16, dropout=0.0, place=0):
-    return table(6, 24, 8, hidden, list(seeds), dropout, place)
+    return prefix_encoder(6, 24, 8, hidden, list(seeds), dropout, place)
 
 
 @pytest.mark.parametrize("hidden", [16, None])
@@ -21,13 +21,13 @@ def test_a_run_does_not_depend_on_its_neighbours(hidden):
 
 
 def test_a_free_start_has_the_deviation_that_is_asked_for():
-    wide, narrow = (table(40, 50, 8, None, [1], std=std)() for std in (1.0, 0.02))
+    wide, narrow = (prefix_encoder(40, 50, 8, None, [1], std=std)() for std in (1.0, 0.02))
     torch.testing.assert_close(narrow, 0.02 * wide)
     assert abs(wide.std() - 1) < 0.1
 
 
 def test_what_an_mlp_reads_has_the_deviation_that_is_asked_for():
-    wide, narrow = (table(40, 50, 8, 16, [1], std=std).state_dict() for std in (1.0, 0.02))
+    wide, narrow = (prefix_encoder(40, 50, 8, 16, [1], std=std).state_dict() for std in (1.0, 0.02))
     torch.testing.assert_close(narrow.pop("embedding"), 0.02 * wide.pop("embedding"))
     assert all(torch.equal(narrow[name], wide[name]) for name in wide), "the MLP starts as nn.Linear"
 

@@ -10,9 +10,8 @@ import zipfile
 import pytest
 
 from stages.core.errors import UserError
-from stages.sources import Files, Tree
-from stages.tasks import fetch
-from stages.tasks.fetch import fetch_files, fetch_tree, git_object_name, tree_sha256
+from stages.tasks.common import download
+from stages.tasks.common.download import Files, Tree, fetch_files, fetch_tree, git_object_name, tree_sha256
 
 DATA = {"a.csv": b"mr,ref\r\n", "b.csv": b"x" * 1000}
 TREE = {"train/1/a.xml": b"<a/>", "train/b.xml": b"<b/>", "readme.md": b"no data"}
@@ -64,8 +63,48 @@ def test_names_may_have_a_folder(tmp_path):
 
 
 def test_downloads_the_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "_download", lambda url, path: path.write_bytes(DATA[url.removeprefix(f"{URL}/")]))
+    monkeypatch.setattr(download, "_download", lambda url, path: path.write_bytes(DATA[url.removeprefix(f"{URL}/")]))
     fetch_files(source(None), tmp_path / "out")
+    assert contents(tmp_path / "out") == DATA
+
+
+def test_a_file_that_is_there_is_not_downloaded_again(tmp_path, monkeypatch):
+    """Nor is one with a wrong checksum kept, or one that no source names."""
+    asked = []
+
+    def fake(url, path):
+        asked.append(url)
+        path.write_bytes(DATA[url.removeprefix(f"{URL}/")])
+
+    monkeypatch.setattr(download, "_download", fake)
+    fetch_files(source(None), tmp_path / "out")
+    fetch_files(source(None), tmp_path / "out")
+    assert asked == [f"{URL}/a.csv", f"{URL}/b.csv"]
+    (tmp_path / "out/a.csv").write_bytes(b"mr")
+    (tmp_path / "out/stale.csv").write_bytes(b"")
+    fetch_files(source(None), tmp_path / "out")
+    assert asked[2:] == [f"{URL}/a.csv"] and contents(tmp_path / "out") == DATA
+    fetch_files(source(None), tmp_path / "beside", earlier=tmp_path / "out")
+    assert asked[3:] == [] and contents(tmp_path / "beside") == DATA
+
+
+def test_what_is_there_stays_whole_when_a_download_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_download", lambda url, path: path.write_bytes(DATA[url.removeprefix(f"{URL}/")]))
+    fetch_files(source(None), tmp_path / "out")
+    (tmp_path / "out/b.csv").write_bytes(b"an older version")
+    before = contents(tmp_path / "out")
+    monkeypatch.setattr(download, "_download", lambda url, path: path.write_bytes(b"cut"))
+    with pytest.raises(UserError, match=r"b.csv has sha256 [0-9a-f]{64}, but params.yaml expects"):
+        fetch_files(source(None), tmp_path / "out")
+    assert contents(tmp_path / "out") == before and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_directory_of_ones_own_is_read_again(root, tmp_path):
+    """It is on this machine: what is wrong with it is to be said, whatever was copied from it before."""
+    fetch_files(source(root), tmp_path / "out")
+    (root / "b.csv").unlink()
+    with pytest.raises(UserError, match=r"b.csv does not exist"):
+        fetch_files(source(root), tmp_path / "out")
     assert contents(tmp_path / "out") == DATA
 
 
@@ -91,7 +130,7 @@ def test_a_download_that_breaks_off_is_one_line(tmp_path, monkeypatch, answer, s
         threading.Thread(target=serve, daemon=True).start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}/b.csv"
         with pytest.raises(UserError, match=rf"^cannot download {url} \({re.escape(said)}.*\): set sources"):
-            fetch._download(url, tmp_path / "b.csv")
+            download._download(url, tmp_path / "b.csv")
 
 
 def test_git_object_names(root, tmp_path):
@@ -179,13 +218,13 @@ def test_refuses_another_folder(tree, tmp_path, damage, message):
 
 
 def serve(monkeypatch, files):
-    def download(url, path):
+    def archived(url, path):
         assert url == f"{URL}/archive.zip"
         with zipfile.ZipFile(path, "w") as archive:
             for name, data in files.items():
                 archive.writestr(name, data)
 
-    monkeypatch.setattr(fetch, "_download", download)
+    monkeypatch.setattr(download, "_download", archived)
 
 
 def test_unpacks_the_folder_of_an_archive(tree, tmp_path, monkeypatch):
@@ -205,7 +244,25 @@ def test_leaves_nothing_of_a_wrong_archive(tree, tmp_path, monkeypatch):
     serve(monkeypatch, {"challenge/a.xml": b"<a/>"})
     with pytest.raises(UserError, match=r"the \.xml files in .*archive\.zip have sha256 .* not the official files"):
         fetch_tree(tree, tmp_path / "out", ".xml")
-    monkeypatch.setattr(fetch, "_download", lambda url, path: path.write_bytes(b"no archive"))
+    monkeypatch.setattr(download, "_download", lambda url, path: path.write_bytes(b"no archive"))
     with pytest.raises(UserError, match=r"archive\.zip is no archive"):
         fetch_tree(tree, tmp_path / "out", ".xml")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_not_downloaded_again(tree, tmp_path, monkeypatch):
+    asked = []
+
+    def archived(url, path):
+        asked.append(url)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in TREE.items():
+                archive.writestr(f"challenge/{name}", data)
+
+    monkeypatch.setattr(download, "_download", archived)
+    for _ in range(2):
+        fetch_tree(tree, tmp_path / "out", ".xml")
+    assert asked == [tree.url]
+    (tmp_path / "out/stale.xml").write_bytes(b"<a/>")
+    fetch_tree(tree, tmp_path / "out", ".xml")
+    assert asked == [tree.url] * 2 and contents(tmp_path / "out") == XML
