@@ -1,5 +1,6 @@
-"""A stage that needs no model imports no torch: seconds that every `dvc repro` would pay for nothing."""
+"""Who imports whom: no torch where there is no model, no package what stands above it, no stage what DVC does not know."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -7,6 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from stages.core.closure import closure
+from stages.methods import names
 
 ROOT = Path(__file__).parents[1]
 BEFORE, BEHIND = ("download", "linearize", "subsample"), ("score", "summary")
@@ -57,39 +61,82 @@ def test_metric_sets_import_no_torch():
     assert done.stdout == "13\nset()\n"
 
 
-def imports_of(module):
-    """The project's modules that it imports, by file."""
-    found = (
-        f"import sys, {module}; [print(m.__file__) for n, m in list(sys.modules.items()) if n.startswith('stages.')]"
-    )
-    done = subprocess.run([sys.executable, "-c", found], cwd=ROOT, capture_output=True, text=True, check=True)
-    imported = {str(Path(file).relative_to(ROOT)) for file in done.stdout.splitlines()}
-    return {file for file in imported if not file.endswith("__init__.py")}
+# Which package may import which; stages, and what reads params.yaml, stand above all of them. Nothing points up.
+LAYERS = {
+    "core": set(),
+    "world": {"core"},
+    "scoring": {"core"},
+    "tasks": {"core", "scoring", "world"},
+    "models": {"core"},
+    "training": {"core", "models"},
+    "decoding": {"core", "models"},
+    "methods": {"core", "models", "training", "decoding"},
+    "run.py": {"core", "models", "training", "decoding", "methods"},
+}
+ABOVE = {
+    "__init__.py", "params.py", "recipes.py", "resolve.py", "pretrain", "studies", "gates.py", "summary.py",
+    "download.py", "linearize.py", "subsample.py", "train.py", "decode.py", "score.py",
+}  # fmt: skip
 
 
-def deps_of(pipeline, stage):
-    return yaml.safe_load((ROOT / pipeline).read_text())["stages"][stage]["deps"]
+def imports_in(file):
+    """The project's modules that a file imports, also within functions, each with its line."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}, line {node.lineno}: a relative import, which the closure does not follow"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (
+            (node.lineno, name.split(".")) for name in names if name.split(".")[0] in ("stages", "bench", "tests")
+        )
 
 
-PACKAGES = ("core", "models", "training", "decoding", "methods")
+def part_of(module):
+    """Of stages.models.load and the like: models; of a file beside the packages its name, such as run.py."""
+    return module[1] if (ROOT / "stages" / module[1]).is_dir() else f"{module[1]}.py"
+
+
+def test_no_package_imports_what_stands_above_it():
+    wrong = []
+    for file in sorted((ROOT / "stages").rglob("*.py")):
+        own = file.relative_to(ROOT / "stages").parts[0]
+        for line, module in imports_in(file):
+            where = f"{file.relative_to(ROOT)}, line {line}: {'.'.join(module)}"
+            if module[0] != "stages" or (own in LAYERS and part_of(module) not in LAYERS[own] | {own}):
+                wrong.append(where)
+    assert wrong == []
+
+
+def test_the_layers_are_all_that_there_is():
+    found = {
+        path.name for path in (ROOT / "stages").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert found == LAYERS.keys() | ABOVE
+
+
+# What checks params.yaml beside the run's own values: its sections for tasks, scoring, pretraining and studies. Of tasks, what
+# a stage reads comes to it as data. The package's own file holds no code.
+CHECKED = (
+    "stages/tasks/",
+    "stages/scoring/",
+    "stages/world/",
+    "stages/pretrain/",
+    "stages/studies/",
+    "stages/__init__.py",
+)
 
 
 @pytest.mark.parametrize("stage", ["train", "decode"])
-def test_a_stage_depends_on_what_it_imports(stage):
+def test_a_stage_depends_on_the_closure_of_its_imports(stage):
     """Else a change of it would leave `dvc repro` with nothing to do."""
-    imported = {file for file in imports_of(f"stages.{stage}") if file.split("/")[1] in PACKAGES}
-    assert {file.split("/")[1] for file in imported} >= {"core", "models", "methods"}
-    deps = deps_of("dvc.yaml", stage)
-    assert {file for file in imported if str(Path(file).parent) not in deps} == set()
-
-
-# A cell's parameters are its settings, and its data files: what reads and makes those moves it through them.
-APART = ("stages/core/errors.py", "stages/core/files.py", "stages/models/progress.py", "stages/core/sections.py",
-         "stages/pretrain/section.py", "stages/studies/section.py", "stages/studies/data.py")  # fmt: skip
-
-
-def test_a_cell_depends_on_what_it_imports():
-    deps = deps_of("stages/studies/dvc.yaml", "lowdata-cell")
-    files = {file for file in imports_of("stages.studies.cell") if not file.startswith(APART)}
-    assert "stages/studies/gang.py" in files
-    assert {file for file in files if not any(file == dep or file.startswith(f"{dep}/") for dep in deps)} == set()
+    deps = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]["deps"]
+    own = [dep for dep in deps if dep.startswith("stages/")]
+    assert all((ROOT / dep).exists() for dep in own)
+    files = [str(file) for file in closure(f"stages.{stage}", *(f"stages.methods.{name}" for name in names()))]
+    assert {file.split("/")[1] for file in files} >= LAYERS.keys() - {"tasks", "scoring", "world"}
+    uncovered = [file for file in files if not any(file == dep or file.startswith(f"{dep}/") for dep in own)]
+    assert [file for file in uncovered if not file.startswith(CHECKED)] == []
+    assert ast.unparse(ast.parse((ROOT / "stages/__init__.py").read_text()).body[1:]) == ""

@@ -7,6 +7,10 @@ import yaml
 
 from stages import params
 from stages.core.errors import UserError
+from stages.core.run_config import Decoding, Training
+from stages.methods import files_of
+from stages.models.named import is_embedded, path_of
+from stages.resolve import resolve
 
 
 def change(project, key, value):
@@ -20,14 +24,23 @@ def change(project, key, value):
     path.write_text(yaml.safe_dump(raw))
 
 
+def config():
+    """What params.yaml resolves to."""
+    return resolve(params.load())
+
+
 def test_recipes_are_what_is_published(project):
     change(project, "task", "e2e")
     change(project, "model", "gpt2-medium")
-    assert params.load().training == params.Training(
-        prefix_len=5, mlp_width=512, bottleneck=None, lr=8e-5, epochs=5, steps=None, batch_size=10, warmup_steps=0,
-        loss="sequence_sum", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
-        eval_every=None, init_std=1.0, dropout=0.0,
+    assert config().training == Training(
+        lr=8e-5, epochs=5, steps=None, batch_size=10, warmup_steps=0, loss="sequence_sum", lm_dropout=False,
+        optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0, eval_every=None,
+        activation_checkpointing=False,
     )  # fmt: skip
+    assert config().prefix_len == 5 and config().options.keys() == {"prefix"}
+    assert config().options["prefix"].model_dump() == {
+        "mlp": True, "mlp_width": 512, "init_std": 1.0, "dropout": 0.0, "init_words": None,
+    }  # fmt: skip
 
 
 P_TUNING_V2 = {  # its run scripts: learning rate, length, epochs, batch size, dropout
@@ -41,48 +54,47 @@ P_TUNING_V2 = {  # its run scripts: learning rate, length, epochs, batch size, d
 def test_an_encoders_prefix_is_p_tuning_v2s_and_apt_takes_its_recipe(project, task):
     change(project, "task", task)
     change(project, "model", "bert-large-uncased")
-    training = params.load().training
-    found = training.lr, training.prefix_len, training.epochs, training.batch_size, training.dropout
-    assert found == P_TUNING_V2[task] and training.init_std == 0.02
-    assert training.lm_dropout and (training.mlp_width is None) == (task != "wic")
+    run = config()
+    training, options = run.training, run.options["prefix"]
+    found = training.lr, run.prefix_len, training.epochs, training.batch_size, options.dropout
+    assert found == P_TUNING_V2[task] and options.init_std == 0.02
+    assert training.lm_dropout and (options.hidden is None) == (task != "wic")
     change(project, "method", "apt")
-    assert params.load().training == training
+    apt = config()
+    assert (apt.training, apt.prefix_len, apt.options["prefix"]) == (training, run.prefix_len, options)
 
 
 def test_a_prompt_is_trained_as_lester_et_al_train_it(project):
     for key, value in (("task", "cb"), ("model", "google/t5-xl-lm-adapt"), ("method", "prompt_tuning")):
         change(project, key, value)
-    training = params.load().training
-    assert (training.optimizer, training.lr, training.schedule, training.batch_size) == (
-        "adafactor",
-        0.3,
-        "constant",
-        32,
-    )
-    assert (training.weight_decay, training.clip_norm, training.steps, training.prefix_len) == (1e-5, None, 30_000, 100)
-    assert (training.init, training.words, training.eval_every) == ("labels", None, 1000)
+    run = config()
+    training, options = run.training, run.options["prompt_tuning"]
+    found = training.optimizer, training.lr, training.schedule, training.batch_size
+    assert found == ("adafactor", 0.3, "constant", 32)
+    assert (training.weight_decay, training.clip_norm, training.steps, run.prefix_len) == (1e-5, None, 30_000, 100)
+    assert (options.init, options.words, training.eval_every) == ("labels", None, 1000)
     change(project, "train.optimizer", "adamw")
-    assert params.load().training.schedule == "linear"
-    change(project, "prompt.init", "words")
-    with pytest.raises(
-        UserError, match=r"^params.yaml: prompt.words is `recipe`, but recipes.published.superglue.* gives none"
-    ):
-        assert params.load().training
-    change(project, "prompt.words", "recited")
+    assert config().training.schedule == "linear"
+    change(project, "methods.prompt_tuning.init", "words")
+    with pytest.raises(UserError, match=r"^params.yaml: methods.prompt_tuning: init is words: give words$"):
+        config()
+    change(project, "methods.prompt_tuning.words", "recited")
     change(project, "train.eval_every", "none")
-    assert (params.load().training.words, params.load().training.eval_every) == ("recited", None)
-    change(project, "prompt.init", "uniform")
+    assert (config().options["prompt_tuning"].words, config().training.eval_every) == ("recited", None)
+    change(project, "methods.prompt_tuning.init", "uniform")
     with pytest.raises(
-        UserError, match=r"^params.yaml: prompt.words is given, but prompt.init is uniform: it reads none$"
+        UserError, match=r"^params.yaml: methods.prompt_tuning: words is given, but init is uniform: it reads none$"
     ):
-        assert params.load().training
-    change(project, "prompt.init", "file")
-    with pytest.raises(UserError, match=r"^params.yaml: prompt: init is file: give file$"):
-        params.load()
-    change(project, "prompt.init", "recipe")
-    change(project, "prompt.file", "elsewhere")
-    with pytest.raises(UserError, match=r"^params.yaml: prompt: file is given, but init is recipe: set init to file$"):
-        params.load()
+        config()
+    change(project, "methods.prompt_tuning.init", "file")
+    with pytest.raises(UserError, match=r"^params.yaml: methods.prompt_tuning: init is file: give file$"):
+        config()
+    change(project, "methods.prompt_tuning.init", "recipe")
+    change(project, "methods.prompt_tuning.file", "elsewhere")
+    with pytest.raises(
+        UserError, match=r"^params.yaml: methods.prompt_tuning: file is given, but init is recipe: set init to file$"
+    ):
+        config()
 
 
 @pytest.mark.parametrize(
@@ -95,8 +107,8 @@ def test_a_prompt_is_trained_as_lester_et_al_train_it(project):
 def test_a_prompt_starts_where_lester_et_al_start_it(project, task, init, words):
     for key, value in (("task", task), ("model", "google/t5-xl-lm-adapt"), ("method", "prompt_tuning")):
         change(project, key, value)
-    training = params.load().training
-    assert (training.init, training.words, training.steps, training.eval_every) == (init, words, 30_000, 1000)
+    training, options = config().training, config().options["prompt_tuning"]
+    assert (options.init, options.words, training.steps, training.eval_every) == (init, words, 30_000, 1000)
 
 
 def test_a_projector_is_trained_as_su_et_al_train_it(project):
@@ -105,34 +117,36 @@ def test_a_projector_is_trained_as_su_et_al_train_it(project):
         change(project, key, value)
     training = params.load().training
     assert (training.optimizer, training.lr, training.weight_decay) == ("adamw", 1e-3, 0.0)
-    assert (training.epochs, training.batch_size, training.prefix_len) == (40, 16, 100)
+    assert (training.epochs, training.batch_size, config().prefix_len) == (40, 16, 100)
     for model in ("mini-gpt2", "mini-bart"):
         change(project, "model", model)
         assert (params.load().training.optimizer, params.load().training.lr) == ("adamw", 1e-3)
 
 
 def test_a_projected_prompt_is_a_prompt(project):
-    for key, value in (("method", "prompt_tuning"), ("prompt.init", "file"), ("prompt.file", str(project / "kept"))):
+    options = {"init": "file", "file": str(project / "kept")}
+    for key, value in (("method", "prompt_tuning"), *((f"methods.prompt_tuning.{k}", v) for k, v in options.items())):
         change(project, key, value)
-    assert params.load().given == [project / "kept/prompt_tuning.safetensors"]
+    assert files_of(config()) == [project / "kept/prompt_tuning.safetensors"]
     (project / "kept").mkdir()
     (project / "kept/prompt_projection.safetensors").touch()
-    assert params.load().given == [project / "kept/prompt_projection.safetensors"]
-    for key, value in (("method", "prompt_projection"), ("projector.source", "a"), ("projector.trained", "b")):
-        change(project, key, value)
-    assert params.load().given == [Path("a/prompt_tuning.safetensors"), Path("b/prompt_projection.safetensors")]
+    assert files_of(config()) == [project / "kept/prompt_projection.safetensors"]
+    for key, value in (("source", "a"), ("trained", "b")):
+        change(project, f"methods.prompt_projection.{key}", value)
+    change(project, "method", "prompt_projection")
+    assert files_of(config()) == [Path("a/prompt_tuning.safetensors"), Path("b/prompt_projection.safetensors")]
 
 
 def test_a_free_prefix_starts_as_the_code_of_its_method(project):
     """GPT-2's from N(0, 1), as torch.randn gives it; an encoder's as BERT's own embeddings, which P-tuning v2's is one of."""
-    assert params.load().training.init_std == 1.0, "of the matrix that the MLP reads"
-    change(project, "prefix.mlp", False)
-    assert params.load().training.init_std == 1.0
-    for key, value in (("prefix.mlp", True), ("task", "rte"), ("model", "minilm")):
+    assert config().options["prefix"].init_std == 1.0, "of the matrix that the MLP reads"
+    change(project, "methods.prefix.mlp", False)
+    assert config().options["prefix"].init_std == 1.0
+    for key, value in (("methods.prefix.mlp", True), ("task", "rte"), ("model", "minilm")):
         change(project, key, value)
-    assert params.load().training.init_std == 0.02
-    change(project, "prefix.init_std", 0.5)
-    assert params.load().training.init_std == 0.5
+    assert config().options["prefix"].init_std == 0.02
+    change(project, "methods.prefix.init_std", 0.5)
+    assert config().options["prefix"].init_std == 0.5
 
 
 def test_a_directory_of_the_users_gets_the_published_recipe(project):
@@ -140,20 +154,20 @@ def test_a_directory_of_the_users_gets_the_published_recipe(project):
     change(project, "task", "e2e")
     for model in (str(project / "data/base/mini-gpt2"), "data/base/mini-gpt2", "../base/mini-gpt2"):
         change(project, "model", model)
-        chosen = params.load()
-        assert (chosen.embedded, chosen.model_directory, chosen.training.lr) == (False, model, 8e-5)
+        assert (is_embedded(model), path_of(model), params.load().training.lr) == (False, model, 8e-5)
     change(project, "model", "mini-gpt2")
-    assert params.load().embedded and params.load().training.lr == 2e-3
+    assert is_embedded("mini-gpt2") and path_of("mini-gpt2") == "data/base/mini-gpt2"
+    assert params.load().training.lr == 2e-3
 
 
 def test_own_values_go_before_the_recipe(project):
     change(project, "prefix_len", 200)
     change(project, "train.lr", "1e-3")  # how YAML reads 1e-3
     change(project, "train.epochs", 2)
-    change(project, "prefix.mlp", False)
+    change(project, "methods.prefix.mlp", False)
     training = params.load().training
-    assert (training.prefix_len, training.lr, training.epochs, training.steps) == (200, 1e-3, 2.0, None)
-    assert training.mlp_width is None
+    assert (config().prefix_len, training.lr, training.epochs, training.steps) == (200, 1e-3, 2.0, None)
+    assert config().options["prefix"].hidden is None
 
 
 def test_nothing_to_train(project):
@@ -169,12 +183,11 @@ def test_nothing_to_train(project):
         ("decode.max_new_tokens", 0), ("seed", -1), ("seed", 2**32), ("threads", 0),
         ("train.lr", 0), ("train.lr", "fast"), ("train.steps", -1),
         ("train.batch_size", -5), ("train.loss", "mean"), ("optimizers.adamw.clip_norm", 0), ("optimizers.adamw.weight_decay", -1),
-        ("train.optimizer", "sgd"), ("prompt.init", "zero"), ("apt.token_gate", "always"), ("apt.pooling", "max"),
-        ("train.eval_every", 0), ("prefix.dropout", 1.0), ("prefix.mlp", "yes"), ("prefix.init_words", ""),
-        ("prompt.words", " "), ("source_words", " "), ("task", "e3e"),
+        ("train.optimizer", "sgd"),
+        ("train.eval_every", 0), ("source_words", " "), ("task", "e3e"),
         ("method", "magic"), ("model", ""), ("sources.webnlg.url", "http://x"), ("sources.mini_e2e.references", 0),
         ("recipes.embedded.mini-gpt2.prefix.lr", 0), ("pretrain.layers", 1), ("cut.source_tokens", 1), ("cut.target_tokens", "all"),
-        ("adapter.bottleneck", 0), ("adapter.layout", "pfeiffer"), ("train.lm_dropout", 0.1), ("denoise.masked", 0.9),
+        ("decode.early_stopping", "never"), ("train.lm_dropout", 0.1), ("denoise.masked", 0.9),
         ("decode.min_new_tokens", -1), ("train.lr", float("nan")), ("train.epochs", float("inf")), ("sources.dart.train", "other.json"),
     ],
 )  # fmt: skip
@@ -184,6 +197,25 @@ def test_impossible_values_name_the_key(project, key, value):
         params.load()
     named = key.rpartition(".")[0] if key == "sources.dart.train" else key  # a check of the section
     assert str(error.value).startswith(f"params.yaml: {named}: ") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("prompt_tuning.init", "zero"), ("prompt_tuning.words", " "), ("apt.token_gate", "always"), ("apt.pooling", "max"),
+        ("prefix.dropout", 1.0), ("prefix.mlp", "yes"), ("prefix.init_words", ""), ("adapter.bottleneck", 0),
+        ("adapter.layout", "pfeiffer"),
+    ],
+)  # fmt: skip
+def test_impossible_options_of_the_chosen_method_name_the_key(project, key, value):
+    """Options of others are not read."""
+    change(project, f"methods.{key}", value)
+    change(project, "method", "finetune")
+    assert config().options == {}
+    change(project, "method", key.partition(".")[0])
+    with pytest.raises(UserError) as error:
+        config()
+    assert str(error.value).startswith(f"params.yaml: methods.{key}: ") and "\n" not in str(error.value)
 
 
 def test_a_broken_model_config(project):
@@ -220,7 +252,7 @@ def test_a_prefix_longer_than_the_positions(project):
     ):
         params.load()
     change(project, "prefix_len", 411)
-    assert params.load().training.prefix_len == 411
+    assert config().prefix_len == 411
 
 
 PUBLISHED = {  # Table 6: learning rate, epochs, batch size, prefix length
@@ -240,26 +272,28 @@ def test_table_6(project, task, method):
     change(project, "method", method)
     change(project, "model", "gpt2-medium")
     training = params.load().training
-    found = (training.lr, training.epochs, training.batch_size, training.prefix_len)
+    found = (training.lr, training.epochs, training.batch_size, config().prefix_len)
     assert found == PUBLISHED[task, method]
-    assert training.bottleneck == {"adapter": 224, "adapter_small": 6}.get(method)
+    bottlenecks = {"adapter": 224, "adapter_small": 6}
+    assert method not in bottlenecks or config().options["adapter"].bottleneck == bottlenecks[method]
     change(project, "task", f"mini_{task}")
     if task != "dart":
         assert params.load().training == training, "a mini task takes what its original does"
 
 
 def test_decoding_of_xsum_and_of_tables(project):
+    rest = (32, False, ("\n", "\n\n"))
     change(project, "task", "xsum")
-    assert params.load().decoding == params.Decoding(512, 60, 6, 0.8, 10, 61)
+    assert params.load().decoding == Decoding(512, 60, 6, 0.8, 10, 61, *rest)
     change(project, "cut.source_tokens", "none")
     change(project, "decode.beam", 2)
-    assert params.load().decoding == params.Decoding(None, 60, 2, 0.8, 10, 61)
+    assert params.load().decoding == Decoding(None, 60, 2, 0.8, 10, 61, *rest)
     change(project, "decode.max_new_tokens", 9)
     with pytest.raises(UserError, match=r"decode\.min_new_tokens 10 is above decode\.max_new_tokens 9"):
         params.load()
     change(project, "task", "webnlg")
     change(project, "decode.max_new_tokens", "recipe")
-    assert params.load().decoding == params.Decoding(None, None, 2, 1.0, 0, 100)
+    assert params.load().decoding == Decoding(None, None, 2, 1.0, 0, 100, *rest)
 
 
 def test_a_method_without_recipe(project):
@@ -267,14 +301,14 @@ def test_a_method_without_recipe(project):
     change(project, "model", "facebook/bart-large")
     change(project, "method", "infix")
     with pytest.raises(
-        UserError, match=r"^params.yaml: train.epochs is `recipe`, but recipes.published.xsum.infix gives none"
+        UserError, match=r"^params.yaml: train.epochs is `recipe`, but recipes.published.infix.xsum gives none"
     ):
         _ = params.load().training
 
 
 def test_a_recipe_without_a_value(project):
-    change(project, "recipes.embedded.mini-gpt2.prefix.prefix_len", None)
+    change(project, "recipes.embedded.mini-gpt2.prefix.prefix_len", "none")
     with pytest.raises(
-        UserError, match=r"prefix_len is `recipe`, but recipes.embedded.mini-gpt2.prefix gives none: set it"
+        UserError, match=r"^params.yaml: prefix_len is `recipe`, but recipes.embedded.mini-gpt2.prefix gives none: set it$"
     ):
         params.load()
