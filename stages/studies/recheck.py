@@ -26,8 +26,12 @@ Rows = list[dict[str, object]]
 
 def smallest(plans: list[Plan]) -> list[Plan]:
     """The cell of each variant with the fewest training examples."""
-    sized = sorted(plans, key=lambda plan: (plan.size == "full", plan.size if plan.size != "full" else 0))
-    return list({plan.variant: plan for plan in reversed(sized)}.values())
+    found: dict[str, Plan] = {}
+    for plan in plans:
+        before = found.get(plan.variant)
+        if before is None or (plan.size != "full" and (before.size == "full" or plan.size < before.size)):
+            found[plan.variant] = plan
+    return list(found.values())
 
 
 def stored(plan: Plan, runs: list[Run]) -> Rows:

@@ -68,7 +68,8 @@ def test_what_is_independent_of_a_difference_is_the_subset():
 def test_metrics(cells, results, found):
     assert found["prefix"] | {"n00200": None} == {
         "model": "mini-gpt2", "task": "mini_e2e", "n00200": None,
-        "n00050": {"runs": 4, "settings": settings_of(cells[0]).digest, "BLEU": 0.515, "BLEU_sd": 0.0129, "ROUGE_L": 0.25, "ROUGE_L_sd": 0.0},
+        "n00050": {"runs": 4, "settings": settings_of(cells[0]).digest, "BLEU": 0.515, "BLEU_sd": 0.0129, "ROUGE_L": 0.25,
+                   "ROUGE_L_sd": 0.0},
     }  # fmt: skip
     behind = {key: value for key, value in found["finetune"]["n00050"].items() if "behind" in key}
     assert behind == {"BLEU_behind": -0.2, "BLEU_behind_se": 0.0, "ROUGE_L_behind": 0.0, "ROUGE_L_behind_se": 0.0}
