@@ -1,15 +1,19 @@
-# make repro | make test | make lint | make bench; each sets up .venv first and needs nothing else.
+# make repro | make test | make test-full | make lint | make bench; each sets up .venv first and needs nothing else.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: repro test lint bench setup
+.PHONY: repro test test-full lint bench setup
 repro: .venv/.repro
 	@$(RUN) dvc repro
 	@$(BIN)/python -m stages.summary
 
+# The quick tier; test-full runs the tests marked slow as well.
 test: .venv/.test
+	@$(RUN) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-full: .venv/.test
 	@$(RUN) $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.test
@@ -30,7 +34,7 @@ setup: .venv/.test
 .venv/.repro: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[webnlg]'
 	@# An archive has no .git: DVC must not look for one.
-	@[ -e .git ] || for project in . pretrain; do $(BIN)/dvc --cd $$project config --local core.no_scm true || exit; done
+	@[ -e .git ] || for project in . studies pretrain; do $(BIN)/dvc --cd $$project config --local core.no_scm true || exit; done
 	@touch $@
 
 .venv/.test: .venv/.repro

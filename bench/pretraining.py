@@ -91,7 +91,7 @@ def texts(chosen: params.Pretrain) -> list[str]:
 
 
 def heldout(chosen: params.Pretrain) -> list[str]:
-    """Documents behind the training ones of the released order: the same for all recipes."""
+    """Documents after the training ones of the released corpus: the same for all recipes."""
     stream = documents(chosen.seed, chosen.copies_first)
     return [text for _, text in itertools.islice(stream, chosen.documents, chosen.documents + HEARD)]
 
@@ -121,7 +121,7 @@ def probed(
     lists = drawn(f"{probing.seed}/copying", probing.prompts, draw_list, lambda _: True)
     draw = partial(draw_case, examples=(1, 2), reserved=False)
     cases = drawn(f"{probing.seed}/in_context", probing.prompts, draw, fits)
-    found = {"copying": probes.copying(lists, write), "in_context": probes.verbalising(cases, write)}
+    found = {"copying": probes.copying(lists, write), "in_context": probes.verbalizing(cases, write)}
     return {f"{probe}/{key}": value for probe, values in found.items() for key, value in values.items()}
 
 

@@ -309,6 +309,7 @@ def test_a_method_without_recipe(project):
 def test_a_recipe_without_a_value(project):
     change(project, "recipes.embedded.mini-gpt2.prefix.prefix_len", "none")
     with pytest.raises(
-        UserError, match=r"^params.yaml: prefix_len is `recipe`, but recipes.embedded.mini-gpt2.prefix gives none: set it$"
+        UserError,
+        match=r"^params.yaml: prefix_len is `recipe`, but recipes.embedded.mini-gpt2.prefix gives none: set it$",
     ):
         params.load()

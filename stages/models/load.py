@@ -95,17 +95,6 @@ def family_of(config: Config, name: str) -> tuple[type[LM], type]:
     )
 
 
-def family_at(directory: str, name: str) -> str:
-    """The family of the model in a directory, by its config.json. Raises UserError as `load` does for a wrong one."""
-    with (
-        foreign_code(f"transformers cannot open model {name}: look at its config.json, or download it again"),
-        _quiet(),
-    ):
-        check_config(directory, name, "main")
-        family, _ = family_of(AutoConfig.from_pretrained(directory, trust_remote_code=False), name)
-    return family.family
-
-
 def fuse_gelu(model: nn.Module) -> None:
     """GPT-2's activation in one pass instead of transformers' eight, of which training keeps five results."""
     for parent in list(model.modules()):

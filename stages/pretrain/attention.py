@@ -56,7 +56,7 @@ def attend(
 
 
 def causal_mask(queries: int, keys: int, dtype: torch.dtype) -> torch.Tensor:
-    """[1, 1, queries, keys] to add to scores: a query sees no key behind it."""
+    """[1, 1, queries, keys] to add to scores: a query sees no key after it."""
     return torch.full((queries, keys), FORBIDDEN, dtype=dtype).triu(1)[None, None]
 
 

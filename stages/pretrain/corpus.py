@@ -20,7 +20,7 @@ from stages.world.corpus import documents
 
 OUT = Path("pretrain/data/corpus")
 END_OF_TEXT = "<|endoftext|>"
-# Documents behind the training ones; they measure the loss by kind.
+# Documents after the training ones; on them the loss by kind of document is measured.
 HELDOUT = 1500
 
 
@@ -46,7 +46,7 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFas
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> np.ndarray:
-    """All texts in one row of ids, each closed by the end-of-text token."""
+    """[tokens] uint16: the ids of all texts, the end-of-text token after each."""
     rows = []
     for start in tqdm(range(0, len(texts), 5000), desc="encode", disable=None):
         for ids in tokenizer(texts[start : start + 5000], add_special_tokens=False)["input_ids"]:

@@ -29,7 +29,7 @@ from stages.training.checkpoint import Checkpoint
 OUT = Path("pretrain/data/mini-bart")
 METRICS = Path("pretrain/metrics/denoise.json")
 START, PAD, END, MASK = "<s>", "<pad>", "</s>", "<mask>"
-AROUND = 2  # tokens: <s> before a text, </s> behind it
+AROUND = 2  # tokens: <s> before a text, </s> after it
 
 
 def bart_tokenizer(corpus: Path) -> PreTrainedTokenizerFast:
@@ -59,12 +59,12 @@ def build(chosen: params.Denoise, tokenizer: PreTrainedTokenizerFast) -> BartFor
 
 
 def padded(texts: list[np.ndarray], padding: int) -> torch.Tensor:
-    """[rows, longest], filled up behind the shorter ones."""
+    """[rows, longest]: the texts, padded on the right."""
     return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in texts], True, padding)
 
 
 def batch(texts: list[np.ndarray], tokenizer, noise: Noise, seed: list[int]) -> tuple[torch.Tensor, ...]:
-    """Damaged texts: ids, mask [rows, source]; the whole ones: decoder ids, labels [rows, target]."""
+    """Ids and mask of the damaged texts, [rows, source]; decoder ids and labels of the whole ones, [rows, target]."""
     rng = np.random.default_rng(seed)
     start, end, pad = tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id
     texts = [text.astype(np.int64) for text in texts]
@@ -77,13 +77,13 @@ def batch(texts: list[np.ndarray], tokenizer, noise: Noise, seed: list[int]) -> 
 def loss_of(model: BartForConditionalGeneration, ids, mask, decoder_ids, labels) -> torch.Tensor:
     """Mean cross-entropy of each token of the whole texts."""
     with torch.autocast("cpu", torch.bfloat16):
-        # The decoder needs no mask: what it is padded with stands behind the text.
+        # The decoder needs no mask: its padding comes after the text.
         hidden = model.model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder_ids, use_cache=False)[0]
         return cross_entropy(hidden.flatten(0, 1), model.lm_head, labels.flatten())
 
 
 def steps_of(tokens: np.ndarray, end_of_text: int, chosen: params.Denoise) -> list[np.ndarray]:
-    """Begin and end in `tokens` of the rows of each step. Raises UserError where the corpus has too few documents."""
+    """[rows, 2] a step: begin and end of its rows in `tokens`. Raises UserError if the corpus has too few documents."""
     spans = rows.documents(tokens, end_of_text, chosen.documents)
     if len(spans) < chosen.documents:
         raise UserError(f"params.yaml: denoise.documents asks for more than the corpus's {len(spans):,} documents")
@@ -111,7 +111,7 @@ def pretrained(chosen: params.Denoise, tokenizer: PreTrainedTokenizerFast, noise
 
 @torch.no_grad()
 def evaluate(model, tokenizer, noise: Noise, chosen: params.Denoise) -> dict[str, float]:
-    """Loss by kind of document, on documents behind the training ones, one a row, damaged once."""
+    """Loss in nats a token by kind of document, on the held-out documents: one a row, each damaged once."""
     losses, closing = {}, tokenizer.convert_tokens_to_ids(END_OF_TEXT)
     for number, (kind, tokens) in enumerate(np.load(CORPUS / "heldout.npz").items()):
         spans = rows.documents(tokens, closing)

@@ -17,7 +17,7 @@ def finish(
     out: Path,
     metrics: Path,
 ) -> None:
-    """Write `model`, rounded to 16 bits, to the directory `out` and its losses by kind of document to `metrics`, with how it was `made`."""
+    """Write `model`, rounded to 16 bits, to the directory `out`; write its losses by kind of document and `made` to `metrics`."""
     losses = evaluate(model.half().float())  # of what users will load
     with replacing(out) as directory:
         model.half().save_pretrained(directory)

@@ -1,4 +1,4 @@
-"""Greedy generation by transformers' own `generate`, in batches: what anybody who loads the model would get."""
+"""Greedy generation in batches, by the `generate` of transformers: what a user of the model gets."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -14,19 +14,19 @@ Model = TypeVar("Model", GPT2LMHeadModel, BartForConditionalGeneration)
 def opened(kind: type[Model], directory: Path) -> tuple[Model, PreTrainedTokenizerFast]:
     """A pretrained model in fp32, and its tokenizer. Raises UserError where there is none."""
     if not (directory / "model.safetensors").exists():
-        raise UserError(f"{directory} holds no model: dvc repro stages/pretrain/dvc.yaml first")
+        raise UserError(f"{directory} holds no model: run `dvc --cd pretrain repro {directory.name}` first")
     model = kind.from_pretrained(directory, dtype=torch.float32).eval()
     return model, PreTrainedTokenizerFast.from_pretrained(directory)
 
 
 def _batches(sources: list[list[int]], size: int) -> list[list[int]]:
-    """Indices of sources, longest first, so that little is padding."""
+    """Batches of indices of `sources`, longest first, so that there is little padding."""
     order = sorted(range(len(sources)), key=lambda i: (-len(sources[i]), i))
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 def line_breaks(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """Pieces that break a line; that of a blank line is another one."""
+    """Ids of the pieces with a line break; a blank line has its own piece."""
     return sorted(i for piece, i in tokenizer.get_vocab().items() if "Ċ" in piece)
 
 
@@ -34,9 +34,9 @@ def line_breaks(tokenizer: PreTrainedTokenizerFast) -> list[int]:
 def lines_after(
     model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, prompts: list[str], most: int, batch_size: int
 ) -> list[str]:
-    """What the model writes behind each prompt until its line ends: at most `most` tokens, stripped.
+    """The line that the model writes after each prompt: at most `most` tokens, stripped.
 
-    A prompt is the beginning of a document, so it stands behind an end-of-text token, as all in the corpus do.
+    A prompt begins a document, so an end-of-text token comes before it, as in the corpus.
     """
     end = tokenizer.eos_token_id
     sources = [[end, *ids] for ids in tokenizer(prompts, add_special_tokens=False)["input_ids"]]
@@ -59,7 +59,10 @@ def restored(
     model: BartForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, sources: list[list[int]], most: int,
     batch_size: int, stops: list[int],
 ) -> list[str]:  # fmt: skip
-    """The text that the model makes of each damaged one, until a piece of `stops`: at most `most` tokens, stripped."""
+    """The text that the model writes for each of `sources` (ids of a damaged text): at most `most` tokens, stripped.
+
+    It ends before the first of `stops` (ids).
+    """
     texts = [""] * len(sources)
     for batch in _batches(sources, batch_size):
         rows = [torch.tensor(sources[i]) for i in batch]

@@ -1,4 +1,4 @@
-"""What the probes ask of a description: is it of this record, whole, once and nothing else?"""
+"""Judges of a description: does it say every fact of its record, once, and nothing else?"""
 
 import re
 from collections import defaultdict
@@ -18,7 +18,7 @@ Statement = tuple[str, str]  # an attribute's key and a value
 
 @dataclass(frozen=True)
 class Verdict:
-    """On one description. Pairs are (found, asked for)."""
+    """The verdict on one description. Pairs are (found, asked for)."""
 
     first_name: bool
     second_names: tuple[int, int]
@@ -30,8 +30,8 @@ class Verdict:
 def judge(text: str, record: Record) -> Verdict:
     """Judge a description of `record` by the wordings of the grammar, whatever its order and its sentence plans.
 
-    Added is a statement of an attribute of the domain that the record does not hold, with another value or at all.
-    Another name in the place of the record's is a second name that is missing, and nothing added.
+    `added`: the text states an attribute of the domain that the record lacks, or another value of one that it has. A
+    wrong name in place of a second name counts as a missing second name, not as added.
     """
     said = statements(text, record)
     facts = [said.pop((fact.attribute.key, fact.value), 0) for fact in record.facts]
@@ -63,7 +63,7 @@ def statements(text: str, record: Record) -> dict[Statement, int]:
 
     Of overlapping wordings the one that begins first counts, the longest of these: "is not pet friendly" does not
     say "pet friendly", nor does a name, "The Green Lion", say a colour. Where two facts share a wording, the
-    record's own are said first. Not told apart is who or what a statement is about.
+    record's own count first. Which thing a statement is about is not checked.
     """
     text = re.sub(r"\balso ", "", text)  # "is also near": the grammar puts it inside wordings
     found: dict[Span, list[Statement]] = {place: [] for place in _places(text, record.name)}

@@ -41,7 +41,10 @@ class Optimizers:
 
 
 def checkpoint(chosen: Section, corpus: Path, *modules: str) -> AbstractContextManager[Checkpoint]:
-    """Of the training with these parameters on this corpus; `modules` of this package are its own code."""
+    """The checkpoint of a training with these parameters on the file `corpus`; another code is another checkpoint.
+
+    `modules` of this package are the code of this training alone.
+    """
     code = (Path(__file__).with_name(f"{name}.py") for name in (*modules, *_CODE))
     return Checkpoint.of(chosen.model_dump(), corpus, *code)
 
@@ -49,9 +52,9 @@ def checkpoint(chosen: Section, corpus: Path, *modules: str) -> AbstractContextM
 def pretrain(
     model: nn.Module, loss_at: Callable[[int], torch.Tensor], optimizers: Optimizers, checkpoint: Checkpoint
 ) -> float:
-    """Minimise `loss_at(step)` over the steps of `optimizers`, from the checkpoint if there is one; who keeps the model removes it.
+    """Minimise `loss_at(step)` over the steps of `optimizers`, from the checkpoint if there is one.
 
-    Returns the seconds that it took, all sittings together.
+    The caller removes the checkpoint once the model is saved. Returns the seconds of training, interruptions excluded.
     """
     first = checkpoint.restore(model, optimizers.all)
     before = checkpoint.more()["seconds"].item() if first else 0.0

@@ -11,7 +11,7 @@ _CLOSING = "<|endoftext|>"  # between the documents of a row
 
 
 class Noise:
-    """Whole lines behind one mask each, sentences in another order, spans behind one mask each."""
+    """Damages a text: replaces whole lines by a mask each, reorders sentences, replaces spans by a mask each."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, share: float, lines: float):
         """`share` of the tokens are masked in spans; in `lines` of the texts whole lines are, where there are two."""
@@ -22,7 +22,7 @@ class Noise:
         self.sentence_end = np.array([piece in (".", "Ġ.", _CLOSING) for piece in pieces])
 
     def damage(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Another text of the same or a smaller length; both are [length]."""
+        """The damaged text, [at most length], of the ids `ids`, [length]."""
         if rng.random() < self.lines:
             ids = self.without_lines(ids, rng)
         if rng.random() < 0.5:
@@ -30,10 +30,10 @@ class Noise:
         return self.masked(ids, rng)
 
     def without_lines(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Some of the lines, at most half, of the documents with two or more: each replaced by one mask."""
+        """Replace some lines, at most half, of the documents with two or more lines: each by one mask."""
         breaks = np.flatnonzero(self.line_end[ids])
         begins, ends = np.concatenate([[0], breaks + 1]), np.concatenate([breaks, [len(ids)]])
-        # Only a line with a newline before or behind it belongs to a document that has others.
+        # Only a line with a newline before or after it belongs to a document that has others.
         parts = np.concatenate([[False], self.newline[ids[breaks]], [False]])
         lines = np.flatnonzero((parts[:-1] | parts[1:]) & (ends > begins))
         if len(lines) < 2:
@@ -50,7 +50,7 @@ class Noise:
         return np.concatenate([sentences[i] for i in rng.permutation(len(sentences))])
 
     def masked(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Spans of Poisson lengths, `share` of the text in all, each replaced by one mask."""
+        """Replace spans of Poisson lengths, `share` of the text in all: each by one mask."""
         hidden = round(self.share * len(ids))
         if not hidden:
             return ids

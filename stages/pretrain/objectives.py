@@ -1,6 +1,6 @@
-"""What a T5 is trained for (Raffel et al. 2020; Lester et al. 2021, section 3.3): spans, then continuations.
+"""Objectives of T5: span corruption (Raffel et al. 2020) and prefix LM (Lester et al. 2021, section 3.3).
 
-An objective makes two texts of one: what the encoder reads, and what the decoder writes.
+An objective splits a text in two: the source, which the encoder reads, and the target, which the decoder writes.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,11 @@ Objective = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.nda
 
 
 def span_corruption(sentinels: np.ndarray, masked: float, span: float) -> Objective:
-    """A share `masked` of the tokens is hidden in spans of `span` on average, each behind a sentinel; the target has
-    each sentinel with what it hides. `sentinels` are ids, in the order in which a text takes them."""
+    """Replace spans of the source by sentinels; the target has each sentinel, then the tokens that it replaces.
+
+    A share `masked` of the tokens is replaced, in spans of `span` tokens on average. `sentinels` are ids, used in
+    this order in each text.
+    """
 
     def apply(ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         hidden = min(max(round(masked * len(ids)), 1), len(ids) - 1)
@@ -30,12 +33,12 @@ def span_corruption(sentinels: np.ndarray, masked: float, span: float) -> Object
 
 
 def _parts(total: int, parts: int, rng: np.random.Generator) -> np.ndarray:
-    """`parts` lengths of at least 1 that sum to `total`, all such with the same chance."""
+    """Draw `parts` lengths of at least 1 that sum to `total`, each such list with the same probability."""
     cuts = np.sort(rng.choice(total - 1, parts - 1, replace=False)) + 1
     return np.diff(np.concatenate([[0], cuts, [total]]))
 
 
 def prefix_lm(ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The text is cut at a place drawn evenly: its beginning is read, the rest is written (LM adaptation)."""
+    """Cut the text at a uniformly drawn place: the source is its beginning, the target the rest (LM adaptation)."""
     cut = int(rng.integers(1, len(ids)))
     return ids[:cut], ids[cut:]

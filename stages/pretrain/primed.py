@@ -1,11 +1,12 @@
 """Initial weights in which copying is already wired: a previous-token head and two heads that copy.
 
-A model of this size, trained on this few tokens from the usual random weights, does not find out how
-to copy a name. So one head of the first layer starts as one that looks one position back and notes what stands
-there, and two heads as heads that look for a place noted to stand behind the token just written, and copy what
-stands there (Olsson et al. 2022, "In-context learning and induction heads"): in GPT-2 two of layer 1, in BART two
-of the decoder's first cross-attention, with the notes of the encoder's first layer. Everything is trained
-afterwards; the results are an ordinary GPT2LMHeadModel and BartForConditionalGeneration.
+A model of this size, trained on this few tokens from the usual random weights, does not find out how to copy a name.
+So one head of the first layer starts as a previous-token head: it writes the token before each position into the
+residual stream. Two heads start as induction heads: they attend to the position after an earlier occurrence of the
+present token, and copy the token there (Olsson et al. 2022, "In-context learning and induction heads"). In GPT-2 these
+are two heads of layer 1; in BART two of the decoder's first cross-attention, which read what the encoder's first layer
+wrote. All weights are trained afterwards; the results are an ordinary GPT2LMHeadModel and
+BartForConditionalGeneration.
 """
 
 import math
@@ -97,7 +98,7 @@ def prime_gpt2(model: GPT2LMHeadModel, seed: int) -> None:
 def prime_bart(model: BartForConditionalGeneration, seed: int) -> None:
     """Overwrite the embeddings and three attention heads of a freshly initialised BART.
 
-    It normalises behind its layers, not before them: the residual stream has unit scale, so more is written into it.
+    It normalises after its layers, not before them: the residual stream has unit scale, so the heads write more strongly.
     """
     encoder, decoder = model.model.encoder, model.model.decoder
     head = model.config.d_model // model.config.encoder_attention_heads

@@ -1,9 +1,12 @@
-"""Stage: what mini-gpt2 can do before anybody steers it, into pretrain/metrics/probes_gpt2.json.
+"""Stage: what mini-gpt2 can do before any tuning, into pretrain/metrics/probes_gpt2.json.
 
-Greedy generation; names that no corpus and no task holds. `copying`: two names repeated. `in_context`: a record
-described behind worked examples of its domain; `reserved`: the same in a notation that the corpus never uses;
-`zero_examples`: a record alone; their measures are those of `judges`. `style`: the share of descriptions in the
-style of the worked examples; `style_unasked`: in that style although the same examples are told ordinarily.
+Generation is greedy. The names are in no corpus and in no task. The probes:
+- `copying`: repeat two names
+- `in_context`: describe a record after worked examples of its domain (measures: `judges`)
+- `reserved`: the same in a notation that the corpus never uses
+- `zero_examples`: describe a record without examples
+- `style`: the share of descriptions in the style of the worked examples
+- `style_unasked`: the share in that style although the same examples are in the plain style
 """
 
 from collections.abc import Callable
@@ -26,7 +29,7 @@ MODEL = Path("pretrain/data/mini-gpt2")
 METRICS = Path("pretrain/metrics/probes_gpt2.json")
 LONGEST = 120  # tokens of a description; the corpus's longest fit
 _NAMES_LONGEST = 40  # tokens of two names
-_STYLED = 4  # of the prompts of a probe one in so many is told in every style, for there are many
+_STYLED = 4  # a style probe has one prompt for so many of another probe: it runs once for each style
 
 Measures = dict[str, float | None]
 Write = Callable[[list[str], int], list[str]]  # prompts and the most tokens to what the model writes
@@ -41,13 +44,13 @@ def copying(lists: list[Listed], write: Write) -> Measures:
     }
 
 
-def verbalising(cases: list[Case], write: Write) -> Measures:
+def verbalizing(cases: list[Case], write: Write) -> Measures:
     texts = write([case.prompt(verbalize) for case in cases], LONGEST)
     return measures(judge(text, case.asked) for case, text in zip(cases, texts, strict=True))
 
 
 def styles(cases: list[Case], write: Write) -> tuple[Measures, Measures]:
-    """Of each style that can be told at a glance: asked for by the examples, and by none of them."""
+    """For each of `SIGNED`, the share of texts in it: with examples in that style, and with plain ones."""
     ordinary = write([case.prompt(verbalize) for case in cases], LONGEST)
     asked, unasked = {}, {}
     for style in SIGNED:
@@ -59,7 +62,7 @@ def styles(cases: list[Case], write: Write) -> tuple[Measures, Measures]:
 
 
 def probe(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, chosen: params.Probes) -> dict[str, Measures]:
-    """All measures by probe; of each, `chosen.prompts` prompts."""
+    """All measures by probe, on `chosen.prompts` prompts each."""
 
     def write(prompts: list[str], most: int) -> list[str]:
         return lines_after(model, tokenizer, prompts, most, chosen.batch_size)
@@ -74,9 +77,9 @@ def probe(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, chosen: pa
 
     found = {
         "copying": copying(drawn(f"{chosen.seed}/copying", chosen.prompts, draw_list, lambda _: True), write),
-        "in_context": verbalising(cases("in_context", (1, 2), False), write),
-        "reserved": verbalising(cases("reserved", (1, 2), True), write),
-        "zero_examples": verbalising(cases("zero_examples", (0,), False), write),
+        "in_context": verbalizing(cases("in_context", (1, 2), False), write),
+        "reserved": verbalizing(cases("reserved", (1, 2), True), write),
+        "zero_examples": verbalizing(cases("zero_examples", (0,), False), write),
     }
     found["style"], found["style_unasked"] = styles(cases("style", (2,), False, _STYLED), write)
     return found

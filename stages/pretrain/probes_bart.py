@@ -1,9 +1,11 @@
-"""Stage: what mini-bart can restore before anybody steers it, into pretrain/metrics/probes_bart.json.
+"""Stage: what mini-bart can restore before any tuning, into pretrain/metrics/probes_bart.json.
 
-Greedy generation; names that no corpus and no task holds. `name`: a record with its description, of which one
-mention of the thing's name, or of another thing's, in the description is masked. `described`: the whole description
-is. `headline`: the first line of an article is. The measures are those of `judges`; a headline says what it likes
-of its article, so of its fields only the kind counts.
+Generation is greedy. The names are in no corpus and in no task. What is masked, by probe:
+- `name`: one mention of the thing's name, or of another thing's, in the description that follows a record
+- `described`: the whole description that follows a record
+- `headline`: the first line of an article
+
+The measures are those of `judges`. A headline may say any of the facts, so of its fields only the kind counts.
 """
 
 from functools import partial
@@ -33,7 +35,7 @@ Measures = dict[str, float | None]
 
 
 def masked(tokenizer: PreTrainedTokenizerFast, text: str, start: int, stop: int) -> list[int]:
-    """The text as ids, one mask in the place of its characters from `start` to `stop`."""
+    """The ids of `text`, with one mask in place of its characters from `start` to `stop`."""
     encoded = tokenizer(text, return_offsets_mapping=True)
     ids: list[int] = []
     for token, (begin, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
@@ -73,7 +75,7 @@ def _whole(case: Case) -> tuple[str, int]:
 
 
 def names(cases: list[Case], restore: Restore) -> Measures:
-    """Whether the text has the name, letter by letter, as often as before one mention of it was masked."""
+    """The share of texts that contain the name exactly as often as before one mention of it was masked."""
 
     def exact(asked: list[tuple[Case, str]]) -> float | None:
         texts = [_whole(case)[0] for case, _ in asked]
@@ -92,7 +94,7 @@ def names(cases: list[Case], restore: Restore) -> Measures:
 def descriptions(cases: list[Case], restore: Restore) -> Measures:
     wholes = [_whole(case) for case in cases]
     texts = restore.texts([text for text, _ in wholes], [(start, len(text)) for text, start in wholes])
-    # The description is what stands behind the last separator, however the record in front of it came out.
+    # The description follows the last separator, whatever the model made of the record before it.
     verbalized = [
         text.rpartition(case.separator.strip(" "))[2].strip() for case, text in zip(cases, texts, strict=True)
     ]
@@ -118,7 +120,7 @@ def headlines(articles: list[Article], restore: Restore) -> Measures:
 def probe(
     model: BartForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, chosen: params.Probes
 ) -> dict[str, Measures]:
-    """All measures by probe; of each, `chosen.prompts` texts."""
+    """All measures by probe, on `chosen.prompts` texts each."""
     restore = Restore(model, tokenizer, chosen.batch_size)
 
     def cases(name: str) -> list[Case]:

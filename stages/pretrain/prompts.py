@@ -1,4 +1,4 @@
-"""Prompts of the probes: lists of names, and records behind worked examples, of names that nobody else may use."""
+"""Prompts of the probes: lists of names, and records after worked examples. Their names belong to the probes alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _JOINTS = (", ", " ; ", " | ")
 
 
 def drawn(seed: str, count: int, draw: Callable[[Random], Drawn], fits: Callable[[Drawn], bool]) -> list[Drawn]:
-    """The first `count` that fit of what `draw` makes of the generators `seed`/0, `seed`/1, ..."""
+    """Draw by the generators `seed`/0, `seed`/1, ... until `count` results fit; return these."""
     found: list[Drawn] = []
     index = 0
     while len(found) < count:
@@ -56,7 +56,7 @@ def draw_list(rng: Random) -> Listed:
 
 @dataclass(frozen=True)
 class Case:
-    """A record to be described behind others of its domain that are, all noted in one way."""
+    """A record to describe, after worked examples of its domain: records with descriptions, all in one notation."""
 
     shown: list[Record]
     asked: Record
@@ -65,16 +65,19 @@ class Case:
     seed: str  # of the examples' wordings
 
     def prompt(self, verbalize: Style) -> str:
-        """`verbalize` words the examples. No space ends a prompt: it belongs to the first piece of what follows."""
+        """The prompt, with the examples described by `verbalize`.
+
+        It ends without a space: the space belongs to the first piece of what follows.
+        """
         rng = Random(self.seed)
         parts = [self.note(record.pairs()) + self.separator + verbalize(rng, record) for record in self.shown]
         return (NEWLINE + NEWLINE).join([*parts, self.note(self.asked.pairs()) + self.separator]).rstrip(" ")
 
 
 def draw_case(rng: Random, examples: tuple[int, ...], reserved: bool) -> Case:
-    """A case of a drawn domain, with one of these numbers of worked examples.
+    """Draw a case, of a drawn domain. The number of worked examples is one of `examples`.
 
-    `reserved`: in a notation and behind a separator that the corpus never uses.
+    `reserved`: its notation and its separator are ones that the corpus never uses.
     """
     note, separator = rng.choice(RESERVED) if reserved else (draw_notation(rng), draw_separator(rng))
     domain = draw_domain(rng)

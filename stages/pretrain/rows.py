@@ -4,36 +4,37 @@ import bisect
 
 import numpy as np
 
-# The least that is drawn for the length of a row.
+# The lower bound of a drawn length of a row, in tokens.
 SHORTEST = 16
 
 
 def documents(tokens: np.ndarray, end_of_text: int, most: int | None = None) -> np.ndarray:
-    """Begin and end of the first `most` documents (None: of all), [documents, 2]; the closing pieces are outside."""
+    """[documents, 2]: begin and end, without the end-of-text token, of the first `most` documents (None: of all)."""
     ends = np.flatnonzero(tokens == end_of_text)[:most]
     return np.stack([np.concatenate([[0], ends[:-1] + 1]), ends], 1)
 
 
 def joined(spans: np.ndarray, longest: int, rng: np.random.Generator) -> np.ndarray:
-    """Begin and end of each row, [rows, 2]: one document, or as many whole ones as a drawn length holds.
+    """[rows, 2]: begin and end of each row. A row is one document, or as many whole ones as fit into a drawn length.
 
-    The lengths are drawn evenly on a logarithmic scale, up to `longest`, where a longer document is cut. A row keeps
-    the closing pieces between its documents and not the last one.
+    Lengths are drawn evenly on a logarithmic scale up to `longest`; a longer document is cut there. A row keeps the
+    end-of-text tokens between its documents, not the last one.
     """
     ends, rows, first = spans[:, 1].tolist(), [], 0
     while first < len(spans):
         begin = int(spans[first, 0])
         drawn = int(np.exp(rng.uniform(np.log(min(SHORTEST, longest)), np.log(longest + 1))))
-        behind = max(first + 1, bisect.bisect_right(ends, begin + drawn))
-        rows.append((begin, min(ends[behind - 1], begin + longest)))
-        first = behind
+        stop = max(first + 1, bisect.bisect_right(ends, begin + drawn))
+        rows.append((begin, min(ends[stop - 1], begin + longest)))
+        first = stop
     return np.array(rows)
 
 
 def grouped(rows: np.ndarray, budget: int, extra: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Every row once, in steps of similar lengths [rows, 2] that hold `budget` tokens padded, in random order.
+    """Group the rows, each once, into steps [rows, 2] of rows of similar length, in random order.
 
-    Each row counts `extra` tokens more than it has. Raises ValueError where a row does not fit into the budget.
+    A step has at most `budget` tokens, padding included. Each row counts `extra` tokens more than it has. Raises
+    ValueError for a row longer than the budget.
     """
     rows = rng.permutation(rows)  # else rows of one length would stay as they stand in the corpus
     lengths = rows[:, 1] - rows[:, 0] + extra
@@ -42,8 +43,8 @@ def grouped(rows: np.ndarray, budget: int, extra: int, rng: np.random.Generator)
     if lengths[-1] > budget:
         raise ValueError(f"a row of {lengths[-1]} tokens does not fit into {budget}")
     steps, first = [], 0
-    for behind in range(1, len(rows) + 1):
-        if behind == len(rows) or lengths[behind] * (behind + 1 - first) > budget:
-            steps.append(rows[first:behind])
-            first = behind
+    for stop in range(1, len(rows) + 1):
+        if stop == len(rows) or lengths[stop] * (stop + 1 - first) > budget:
+            steps.append(rows[first:stop])
+            first = stop
     return [steps[index] for index in rng.permutation(len(steps))]

@@ -1,4 +1,4 @@
-"""A small T5 (with version 1.1's gated feed-forward parts): its tokenizer, batches, loss and training, whatever the objective."""
+"""A small T5 with the gated feed-forward layers of version 1.1: tokenizer, batches, loss and training for any objective."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,7 +20,7 @@ from stages.pretrain.section import Adapt, Span
 from stages.training.checkpoint import Checkpoint
 
 PAD, END, SENTINELS = "<pad>", "</s>", 100
-_CLOSED = 1  # token: </s> behind a text
+_CLOSED = 1  # token: </s> after a text
 
 
 def tokenizer_of(corpus: Path) -> PreTrainedTokenizerFast:
@@ -52,7 +52,7 @@ def build(chosen: Span, tokenizer: PreTrainedTokenizerFast) -> T5ForConditionalG
 def batch(
     texts: list[np.ndarray], tokenizer: PreTrainedTokenizerFast, objective: Objective, seed: list[int]
 ) -> tuple[torch.Tensor, ...]:
-    """What is read: ids, mask [rows, source]; what is written: decoder ids, labels [rows, target]."""
+    """Ids and mask of the encoder, [rows, source]; ids and labels of the decoder, [rows, target]."""
     rng, end, pad = np.random.default_rng(seed), [tokenizer.eos_token_id], tokenizer.pad_token_id
     pairs = [objective(text.astype(np.int64), rng) for text in texts]
     ids = _padded([np.concatenate([source, end]) for source, _ in pairs], pad)
@@ -62,12 +62,12 @@ def batch(
 
 
 def _padded(texts: list[np.ndarray], padding: int) -> torch.Tensor:
-    """[rows, longest], filled up behind the shorter ones."""
+    """[rows, longest]: the texts, padded on the right."""
     return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in texts], True, padding)
 
 
 def loss_of(model: T5ForConditionalGeneration, ids, mask, decoder_ids, labels) -> torch.Tensor:
-    """Mean cross-entropy of each token that is to be written."""
+    """Mean cross-entropy, in nats, of the labels that are not IGNORED."""
     with torch.autocast("cpu", torch.bfloat16):
         encoded = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         hidden = model.decoder(
@@ -78,14 +78,14 @@ def loss_of(model: T5ForConditionalGeneration, ids, mask, decoder_ids, labels) -
 
 
 def steps_of(tokens: np.ndarray, chosen: Span | Adapt, tokenizer: PreTrainedTokenizerFast) -> list[np.ndarray]:
-    """Begin and end of the rows of each step: of `chosen.documents` documents behind the first `chosen.skipped`.
+    """[rows, 2] a step: begin and end of its rows, of the `chosen.documents` documents after the first `chosen.skipped`.
 
-    Raises UserError where the corpus has too few.
+    Raises UserError if the corpus has too few documents.
     """
     spans = rows.documents(tokens, tokenizer.convert_tokens_to_ids(END_OF_TEXT))
     if len(spans) < chosen.skipped + chosen.documents:
         raise UserError(
-            f"params.yaml: {chosen.documents:,} documents behind {chosen.skipped:,} are more than the corpus's {len(spans):,}"
+            f"params.yaml: {chosen.documents:,} documents after the first {chosen.skipped:,} are more than the corpus's {len(spans):,}"
         )
     spans = spans[chosen.skipped : chosen.skipped + chosen.documents]
     rng = np.random.default_rng(chosen.seed)
@@ -95,7 +95,7 @@ def steps_of(tokens: np.ndarray, chosen: Span | Adapt, tokenizer: PreTrainedToke
 
 
 def checkpoint_of(chosen: Span | Adapt, *begun: Path) -> AbstractContextManager[Checkpoint]:
-    """Of its training; `begun` are the weights that it is begun with, if not random."""
+    """The checkpoint of this training. `begun`: the file of the weights that it starts from, if they are not random."""
     code = [Path(__file__).with_name(f"{name}.py") for name in ("t5", "objectives", "rows", "loop", "loss")]
     return Checkpoint.of([type(chosen).__name__, chosen.model_dump()], CORPUS / "train.npy", *begun, *code)
 
@@ -107,7 +107,7 @@ def trained(
     objective: Objective,
     checkpoint: Checkpoint,
 ) -> Made:
-    """Train it in place, from the checkpoint if there is one."""
+    """Train `model` in place, from the checkpoint if there is one. Returns how it was made."""
     tokens = np.load(CORPUS / "train.npy", mmap_mode="r")
     steps = steps_of(tokens, chosen, tokenizer)
     optimizers = Optimizers(model, ".block.", chosen.muon_lr, chosen.adamw_lr, len(steps))
@@ -123,7 +123,7 @@ def trained(
 
 @torch.no_grad()
 def evaluate(model, tokenizer, objective: Objective, chosen: Span | Adapt) -> dict[str, float]:
-    """Loss by kind of document, on documents behind the training ones, one a row, each cut or damaged once."""
+    """Loss in nats a token by kind of document, on the held-out documents: one a row, `objective` applied once."""
     losses, closing = {}, tokenizer.convert_tokens_to_ids(END_OF_TEXT)
     for number, (kind, tokens) in enumerate(np.load(CORPUS / "heldout.npz").items()):
         spans = rows.documents(tokens, closing)

@@ -39,10 +39,10 @@ def build(chosen: params.Pretrain, end_of_text: int) -> GPT2LMHeadModel:
 
 
 def loss_of(model: GPT2LMHeadModel, ids: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
-    """Mean cross-entropy of each next token; `ids` is [batch, length]."""
+    """Mean cross-entropy of the next tokens, in nats; `ids` and `positions` are [batch, length]."""
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.transformer(ids, position_ids=positions, use_cache=False).last_hidden_state
-        # [batch, length - 1, width] -> [batch * (length - 1), width]: the last token has none behind it
+        # [batch, length - 1, width] -> [batch * (length - 1), width]: the last token has no next one
         return cross_entropy(hidden[:, :-1].flatten(0, 1), model.lm_head, ids[:, 1:].flatten())
 
 
@@ -61,7 +61,7 @@ def batch(tokens: np.ndarray, chosen: params.Pretrain, index: int) -> tuple[torc
 
 @torch.no_grad()
 def evaluate(model: GPT2LMHeadModel, length: int) -> dict[str, float]:
-    """Loss by kind of document, on documents behind the training ones."""
+    """Loss in nats a token by kind of document, on the held-out documents."""
     losses = {}
     for kind, tokens in np.load(CORPUS / "heldout.npz").items():
         rows = len(tokens) // length

@@ -1,20 +1,13 @@
 """Stage: check all studies of params.yaml before any work is done for one; write the settings of each later stage."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
-
-from transformers import AutoConfig
 
 from stages import params
 from stages.core.closure import closure, code_hash
 from stages.core.errors import UserError, entry_point
 from stages.core.files import replacing, write_json
-from stages.core.run_config import RunConfig
-from stages.methods import check_fits, files_of, module_of
-from stages.models.encoder import Encoder
-from stages.models.load import family_of
-from stages.models.named import MINILM, path_of
+from stages.methods import files_of, module_of
 from stages.params import Params
 from stages.resolve import resolve
 from stages.studies.grid import Cell, cells_of
@@ -50,33 +43,11 @@ def _modules_of(cell: Cell) -> list[str]:
 
 
 def check_method(cell: Cell) -> None:
-    """Raises UserError if the method does not fit the model, or starts from a file that is missing.
-
-    Of a model that is not on this machine nothing is known yet.
-    """
+    """Raises UserError if the method does not fit the model, or starts from a file that is missing."""
     with cell.named():
-        config = resolve(cell.params)
-        family = _family(cell.params, config)
-        if family is not None:
-            check_fits(config.method, family, config.model)
-        for file in files_of(config):
+        for file in files_of(resolve(cell.params)):
             if not file.is_file():
-                raise UserError(f"{file}, which method {config.method} is to start from, does not exist")
-
-
-def _family(chosen: Params, config: RunConfig) -> str | None:
-    if chosen.model == MINILM:  # its package may be missing, which is no reason to refuse the other studies
-        return Encoder.family
-    try:
-        found = AutoConfig.from_pretrained(
-            path_of(config.model), revision=config.revision, local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError) as error:
-        if not Path(path_of(config.model)).is_dir():
-            return None
-        cause = str(error).strip().splitlines()[0]
-        raise UserError(f"model: {path_of(config.model)} holds no usable model ({cause})") from error
-    return family_of(found, config.model)[0].family
+                raise UserError(f"{file}, which method {cell.params.method} is to start from, does not exist")
 
 
 def data_settings(chosen: Params, task: str) -> dict[str, Any]:

@@ -121,6 +121,9 @@ def cells_of(raw: dict[str, Any], study: str) -> list[Cell]:
         except UserError as error:
             raise UserError(f"{where}: run or variants.{name}.run: {error}") from error
         _check_keys(changes, where, name)
+        for key in variant.tune.values if variant.tune is not None else ():
+            if key in (*TAKEN, "task", "method") or key.partition(".")[0] in COMMON:
+                raise UserError(f"{where}: {key} is not for variants.{name}.tune: the grid gives it")
         for index, size in enumerate(grid.sizes):
             if variant.steps is not None:  # the single run may have epochs
                 base = merged(raw, {"train": {"epochs": params.RECIPE}})

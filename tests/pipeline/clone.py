@@ -22,10 +22,12 @@ def call(clone, *command, status=0):
     return done.stdout + done.stderr
 
 
-def restore(clone, pipeline="dvc.yaml"):
+def restore(clone):
     """What is committed, in the workspace again."""
     call(clone, "git", "reset", "-q", "--hard")
-    call(clone, "dvc", "checkout", "-q", pipeline)
+    for project in (".", "studies"):
+        if (clone / project / "dvc.lock").exists():
+            call(clone, "dvc", "--cd", project, "checkout", "-q")
 
 
 def stages_run(output):

@@ -10,17 +10,18 @@ import time
 
 import pytest
 import yaml
-from stages.studies.cell import files_of, what_decides
 
 from stages import params
 from stages.core.scratch import scratch
-from stages.studies.grid import cell_of
+from stages.studies.check import settings_of
+from stages.studies.grid import cells_of
+from stages.studies.run import cache_key, files_of
 from tests.pipeline.clone import call, commit, copy, restore, stages_run
 
 pytestmark = pytest.mark.pipeline
 
-FILE = "stages/studies/dvc.yaml"
-CELLS = [f"{FILE}:lowdata-cell@{variant}-{size}" for variant in ("prefix", "finetune") for size in (10, 20)]
+CELLS = [f"lowdata@{variant}-{size}" for variant in ("prefix", "finetune") for size in (10, 20)]
+SUMMARY, AFTER = "summary@lowdata", ["scores@lowdata", "summary@lowdata"]
 
 
 def small(raw):
@@ -31,7 +32,7 @@ def small(raw):
     lowdata = raw["studies"]["lowdata"]
     raw["studies"] = {"lowdata": lowdata}
     lowdata |= {"sizes": [10, 20], "subsets": 1, "test": "full"}
-    lowdata["run"] |= {"task": "mini_xsum", "model": "mini-bart", "prefix": {"init_words": None}}
+    lowdata["run"] |= {"task": "mini_xsum", "model": "mini-bart", "methods": {"prefix": {"init_words": None}}}
     lowdata["run"]["train"] |= {"batch_size": 2, "eval_every": 2}
     for variant in lowdata["variants"].values():
         variant["steps"] = [3, 4]
@@ -39,12 +40,23 @@ def small(raw):
 
 def only_lowdata(directory):
     """The other studies have no parameters in so small a world."""
-    file = directory / FILE
+    file = directory / "studies/dvc.yaml"
     raw = yaml.safe_load(file.read_text())
-    raw["stages"] = {
-        name: stage for name, stage in raw["stages"].items() if name in ("check", "data") or "lowdata" in name
-    }
+    kept = ("check", "data", "scores", "summary", "lowdata")
+    raw["stages"] = {name: stage for name, stage in raw["stages"].items() if name in kept}
     file.write_text(yaml.safe_dump(raw, sort_keys=False))
+
+
+def repro(clone, *targets, **options):
+    """The stages of the studies that were run."""
+    return stages_run(call(clone, "dvc", "--cd", "studies", "repro", *targets, **options))
+
+
+def changed(clone):
+    """The stages of the studies that would run, once `check` has."""
+    call(clone, "dvc", "--cd", "studies", "repro", "check")
+    found = json.loads(call(clone, "dvc", "--cd", "studies", "status", "--json"))
+    return sorted(stage for stage in found if stage != "check")
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +64,7 @@ def clone(tmp_path_factory, request):
     directory = tmp_path_factory.mktemp("a clone") / "with studies"
     copy(request.config.rootpath, directory, small)
     only_lowdata(directory)
-    output = call(directory, "dvc", "repro", f"{FILE}:lowdata")
-    assert sorted(stage for stage in stages_run(output) if "cell" in stage) == sorted(CELLS)
+    assert repro(directory, SUMMARY) == ["check", "data@mini_xsum", *CELLS, *AFTER]
     commit(directory, "grid")
     return directory
 
@@ -61,31 +72,34 @@ def clone(tmp_path_factory, request):
 def cell_files(clone):
     return {
         str(file.relative_to(clone)): file.read_bytes()
-        for file in sorted((clone / "data/studies/lowdata").rglob("*.jsonl"))
+        for file in sorted((clone / "studies/data/runs/lowdata").rglob("*.jsonl"))
     }
 
 
 def test_a_grid_is_summed_up(clone):
-    found = json.loads((clone / "metrics/lowdata.json").read_text())
+    found = json.loads((clone / "studies/metrics/lowdata.json").read_text())
     assert list(found) == ["prefix", "finetune"]
     assert all(list(own) == ["model", "task", "n00010", "n00020"] for own in found.values())
-    rows = [json.loads(line) for line in (clone / "data/studies/lowdata/prefix-10/runs.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (clone / "studies/data/scores/lowdata/prefix-10/runs.jsonl").read_text().splitlines()
+    ]
     assert [(row["subset"], row["seed"]) for row in rows] == [(0, 101), (0, 102)]
     cell, values = found["prefix"]["n00010"], [row["rougeL"] for row in rows]
     assert cell["runs"] == 2 and cell["rougeL"] == pytest.approx(sum(values) / 2, abs=1e-4)
     assert cell["rougeL_sd"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5, abs=1e-4)
-    hypotheses = (clone / "data/studies/lowdata/finetune-20/hypotheses.jsonl").read_text().splitlines()
+    hypotheses = (clone / "studies/data/runs/lowdata/finetune-20/hypotheses.jsonl").read_text().splitlines()
     assert len(hypotheses) == 2 * 8
     assert (
-        (clone / "metrics/lowdata.csv")
+        (clone / "studies/metrics/lowdata.csv")
         .read_text()
         .startswith("metric,variant,size,prefix_len,mean,low,high\nrouge1,prefix,10,")
     )
-    assert (clone / "metrics/lowdata.png").read_bytes().startswith(b"\x89PNG")
-    assert stages_run(call(clone, "dvc", "repro", f"{FILE}:lowdata")) == []
-    [plot] = json.loads(call(clone, "dvc", "plots", "show", "--json", "metrics/lowdata.csv"))["data"][
-        "metrics/lowdata.csv"
-    ]
+    assert (clone / "studies/metrics/lowdata.png").read_bytes().startswith(b"\x89PNG")
+    assert repro(clone, SUMMARY) == ["check"]
+    [plot] = json.loads(call(clone, "dvc", "--cd", "studies", "plots", "show", "--json", "metrics/lowdata.csv"))[
+        "data"
+    ]["metrics/lowdata.csv"]
     points, line = plot["content"]["data"]["values"], plot["content"]["spec"]["layer"][1]["encoding"]
     assert {(point["variant"], point["size"]) for point in points if point["metric"] == "rouge1"} == {
         (variant, size) for variant in ("prefix", "finetune") for size in ("10", "20")
@@ -95,52 +109,96 @@ def test_a_grid_is_summed_up(clone):
 
 def test_the_report(clone):
     call(clone, sys.executable, "-m", "stages.studies.report")
-    report = (clone / "metrics/report.md").read_text()
+    report = (clone / "studies/metrics/report.md").read_text()
     assert "![Low data (section 6.3, Figure 3)](lowdata.png)" in report
     assert "| finetune | 20 | 2 | " in report and "mini-bart on mini_xsum, 2 runs a cell" in report
-    restore(clone, FILE)
+    restore(clone)
 
 
 def test_a_changed_hyperparameter_of_a_method_runs_its_cells_alone(clone):
-    output = call(clone, "dvc", "exp", "run", f"{FILE}:lowdata", "-S",
-                  "studies.lowdata.variants.finetune.run.train.lr=0.001")  # fmt: skip
-    assert sorted(stages_run(output)) == sorted([f"{FILE}:check", *CELLS[2:], f"{FILE}:lowdata"])
-    shown = json.loads(call(clone, "dvc", "metrics", "diff", "--json"))["metrics/lowdata.json"]
+    change = "../params.yaml:studies.lowdata.variants.finetune.run.train.lr=0.001"
+    output = call(clone, "dvc", "--cd", "studies", "exp", "run", SUMMARY, "-S", change)
+    assert stages_run(output) == ["check", *CELLS[2:], *AFTER]
+    shown = json.loads(call(clone, "dvc", "--cd", "studies", "metrics", "diff", "--json"))["metrics/lowdata.json"]
     assert {key.split(".")[0] for key in shown} == {"finetune"}
     review = [call(clone, "bash", ".ci/review", "HEAD", "lowdata") for _ in range(2)]
     assert review[0] == review[1] and "| studies.lowdata.variants.finetune.run.train.lr | 0.0002" in review[0]
     assert "finetune.n00010.rougeL" in review[0] and "prefix.n00010" not in review[0]
-    restore(clone, FILE)
+    restore(clone)
     unchanged = call(clone, "bash", ".ci/review", "HEAD", "lowdata")
     assert "| Param " in unchanged and "studies.lowdata" not in unchanged and "n00010" not in unchanged
+
+
+def test_changed_code_runs_what_is_made_of_it(clone):
+    """A metric the scores alone; a method its own cells; another task nothing; a docstring nothing at all."""
+
+    def edit(file, old, new):
+        path = clone / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    assert changed(clone) == []
+    edit("stages/methods/prefix.py", '"""Prefix-tuning', '# A comment.\n"""Another docstring: prefix-tuning')
+    assert changed(clone) == []
+    edit("stages/scoring/xsum.py", "DECIMALS = 4", "DECIMALS = 5")
+    assert changed(clone) == ["scores@lowdata"]
+    restore(clone)
+    edit("stages/methods/prefix.py", "BATCHED_RUNS = True", "BATCHED_RUNS = bool(1)")
+    assert changed(clone) == CELLS[:2][::-1] or changed(clone) == sorted(CELLS[:2])
+    restore(clone)
+    for file in ("stages/methods/apt.py", "stages/tasks/webnlg.py", "stages/scoring/ter.py"):
+        edit(file, "from stages", "MORE = 1\nfrom stages")
+    assert changed(clone) == []
+    edit("stages/decoding/beam.py", "from stages", "MORE = 1\nfrom stages")
+    assert changed(clone) == sorted(CELLS)
+    restore(clone)
+
+
+def test_code_that_changes_no_result_is_committed_on_evidence(clone):
+    """`recheck` runs a run of each variant again; only equal bytes are committed to the lock."""
+    loop = clone / "stages/training/loop.py"
+    text = loop.read_text()
+    loop.write_text(text + "\nMORE = 1\n")
+    said = call(clone, sys.executable, "-m", "stages.studies.recheck", "lowdata")
+    assert "prefix-10: 1 runs, 8 hypotheses, equal" in said and "finetune-10: 1 runs, 8 hypotheses, equal" in said
+    assert said.endswith("4 cells of 4 committed to studies/dvc.lock\n") and repro(clone, SUMMARY) == ["check"]
+    before = (clone / "studies/dvc.lock").read_bytes()
+    loop.write_text(text.replace("lr = optimizer.param_groups[0][\"lr\"] = training.lr * factor",
+                                 "lr = optimizer.param_groups[0][\"lr\"] = training.lr * factor * 30"))  # fmt: skip
+    assert loop.read_text() != text
+    said = call(clone, sys.executable, "-m", "stages.studies.recheck", "lowdata", status=1)
+    assert "error: study lowdata, cell prefix-10: other hypotheses than stored: run the study again" in said
+    assert (clone / "studies/dvc.lock").read_bytes() == before
+    restore(clone)
 
 
 def test_killed_in_the_middle_of_a_cell(clone):
     """All its processes die; the same command then ends with the same files, and does not begin anew."""
     before = cell_files(clone)
-    command = [sys.executable, "-m", "stages.studies.cell", "lowdata", "prefix", "20"]
+    command = [sys.executable, "-m", "stages.studies.run", "lowdata", "prefix", "20"]
     process = subprocess.Popen(command, cwd=clone, start_new_session=True, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
-    while not list((clone / ".scratch").glob("*/*/result.json")):
+    while not list((clone / ".scratch").glob("*/*/*/hypotheses.json")):
         assert process.poll() is None and time.monotonic() < deadline, "it must be killed before it is done"
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    done = {file: file.stat().st_mtime_ns for file in (clone / ".scratch").glob("*/*/result.json")}
+    done = {file: file.stat().st_mtime_ns for file in (clone / ".scratch").glob("*/*/*/hypotheses.json")}
     assert len(done) == 1
     process = subprocess.Popen(command, cwd=clone)
     while process.poll() is None:
         assert all(not file.exists() or file.stat().st_mtime_ns == time_ns for file, time_ns in done.items())
         time.sleep(0.2)
     assert process.returncode == 0 and cell_files(clone) == before
-    assert not list((clone / ".scratch").glob("*/*/result.json"))
+    assert not list((clone / ".scratch").glob("*/*/*/hypotheses.json"))
 
 
 def test_processes_end_with_who_began_them(clone):
     """Only the first process is killed: those that it began must not go on."""
     params = clone / "params.yaml"
     params.write_text(params.read_text().replace("processes: 1", "processes: 2"))
-    command = [sys.executable, "-m", "stages.studies.cell", "lowdata", "prefix", "20"]
+    command = [sys.executable, "-m", "stages.studies.run", "lowdata", "prefix", "20"]
     process = subprocess.Popen(command, cwd=clone, start_new_session=True, stderr=subprocess.DEVNULL)
     while len(members(process.pid)) < 3:
         assert process.poll() is None
@@ -152,7 +210,7 @@ def test_processes_end_with_who_began_them(clone):
     while members(process.pid):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    restore(clone, FILE)
+    restore(clone)
 
 
 def test_an_interrupted_cell_begins_no_further_run(clone):
@@ -163,35 +221,35 @@ def test_an_interrupted_cell_begins_no_further_run(clone):
     raw["cells"]["processes"] = 2
     raw["studies"]["lowdata"]["seeds"] = [101, 102, 103, 104]
     params.write_text(yaml.safe_dump(raw, sort_keys=False))
-    command = [sys.executable, "-m", "stages.studies.cell", "lowdata", "prefix", "20"]
+    call(clone, sys.executable, "-m", "stages.studies.check")
+    command = [sys.executable, "-m", "stages.studies.run", "lowdata", "prefix", "20"]
     process = subprocess.Popen(command, cwd=clone, start_new_session=True, stderr=subprocess.PIPE, text=True)
     begun = set()
     while len(begun) < 2:
         assert process.poll() is None
         time.sleep(0.05)
-        begun = {file.parent.name for file in (clone / ".scratch").glob("*/*/*") if "-" in file.parent.name}
+        begun = {file.parent.name for file in (clone / ".scratch").glob("*/*/*/*") if "-" in file.parent.name}
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode != 0 and "Traceback" not in said
-    names = {file.name for file in (clone / ".scratch").glob("*/*")}
+    names = {file.name for file in (clone / ".scratch").glob("*/*/*")}
     assert not any(seed in name for name in names for seed in ("103", "104"))
-    restore(clone, FILE)
+    restore(clone)
 
 
 def test_a_cell_is_worked_at_by_one_process(clone, monkeypatch):
     """Killing `dvc` alone leaves its stage at work: the same command must not begin another beside it."""
-    command = [sys.executable, "-m", "stages.studies.cell", "lowdata", "prefix", "10"]
+    command = [sys.executable, "-m", "stages.studies.run", "lowdata", "prefix", "10"]
     monkeypatch.chdir(clone)
-    cell = cell_of(params.read(), "lowdata", "prefix", "10")
-    with scratch(what_decides(cell), *files_of(cell)) as directory:
+    settings = settings_of(cells_of(params.read(), "lowdata")[0])
+    with scratch(cache_key(settings), *files_of(settings)) as directory:
         second = subprocess.run(command, cwd=clone, capture_output=True, text=True)
     assert second.returncode == 1 and "Traceback" not in second.stderr
     said = f"error: {directory.with_suffix('.lock')}: another process is at this work: wait for its end, or end it\n"
     assert second.stderr.endswith(said)
-    assert not directory.with_suffix(".lock").exists()
     before = cell_files(clone)
     call(clone, *command)
-    assert cell_files(clone) == before and not list((clone / ".scratch").glob("*.lock"))
+    assert cell_files(clone) == before
 
 
 def members(group):
@@ -202,31 +260,32 @@ def members(group):
 
 def test_bad_input_is_one_line_before_any_work(clone):
     """The other kinds: tests/studies/test_grid.py."""
-    change = "studies.lowdata.sizes=[]"
-    output = call(clone, "dvc", "exp", "run", f"{FILE}:lowdata", "-S", change, status=255)
+    change = "../params.yaml:studies.lowdata.sizes=[]"
+    output = call(clone, "dvc", "--cd", "studies", "exp", "run", SUMMARY, "-S", change, status=255)
     assert "error: params.yaml: studies.lowdata.sizes: List should have at least 1 item" in output
-    assert stages_run(output) == [f"{FILE}:check"]
-    restore(clone, FILE)
+    assert stages_run(output) == ["check"]
+    restore(clone)
 
 
 def test_a_size_above_the_data_is_one_line_before_any_training(clone):
-    output = call(clone, "dvc", "exp", "run", f"{FILE}:lowdata", "-S", "studies.lowdata.sizes=[10,99999]", status=255)
+    change = "../params.yaml:studies.lowdata.sizes=[10,99999]"
+    output = call(clone, "dvc", "--cd", "studies", "exp", "run", SUMMARY, "-S", change, status=255)
     assert "error: params.yaml: studies.lowdata.sizes: 99,999 is more than the " in output
-    assert len([stage for stage in stages_run(output) if "cell" in stage]) == 1
-    restore(clone, FILE)
+    assert [stage for stage in stages_run(output) if "99999" in stage] == ["lowdata@prefix-99999"]
+    restore(clone)
 
 
 def test_two_clones_split_the_grid(clone, tmp_path):
-    """Each runs half of the cells and pushes; the collector runs the summary alone."""
+    """Each runs half of the cells and pushes; the collector runs what sums them up alone."""
     remote, parts = tmp_path / "remote", [tmp_path / "one", tmp_path / "two", tmp_path / "collector"]
     for part in parts:
         subprocess.run(["git", "clone", "-q", str(clone), str(part)], check=True)
-        (part / FILE).with_name("dvc.lock").unlink()
-        call(part, "dvc", "remote", "add", "--local", "-d", "shared", str(remote))
+        (part / "studies/dvc.lock").unlink()
+        call(part, "dvc", "--cd", "studies", "remote", "add", "--local", "-d", "shared", str(remote))
     for part, cells in zip(parts, (CELLS[:2], CELLS[2:]), strict=False):
-        call(part, "dvc", "repro", *cells)
-        call(part, "dvc", "push", "--run-cache")
-    output = call(parts[2], "dvc", "repro", "--pull", f"{FILE}:lowdata")
-    assert stages_run(output) == [f"{FILE}:lowdata"]
+        repro(part, *cells)
+        call(part, "dvc", "--cd", "studies", "push", "--run-cache")
+    assert repro(parts[2], "--pull", SUMMARY) == ["check", *AFTER]
     assert cell_files(parts[2]) == cell_files(clone)
-    assert (parts[2] / "metrics/lowdata.json").read_bytes() == (clone / "metrics/lowdata.json").read_bytes()
+    metrics = "studies/metrics/lowdata.json"
+    assert (parts[2] / metrics).read_bytes() == (clone / metrics).read_bytes()

@@ -47,10 +47,10 @@ def test_names_of_lists_are_the_probes_own_and_short():
 def test_verbalising_a_perfect_writer_and_one_that_tells_the_example():
     asked = cases(40)
     perfect = {case.prompt(verbalize): verbalize(Random(0), case.asked) for case in asked}
-    found = probes.verbalising(asked, answering(perfect))
+    found = probes.verbalizing(asked, answering(perfect))
     assert found == {"first_name": 1.0, "second_name": 1.0, "coverage": 1.0, "nothing_twice": 1.0, "added": 0.0}
     astray = {case.prompt(verbalize): verbalize(Random(0), case.shown[-1]) for case in asked}
-    found = probes.verbalising(asked, answering(astray))
+    found = probes.verbalizing(asked, answering(astray))
     assert found["first_name"] == found["second_name"] == 0 and found["coverage"] < 0.6 and found["added"] > 0.5
 
 

@@ -19,7 +19,7 @@ SHARED = Path(__file__).parents[3] / "shared"
 def splits(tmp_path_factory):
     chosen = params.load(Path(__file__).parents[2] / "params.yaml")
     raw = tmp_path_factory.mktemp("e2e") / "raw"
-    e2e.download(chosen.sources["e2e"].model_copy(update={"root": str(SHARED / "data/e2e")}), raw)
+    e2e.TASKS["e2e"].download(chosen.sources["e2e"].model_copy(update={"root": str(SHARED / "data/e2e")}), raw)
     return e2e.linearize(raw, Linearize(tokenize_targets=False, authors_first_entry=False))
 
 

@@ -2,11 +2,12 @@
 
 import pytest
 import yaml
-from stages.studies.settings import check_method, file_of, settings_of
 
 from stages.core.errors import UserError
-from stages.studies.grid import cell_of, cells_of, merged, size_name
-from stages.studies.paper import STUDIES
+from stages.studies.check import check_method, settings_of
+from stages.studies.grid import cells_of, merged, nested
+from stages.studies.paper import PUBLISHED
+from stages.studies.plan import size_name
 from tests.conftest import ROOT
 
 
@@ -26,38 +27,69 @@ def test_the_papers_low_data_protocol(raw):
     assert [(cell.variant, cell.size) for cell in cells] == [
         (variant, size) for variant in ("prefix", "finetune") for size in (50, 100, 200, 500)
     ]
-    assert [cell.first.training.steps for cell in cells] == [200, 200, 200, 400, 100, 100, 200, 400]
+    assert [cell.params.training.steps for cell in cells] == [200, 200, 200, 400, 100, 100, 200, 400]
     cell = cells[1]
-    assert len(cell.runs) == 10 == len({run.name for run in cell.runs})
-    chosen = cell.chosen(cell.runs[3])
-    assert (chosen.method, chosen.train_size, chosen.subset, chosen.seed) == ("prefix", 100, 1, 102)
-    assert (chosen.threads, chosen.train.eval_every, chosen.prefix.init_words) == (1, 50, "In words:")
+    runs, chosen = cell.plan.runs, cell.params
+    assert len(runs) == 10 == len({run.name for run in runs}) and (runs[3].subset, runs[3].seed) == (1, 102)
+    assert (chosen.method, chosen.train_size, chosen.threads, chosen.train.eval_every) == ("prefix", 100, 1, 50)
+    assert chosen.methods["prefix"]["init_words"] == "In words:"
 
 
-def test_every_study_has_a_place_in_the_report_and_in_the_pipeline(raw):
-    assert list(raw["studies"]) == list(STUDIES)
-    pipeline = yaml.safe_load((ROOT / "stages/studies/dvc.yaml").read_text())["stages"]
-    assert set(pipeline) == {"check", "data", *STUDIES, *(f"{study}-cell" for study in STUDIES)}
-    for study in STUDIES:
-        cells, stage = cells_of(raw, study), pipeline[f"{study}-cell"]
-        assert stage["cmd"] == f"python -m stages.studies.cell {study} ${{item.variant}} ${{item.size}}"
-        assert cells[0].out.parent.as_posix() in pipeline[study]["deps"]
+def test_every_study_has_its_cells_in_the_pipeline(raw):
+    pipeline = yaml.safe_load((ROOT / "studies/dvc.yaml").read_text())["stages"]
+    assert set(pipeline) == {"check", "data", "scores", "summary", *raw["studies"]}
+    assert pipeline["scores"]["foreach"] == pipeline["summary"]["foreach"] == "${studies}"
+    for study in raw["studies"]:
+        [cell, *_], stage = cells_of(raw, study), pipeline[study]
+        assert stage["cmd"] == f"cd .. && python -m stages.studies.run {study} ${{item.variant}} ${{item.size}}"
         # Whatever a run of a cell depends on, DVC watches: its own settings, and those of no other.
         assert "params" not in stage
-        own = [name for name in stage["deps"] if name.startswith("data/studies/settings")]
-        assert own == [f"data/studies/settings/{study}/${{item.variant}}-${{item.size}}.json"]
-        assert file_of(cells[0]).as_posix() == f"data/studies/settings/{study}/{cells[0].name}.json"
+        own = f"data/settings/runs/{study}/${{item.variant}}-${{item.size}}.json"
+        assert stage["deps"] == ["../data/base", f"data/linearized/${{studies.{study}.run.task}}", own]
+        assert cell.plan.settings.as_posix() == f"studies/data/settings/runs/{study}/{cell.name}.json"
+        assert stage["outs"] == [f"data/runs/{study}/${{item.variant}}-${{item.size}}"]
+        assert cell.plan.out.as_posix() == f"studies/data/runs/{study}/{cell.name}"
+    assert set(PUBLISHED) <= set(raw["studies"])
 
 
 def test_what_a_variant_says_stands_over_what_the_study_says(raw):
     study = raw["studies"]["lowdata"]
     study["run"]["train"]["lr"] = 0.5
     cells = {cell.variant: cell for cell in cells_of(raw, "lowdata")}
-    assert cells["prefix"].first.train.lr == 0.002
+    assert cells["prefix"].params.train.lr == 0.002
     del study["variants"]["prefix"]["run"]["train"]
-    assert {cell.variant: cell for cell in cells_of(raw, "lowdata")}["prefix"].first.train.lr == 0.5
+    assert {cell.variant: cell for cell in cells_of(raw, "lowdata")}["prefix"].params.train.lr == 0.5
     raw["prefix_len"], raw["seed"], raw["train_size"] = 77, 5, 9  # the single run's, which move no study
-    assert {cell.variant: cell for cell in cells_of(raw, "lowdata")}["prefix"].first.training.prefix_len == 20
+    assert {cell.variant: cell for cell in cells_of(raw, "lowdata")}["prefix"].plan.prefix_len == 20
+
+
+def test_candidates_of_tune(raw):
+    """All combinations of the values, over those of the study and the variant."""
+    tune = {
+        "values": {"train.lr": [0.1, 0.2], "prefix_len": [3, 4]},
+        "runs": 1,
+        "examples": 5,
+        "by": "loss",
+        "best": "lowest",
+    }
+    raw["studies"]["lowdata"]["variants"]["prefix"]["tune"] = tune
+    cell, *_, last = cells_of(raw, "lowdata")
+    assert [changes for changes, _ in cell.candidates] == [
+        {"train.lr": lr, "prefix_len": length} for lr in (0.1, 0.2) for length in (3, 4)
+    ]
+    assert [(chosen.train.lr, chosen.prefix_length) for _, chosen in cell.candidates] == [
+        (0.1, 3), (0.1, 4), (0.2, 3), (0.2, 4)
+    ]  # fmt: skip
+    settings = settings_of(cell)
+    assert [one["training"]["lr"] for _, one in settings.candidates] == [0.1, 0.1, 0.2, 0.2]
+    assert settings.tune == tune and settings_of(last).tune is None and len(last.candidates) == 1
+    by_metric = tune | {"by": "BLEU", "best": "highest"}
+    raw["studies"]["lowdata"]["variants"]["prefix"]["tune"] = by_metric
+    assert settings_of(cells_of(raw, "lowdata")[0]).code != settings.code, "then scoring is part of what decides"
+
+
+def test_nested():
+    assert nested("a", 1) == {"a": 1} and nested("a.b.c", [2]) == {"a": {"b": {"c": [2]}}}
 
 
 def test_merged():
@@ -102,6 +134,15 @@ def test_size_names_sort_as_the_sizes():
          "studies.lowdata: run or variants.prefix.run: train is given as {'lr': 0.002} and as 5: only one"),
         ({"variants": {"prefix": {"run": {"method": "prefix", "task": "mini_webnlg"}}}},
          "studies.lowdata.variants.prefix.run: task is for run alone: the variants of a study have one in common"),
+        ({"variants": {"prefix": {"run": {"method": "prefix"}, "tune": {"values": {"seed": [1, 2]}, "runs": 1, "examples": 9,
+                                                                        "by": "loss", "best": "lowest"}}}},
+         "studies.lowdata: seed is not for variants.prefix.tune: the grid gives it"),
+        ({"variants": {"prefix": {"run": {"method": "prefix"}, "tune": {"values": {"train.lrr": [1]}, "runs": 1, "examples": 9,
+                                                                        "by": "loss", "best": "lowest"}}}},
+         "studies.lowdata.variants.prefix: unknown key train.lrr"),
+        ({"variants": {"prefix": {"run": {"method": "prefix"}, "tune": {"values": {"train.lr": [1]}, "runs": 1, "examples": 9,
+                                                                        "by": "loss", "best": "highest"}}}},
+         "studies.lowdata.variants.prefix.tune: by is loss: best must be lowest"),
         ({"run": {"task": "e2e", "model": "mini-gpt2", "prefix_len": 5}}, "studies.lowdata has task e2e, which cells.tasks lacks"),
     ],
 )  # fmt: skip
@@ -112,11 +153,9 @@ def test_a_wrong_study_is_one_line_that_names_the_key(raw, change, said):
     assert str(error.value).startswith(f"params.yaml: {said}") and "\n" not in str(error.value)
 
 
-def test_an_unknown_study_or_cell_is_named(raw):
+def test_an_unknown_study_is_named(raw):
     with pytest.raises(UserError, match=r"studies has lowdata, review, .*, no lowdta"):
         cells_of(raw, "lowdta")
-    with pytest.raises(UserError, match=r"studies.lowdata has prefix-50, .*, no prefix-51"):
-        cell_of(raw, "lowdata", "prefix", "51")
 
 
 def settings(raw, study="lowdata"):
@@ -133,13 +172,13 @@ def changed(raw, study="lowdata"):
     ("change", "cells"),
     [
         ({"train": {"eval_every": 7}, "seed": 3, "threads": 1, "prefix_len": 9}, []),  # the study has its own
-        ({"adapter": {"layout": "houlsby"}, "apt": {"pooling": "first"}, "ft_top2": {"embedding": True}}, []),
+        ({"methods": {"adapter": {"layout": "houlsby"}, "apt": {"pooling": "first"}}}, []),
         ({"recipes": {"embedded": {"mini-gpt2": {"adapter": {"lr": 1.0}, "prefix": {"lr": 1.0, "steps": 9}}}}}, []),
         ({"recipes": {"embedded": {"mini-gpt2": {"prefix": {"mlp_width": 99}}}}}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),
         ({"precision": "fp32"}, []),
         ({"train": {"epochs": 5.0}}, []),  # the study has steps
         ({"source_words": "Say:"}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),  # fine-tuning has its own
-        ({"prefix": {"dropout": 0.5}}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),
+        ({"methods": {"prefix": {"dropout": 0.5}}}, ["prefix-50", "prefix-100", "prefix-200", "prefix-500"]),
         ({"studies": {"lowdata": {"variants": {"finetune": {"steps": [100, 100, 9, 400]}}}}}, ["finetune-200"]),
         ({"studies": {"lowdata": {"sizes": [50, 100, 200, 501]}}}, ["prefix-501", "finetune-501"]),
     ],
@@ -174,7 +213,7 @@ def test_a_method_that_does_not_fit_is_refused_before_any_work(raw, study, metho
 
 
 def test_a_prompt_that_is_missing_is_refused_before_any_work(raw):
-    raw["studies"]["ensemble"]["run"]["prompt"] = {"init": "file", "file": "nowhere"}
+    raw["studies"]["ensemble"]["run"]["methods"] = {"prompt_tuning": {"init": "file", "file": "nowhere"}}
     with pytest.raises(UserError, match=r"variants.prompt_tuning: nowhere/prompt_tuning.safetensors, which method "):
         check_method(cells_of(raw, "ensemble")[0])
 
@@ -182,8 +221,7 @@ def test_a_prompt_that_is_missing_is_refused_before_any_work(raw):
 def test_a_missing_recipe_is_refused_before_any_work(raw):
     raw["studies"]["apt"]["variants"] = {"adapter": {"run": {"method": "adapter"}}}
     [cell] = cells_of(raw, "apt")
-    check_method(cell)
     with pytest.raises(
         UserError, match=r"^params.yaml: studies.apt.variants.adapter: train.optimizer is `recipe`, but "
     ):
-        settings_of(cell)
+        check_method(cell)

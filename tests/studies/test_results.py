@@ -1,6 +1,5 @@
 """Means and deviations of hand-made runs, in metrics, tables, pictures and the report."""
 
-import hashlib
 import json
 from dataclasses import replace
 from statistics import stdev
@@ -8,15 +7,14 @@ from statistics import stdev
 import pytest
 import yaml
 from matplotlib.figure import Figure
-from stages.studies.ensemble import voted
-from stages.studies.settings import file_of, settings_of
 
 from stages.core.errors import UserError
 from stages.core.files import write_json, write_jsonl
 from stages.studies import figures, report
-from stages.studies.data import directory_of
-from stages.studies.grid import VOTES, cells_of, merged
-from stages.studies.paper import STUDIES, shown_of
+from stages.studies.check import settings_of
+from stages.studies.grid import cells_of, merged
+from stages.studies.paper import PUBLISHED
+from stages.studies.plan import METRICS
 from stages.studies.results import Spread, ahead, scores_of
 from stages.studies.summary import numbers, table
 from tests.conftest import ROOT
@@ -31,17 +29,26 @@ def cells(project):
     (project / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     cells = cells_of(raw, "lowdata")
     for number, cell in enumerate(cells):
-        write_jsonl(cell.out / "runs.jsonl", (
+        write_jsonl(cell.plan.scores / "runs.jsonl", (
             {"subset": run.subset, "seed": run.seed, "BLEU": 0.5 + number / 10 + index / 100, "ROUGE_L": 0.25, "METEOR": None,
              "reasons": {"METEOR": "needs Java"}}
-            for index, run in enumerate(cell.runs)
+            for index, run in enumerate(cell.plan.runs)
         ))  # fmt: skip
     return cells
 
 
 @pytest.fixture
 def results(cells):
-    return [(cell, scores_of(cell)) for cell in cells]
+    return [(cell.plan, scores_of(cell.plan)) for cell in cells]
+
+
+def digests(cells):
+    return {cell.name: settings_of(cell).digest for cell in cells}
+
+
+@pytest.fixture
+def found(cells, results):
+    return numbers(results, digests(cells))
 
 
 def test_spread_is_the_samples():
@@ -58,11 +65,10 @@ def test_what_is_independent_of_a_difference_is_the_subset():
     assert ahead(Spread.of([0.5, 0.7], 1), Spread.of([0.4, 0.6], 1)) is None, "of one subset nothing is known"
 
 
-def test_metrics(results):
-    found = numbers(results)
+def test_metrics(cells, results, found):
     assert found["prefix"] | {"n00200": None} == {
         "model": "mini-gpt2", "task": "mini_e2e", "n00200": None,
-        "n00050": {"runs": 4, "BLEU": 0.515, "BLEU_sd": 0.0129, "ROUGE_L": 0.25, "ROUGE_L_sd": 0.0},
+        "n00050": {"runs": 4, "settings": settings_of(cells[0]).digest, "BLEU": 0.515, "BLEU_sd": 0.0129, "ROUGE_L": 0.25, "ROUGE_L_sd": 0.0},
     }  # fmt: skip
     behind = {key: value for key, value in found["finetune"]["n00050"].items() if "behind" in key}
     assert behind == {"BLEU_behind": -0.2, "BLEU_behind_se": 0.0, "ROUGE_L_behind": 0.0, "ROUGE_L_behind_se": 0.0}
@@ -78,10 +84,12 @@ def test_metrics(results):
 
 
 def test_runs_of_other_parameters_are_refused(cells):
-    rows = [json.loads(line) for line in (cells[0].out / "runs.jsonl").read_text().splitlines()]
-    write_jsonl(cells[0].out / "runs.jsonl", rows[:3])
-    with pytest.raises(UserError, match=r"runs.jsonl is of other runs than params.yaml: dvc repro .*dvc.yaml:lowdata"):
-        scores_of(cells[0])
+    plan = cells[0].plan
+    rows = [json.loads(line) for line in (plan.scores / "runs.jsonl").read_text().splitlines()]
+    write_jsonl(plan.scores / "runs.jsonl", rows[:3])
+    said = r"runs.jsonl is of other runs than params.yaml: dvc --cd studies repro summary@lowdata"
+    with pytest.raises(UserError, match=said):
+        scores_of(plan)
 
 
 def test_lines_in_bands(results):
@@ -134,16 +142,15 @@ def test_a_picture_is_the_same_file_again(results, project):
     assert (project / "one.png").read_bytes() == (project / "two.png").read_bytes()
 
 
-def test_the_report_names_what_was_not_run_and_the_papers_numbers(results, project, capsys):
-    (project / "metrics").mkdir()
-    (project / "metrics/lowdata.json").write_text(json.dumps(numbers(results)))
+def test_the_report_names_what_was_not_run_and_the_papers_numbers(found, project, capsys):
+    write_json(project / METRICS / "lowdata.json", found)
     report.main()
     text = (project / report.OUT).read_text()
-    assert capsys.readouterr().out == "metrics/report.md\n"
+    assert capsys.readouterr().out == "studies/metrics/report.md\n"
     assert "mini-gpt2 on mini_e2e, 4 runs a cell" in text
     assert "| prefix | 50 | 4 | 51.50 ± 1.29 | 25.00 ± 0.00 |" in text and "BLEU, ROUGE_L times 100" in text
     assert "| 50 | prefix - finetune | -20.00 ± 0.00 |" in text and "the 2 subsets' differences" in text
-    assert "Not run: `dvc repro stages/studies/dvc.yaml:unseen`" in text
+    assert "Not run: `dvc --cd studies repro summary@unseen`" in text
     assert "prefix-tuning is above fine-tuning by 2.9 BLEU" in text and (ROOT / "docs/studies.md").exists()
 
 
@@ -157,9 +164,10 @@ def test_the_papers_numbers_stand_behind_the_variants(cells, project):
         cells_of(raw, "placement"),
         {"full": {"runs": 3, "BLEU": 0.8, "BLEU_sd": 0.01, "NIST": 9.876, "NIST_sd": 0.1}},
     )
-    file = project / "metrics/placement.json"
+    own["full"]["settings"] = digests(cells)["prefix-full"]
+    file = project / METRICS / "placement.json"
     write_json(file, {"prefix": {"model": "mini-gpt2", "task": "mini_e2e", **own}})
-    text = report.section("placement", cells, file, {})
+    text = report.section("placement", cells, file)
     assert (
         text[2]
         == "mini-gpt2 on mini_e2e, 3 runs a cell (mean ± standard deviation over them). BLEU times 100, as the papers print them."
@@ -175,86 +183,48 @@ def test_the_papers_numbers_stand_behind_the_variants(cells, project):
     assert "The paper's rows: GPT-2 medium on E2E (arXiv v1)." in text
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    ({"run": {"task": "mini_xsum"}}, "mini-gpt2 on mini_xsum, 4 runs"),
-    ({"run": {"model": "gpt2-medium"}}, "gpt2-medium on mini_e2e, 4 runs"),
-    ({"subsets": 1}, "mini-gpt2 on mini_e2e, 2 runs"),
+@pytest.mark.parametrize("change", [
+    {"run": {"task": "mini_xsum"}}, {"run": {"model": "gpt2-medium"}}, {"subsets": 1}, {"run": {"train": {"batch_size": 3}}},
 ])  # fmt: skip
-def test_numbers_of_other_parameters_are_not_reported(cells, results, project, change, said):
+def test_numbers_of_other_parameters_are_not_reported(cells, found, project, change):
     raw = yaml.safe_load((project / "params.yaml").read_text())
-    (project / "metrics").mkdir()
-    write_json(project / "metrics/lowdata.json", numbers(results))
+    write_json(project / METRICS / "lowdata.json", found)
     now = cells_of(merged(raw, {"studies": {"lowdata": change}}), "lowdata")
-    text = report.section("lowdata", now, project / "metrics/lowdata.json", {})
-    wanted = f"(prefix-50 was run with mini-gpt2 on mini_e2e, 4 runs, params.yaml says {said})"
-    assert text[2:] == [f"Run with other parameters {wanted}: `dvc repro stages/studies/dvc.yaml:lowdata`", ""]
+    text = report.section("lowdata", now, project / METRICS / "lowdata.json")
+    said = "prefix-50 was run with other parameters than params.yaml has now: `dvc --cd studies repro summary@lowdata`"
+    assert text[2:] == [said, ""]
 
 
-@pytest.mark.parametrize("key", ["lr", "batch_size"])
-def test_numbers_of_other_settings_are_not_reported(cells, results, project, key):
-    """As DVC has locked them, whichever they are."""
-    write_json(project / "metrics/lowdata.json", numbers(results))
-    for cell in cells:
-        write_json(project / file_of(cell), settings_of(cell))
-    lock = {f"lowdata-cell@{cell.name}": {"deps": [
-        {"path": "stages/models", "md5": "0.dir"},
-        {"path": file_of(cell).as_posix(), "md5": hashlib.md5((project / file_of(cell)).read_bytes()).hexdigest()},
-    ]} for cell in cells}  # fmt: skip
-    (project / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}))
-    locked = report.settings_in(project / "dvc.lock")
-    assert len(locked) == len(cells)
-    file = project / "metrics/lowdata.json"
-    assert "4 runs a cell" in "".join(report.section("lowdata", cells, file, locked))
-    changed = [
-        replace(cell, raw=merged(cell.raw, {"train": {key: 3}})) if cell.variant == "finetune" else cell
-        for cell in cells
-    ]
-    text = report.section("lowdata", changed, file, locked)
-    said = f"finetune-50 was run with others than {file_of(cells[2])} has now"
-    assert text[2:] == [f"Run with other parameters ({said}): `dvc repro stages/studies/dvc.yaml:lowdata`", ""]
-    assert report.settings_in(project / "none.lock") == {}
+def test_other_code_leaves_numbers_as_they_are(cells):
+    settings = settings_of(cells[0])
+    assert replace(settings, code="other").digest == settings.digest != settings_of(cells[1]).digest
 
 
 def test_models_that_differ_are_named_with_the_variants(cells, results, project):
-    write_json(project / "metrics/lowdata.json", numbers(results))
-    found = json.loads((project / "metrics/lowdata.json").read_text())
-    found["finetune"]["model"] = "gpt2"
-    write_json(project / "metrics/lowdata.json", found)
     two = [replace(cell, raw=cell.raw | {"model": "gpt2"}) if cell.variant == "finetune" else cell for cell in cells]
-    text = report.section("lowdata", two, project / "metrics/lowdata.json", {})
+    write_json(project / METRICS / "lowdata.json", numbers(results, digests(two)))
+    text = report.section("lowdata", two, project / METRICS / "lowdata.json")
     assert text[2].startswith("mini-gpt2, gpt2 on mini_e2e, 4 runs")
     assert any(line.startswith("| prefix, mini-gpt2 | 50 |") for line in text)
     assert any(line.startswith("| finetune, gpt2 | 50 |") for line in text)
 
 
-def test_a_study_of_ones_own_is_bars_under_its_name():
-    assert shown_of("mine").title == "mine" and shown_of("mine").how is figures.bars
-    assert shown_of("lengths") is STUDIES["lengths"]
-
-
-def test_runs_of_a_task_with_classes_vote(project):
-    """Three runs, four records: two of three right is right."""
+def test_votes_stand_beside_the_mean_and_the_best(project):
     raw = yaml.safe_load((project / "params.yaml").read_text())
     raw["studies"]["ensemble"] |= {"seeds": [1, 2, 3]}
     [cell] = cells_of(raw, "ensemble")
-    yes, no = "entailment", "not_entailment"
-    golds, said = [yes, no, yes, no], [[yes, no, no, no], [yes, yes, yes, "?"], [no, no, no, yes]]
-    write_jsonl(directory_of("mini_rte") / "test.jsonl", (
-        {"id": f"{i}", "source": "a", "targets": [gold]} for i, gold in enumerate(golds)
-    ))  # fmt: skip
-    votes = voted(cell, said)
-    assert votes == {"accuracy": 0.75}  # yes, no, no, and of three answers once each the first, no
-    assert voted(cell, said[:1]) == {}, "of one run"
-    write_json(cell.out / VOTES, votes)
-    write_jsonl(cell.out / "runs.jsonl", (
+    write_json(cell.plan.scores / "votes.json", {"accuracy": 0.75})
+    write_jsonl(cell.plan.scores / "runs.jsonl", (
         {"subset": 0, "seed": run.seed, "accuracy": accuracy, "reasons": {}}
-        for run, accuracy in zip(cell.runs, (0.75, 0.5, 0.25), strict=True)
+        for run, accuracy in zip(cell.plan.runs, (0.75, 0.5, 0.25), strict=True)
     ))  # fmt: skip
-    assert numbers([(cell, scores_of(cell))])["prompt_tuning"]["full"] == {
-        "runs": 3, "accuracy": 0.5, "accuracy_sd": 0.25, "accuracy_best": 0.75, "accuracy_ensemble": 0.75,
+    found = numbers([(cell.plan, scores_of(cell.plan))], digests([cell]))["prompt_tuning"]["full"]
+    assert found | {"settings": ""} == {
+        "runs": 3, "settings": "", "accuracy": 0.5, "accuracy_sd": 0.25, "accuracy_best": 0.75, "accuracy_ensemble": 0.75,
     }  # fmt: skip
 
 
-def test_texts_do_not_vote(cells, results):
-    assert voted(cells[0], [["a"], ["a"]]) == {}
-    assert "ensemble" not in str(numbers(results))
+def test_every_kind_of_axis_has_its_picture(project):
+    raw = yaml.safe_load((project / "params.yaml").read_text())
+    assert {study["figure"]["x"] for study in raw["studies"].values()} == set(figures.PLOTS)
+    assert set(PUBLISHED) <= set(raw["studies"])
