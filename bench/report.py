@@ -11,7 +11,7 @@ HEAD = """# Benchmarks
 {command}
 ```
 
-This project's engine beside PEFT's prefix-tuning and transformers' `generate`, on the same work.
+This project beside PEFT's prefix-tuning and transformers' `generate`, on the same work.
 
 {date}, {processor}, {cores} cores of which one is used, {memory_gb} GB of memory, {gpu}.
 Python {python}, torch {torch}, transformers {transformers}, PEFT {peft}. {records}, {tokenizer}.
@@ -19,27 +19,47 @@ Python {python}, torch {torch}, transformers {transformers}, PEFT {peft}. {recor
 """
 
 TEXT = """
-`ratio` is the peer's time over ours: more than 1 means that ours is faster; of memory it is ours over the
-peer's, and of the prefix of 200 our time over that of 10. `.bench/results.json` holds the same numbers by name.
+`ratio` is the peer's time divided by ours: more than 1 means that ours is faster. For memory it is ours divided by the peer's,
+and for the prefix of 200 our time divided by that of 10. `.bench/results.json` holds the same numbers by name.
 
-**How it is measured.** Every measurement runs in a process of its own with one thread, ours and the peer in turns, and
-the best of two counts (decoding, the cell and scaling run once). On a CPU the clock is that of the process's
-own work, so that what else the machine does is not in it; on a GPU it is wall time when the GPU has done all. Memory is
-the peak of the process (on a GPU, of what torch took there) less what its imports take. A token is one of a source or a
-target; padding is none.
+## How it is measured
 
-**What is the same.** The models have the shapes that the table names, and random weights, on which neither time nor memory
-of training depends (of decoding, see below). Batches and their order, the parameters at the start, AdamW, clipping and schedule are the
-same on both sides, and dropout is off. Ours is `stages.training.loop.train` itself, the peer a plain loop around
-`get_peft_model` with padded batches. In decoding both have the same prefix, the sources in the same order, beam 5,
-length penalty 1 and at most 40 tokens. How far losses are apart, and how many hypotheses are the same token for token,
-stands in the table.
+- Every measurement runs in a process of its own with one thread, ours and the peer in turns. The best of two counts; decoding,
+  the cell and scaling run once.
+- On a CPU the clock is the CPU time of the process, so other work on the machine is not in it. On a GPU it is wall time after
+  the GPU has finished.
+- Memory is the peak of the process (on a GPU, of torch's allocation) minus what its imports take.
+- A token is one of a source or a target; padding does not count.
 
-**What is not.** PEFT computes in fp32 beside our bf16 too: so it does with these models unless told otherwise. In bf16
-its `generate` is measured on one batch. In an encoder-decoder model PEFT has one prefix and ours three, so that
-bart-base compares the time of training only, and decodes without a prefix on both sides. Random weights rarely end a
-sentence: what ours gains by sentences that end early is not in these numbers. A random BART repeats few words, so that
-its hypotheses say less about equality than those of GPT-2. `tests/test_bench.py` shows both equalities on a tiny model.
+## What is the same on both sides
+
+- The models have the shapes that the table names, and random weights. Neither time nor memory of training depends on the
+  weights; for decoding see below.
+- Batches and their order, the initial parameters, AdamW, clipping and schedule are the same. Dropout is off.
+- Ours is `stages.training.loop.train` itself; the peer is a plain loop around `get_peft_model` with padded batches.
+- In decoding both have the same prefix, the sources in the same order, beam 5, length penalty 1 and at most 40 tokens.
+- The table shows how far losses differ, and how many hypotheses are the same token for token.
+
+## What is not the same
+
+- PEFT computes in fp32 beside our bf16 too: so it does with these models unless told otherwise. In bf16 its `generate` is
+  measured on one batch.
+- In an encoder-decoder model PEFT has one prefix and ours three. So bart-base compares only the time of training, and decodes
+  without a prefix on both sides.
+- Random weights rarely end a sentence. What ours gains by sentences that end early is not in these numbers.
+- A random BART repeats few words, so its hypotheses say less about equality than those of GPT-2. `tests/test_bench.py` shows both
+  equalities on a tiny model.
+
+## What makes it fast
+
+- Logits are computed only at target positions, in chunks (`stages/training/loss.py`).
+- Batches hold texts of similar length. Nothing is stored for weights that do not train.
+- A source is read once. All beams share its keys and values, and none is ever copied (`stages/models/caches.py`). Sentences enter
+  the batch as others end.
+- On a CPU, oneDNN computes fp32 products instead of MKL, which is slow on AMD processors (`stages/models/linear.py`).
+- Token ids stay on the disk. The peak of memory still rises with the examples, by code that oneDNN compiles for each length of
+  text, of which at most 256 are kept.
+- torch.compile and CUDA graphs are not used: without a GPU nobody could measure whether they pay.
 """
 
 

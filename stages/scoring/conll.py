@@ -11,11 +11,11 @@ the tags E and S, longer prefixes, lower case. Two type names are read otherwise
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from stages.core.columns import columns_of
 from stages.core.errors import UserError
 from stages.core.files import TextFile
 from stages.scoring.metric_set import MetricSet, without_programs
@@ -79,22 +79,6 @@ def _read_sentences(file: TextFile) -> list[_Sentence]:
                 raise UserError(f"{file}, line {number}: the tag {columns[-1]!r} is neither O nor B-TYPE nor I-TYPE")
         sentences.append(_Sentence(sentence[0][0], [columns[-1] for _, columns in sentence]))
     return sentences
-
-
-def columns_of(file: TextFile) -> Iterator[list[tuple[int, list[str]]]]:
-    """The sentences of a file: of each token the number of its line and its columns, which spaces and tabs set apart.
-
-    No other white space does: a no-break space is part of a word, as it is to conlleval. A blank line or one of
-    -DOCSTART- ends a sentence.
-    """
-    sentence: list[tuple[int, list[str]]] = []
-    for number, line in enumerate([*file.lines, ""], start=1):
-        columns = re.findall(r"[^ \t]+", line)
-        if columns and columns[0] != "-DOCSTART-":
-            sentence.append((number, columns))
-        elif sentence:
-            yield sentence
-            sentence = []
 
 
 CONLL = MetricSet(read, without_programs(measure))

@@ -10,25 +10,18 @@ GPL, so it is not among the requirements of this MIT project: the extra `webnlg`
 texts that are ASCII already are scored.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from stages.core.tokens import tokenize_words
 from stages.scoring import meteor
 from stages.scoring.data_to_text import METRICS, bleu_meteor_ter
 from stages.scoring.formats import read_columns
 from stages.scoring.metric_set import MetricSet, Scorer
 from stages.scoring.scores import Metrics, Unavailable
-from stages.scoring.segments import check, collapse
+from stages.scoring.segments import check
 
 REFERENCES = 3  # the scripts take the first three of an entry
-
-_NO_LETTER = re.compile(r"(\W)")
-
-
-def tokenize_words(text: str) -> str:
-    """All but letters, digits and underscores apart, one space between tokens."""
-    return collapse(_NO_LETTER.sub(r" \1 ", text))
 
 
 def to_ascii(text: str) -> str:

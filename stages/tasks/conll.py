@@ -9,11 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from stages.core.columns import columns_of
 from stages.core.errors import UserError
 from stages.core.files import TextFile, replacing, write_jsonl
 from stages.core.record import Record
 from stages.core.sections import Section
-from stages.scoring.conll import CONLL, columns_of
+from stages.scoring.conll import CONLL
 from stages.tasks import Linearize, Shown, Task
 from stages.tasks.common import hub
 from stages.tasks.common.rows import read_rows

@@ -16,10 +16,9 @@ from pydantic import model_validator
 from stages.core.errors import UserError
 from stages.core.files import TextFile, read_json, replacing, write_json
 from stages.core.record import Record
+from stages.core.tokens import tokenize_words
 from stages.scoring.dart import DART
-from stages.scoring.formats import read_references
 from stages.scoring.metric_set import Scorer
-from stages.scoring.webnlg import tokenize_words
 from stages.tasks import Linearize, Shown, Task
 from stages.tasks.common.download import Files, fetch_files
 
@@ -141,7 +140,7 @@ def linearize(raw: Path, options: Linearize) -> dict[str, list[Record]]:
 
 def _official_references(raw: Path, test: Path, texts: list[list[str]]) -> list[list[str]]:
     """The references of each entry. Raises UserError where they are not those of the entries' texts."""
-    references = [[text for text in segment if text] for segment in read_references(_reference_files(raw)).values]
+    references = [[text for text in segment if text] for segment in _reference_lines(raw)]
     if len(references) != len(texts):
         raise UserError(
             f"{raw / REFERENCES} has references for {len(references):,} triplesets, but {test} has {len(texts):,} "
@@ -156,6 +155,15 @@ def _official_references(raw: Path, test: Path, texts: list[list[str]]) -> list[
             f"{raw / REFERENCES}: only {same:,} of {len(texts):,} lines are the texts of {test}, in its order"
         )
     return references
+
+
+def _reference_lines(raw: Path) -> list[tuple[str, ...]]:
+    """The lines of the reference files side by side. Raises UserError where they are not equally many."""
+    first, *others = files = _reference_files(raw)
+    for other in others:
+        if len(other.lines) != len(first.lines):
+            raise UserError(f"{other} has {len(other.lines)} segments, but {first} has {len(first.lines)}")
+    return list(zip(*([line.strip() for line in file.lines] for file in files), strict=True))
 
 
 def _reference_files(raw: Path) -> list[TextFile]:

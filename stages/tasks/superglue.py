@@ -240,7 +240,8 @@ def _data(folder: str, keys: str, config: str | None = None) -> DataSet:
     return DataSet(folder, config or folder.lower(), tuple(keys.split()))
 
 
-_COMMITMENT, _ENTAILMENT = files.COMMITMENT.official, files.ENTAILMENT.official
+# In the order of the hub's numbers.
+_COMMITMENT, _ENTAILMENT = ("entailment", "contradiction", "neutral"), ("entailment", "not_entailment")
 _PREMISE = (("hypothesis", "premise"), ("premise", "hypothesis"))
 _WSC = _data("WSC", "text label", config="wsc.fixed")
 
@@ -283,11 +284,11 @@ def _task(name: str, metrics: str, postprocess: Postprocess) -> Task:
 _OF_TRUTH = _labels(TRUTH, files.TRUTH.official)
 TASKS = {
     "boolq": _task("boolq", "boolq", _OF_TRUTH),
-    "cb": _task("cb", "cb", _labels(_COMMITMENT, _COMMITMENT)),
+    "cb": _task("cb", "cb", _labels(_COMMITMENT, files.COMMITMENT.official)),
     "copa": _task("copa", "copa", _labels(CHOICE, files.CHOICE.official)),
     "multirc": _task("multirc", "multirc", _options),
     "record": _task("record", "record", references_of),
-    "rte": _task("rte", "rte", _labels(_ENTAILMENT, _ENTAILMENT)),
+    "rte": _task("rte", "rte", _labels(_ENTAILMENT, files.ENTAILMENT.official)),
     "wic": _task("wic", "wic", _OF_TRUTH),
     "wsc": _task("wsc", "wsc", _OF_TRUTH),
     "wsc_referent": _task("wsc_referent", "wsc", _referents),

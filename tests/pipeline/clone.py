@@ -27,7 +27,7 @@ def restore(clone):
     call(clone, "git", "reset", "-q", "--hard")
     for project in (".", "studies"):
         if (clone / project / "dvc.lock").exists():
-            call(clone, "dvc", "--cd", project, "checkout", "-q")
+            call(clone, "dvc", "--cd", project, "checkout")
 
 
 def stages_run(output):

@@ -64,7 +64,7 @@ def test_the_example_of_the_docs_is_one_file_and_one_section(tree):
         f"The {thing} in the {place} is {colour}.",
         f"There is a {colour} {thing} in the {place}.",
     ]
-    said = "from stages import params; p = params.load(); print(p.decoding, p.training.prefix_len, p.recipe_name)"
+    said = "from stages import params; p = params.load(); print(p.decoding, p.prefix_length, p.recipe[0])"
     resolved = run(tree, "-c", said).stdout
     assert resolved.startswith("Decoding(source_tokens=None, target_tokens=None, beam=5, length_penalty=1.0"), "e2e's"
     assert resolved.endswith(" 40 recipes.embedded.mini-gpt2.prefix\n")
