@@ -7,11 +7,14 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from bench import cell, peer
+from bench.__main__ import measuring
 from bench.inputs import Ids
 from bench.report import document, results
 from bench.training import Clocked, training_of
 from bench.turns import Row
+from stages.core.closure import closure
 from stages.decoding.beam import Search, search_sources
+from stages.methods import names
 from stages.methods.prefix import Prefix
 from stages.models.batches import Example
 from stages.models.decoder_only import DecoderOnly
@@ -64,6 +67,14 @@ def test_peft_says_what_we_say(tiny, ids):
     peft = peer.prefixed(tiny.model, 5, None)
     peer.hold(peft, 512, 3)
     assert peer.generate(peft, ids.test, ids, 3, 4, 8) == [found[number] for number in range(3)]
+
+
+def test_what_is_measured_is_kept_by_the_code_of_all_that_runs():
+    """Numbers of other code are not taken for those of this one."""
+    found = set(map(str, measuring()))
+    reached = {str(file) for file in closure("stages.run", *(f"stages.methods.{name}" for name in names()))}
+    assert reached - found == {"stages/__init__.py", "stages/run.py"}, "the bench opens and trains by itself"
+    assert {"bench/training.py", "bench/fresh.py"} < found and "bench/report.py" not in found
 
 
 def test_losses_of_runs_are_weighed_by_their_tokens(monkeypatch):

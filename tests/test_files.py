@@ -38,7 +38,6 @@ from pathlib import Path
 from stages.core.errors import entry_point
 from stages.core.files import write_jsonl, write_text
 import stages.methods.parts.saved as saved, stages.training.checkpoint as checkpoint, torch
-from tests.conftest import config_of
 
 @entry_point
 def main():
@@ -46,6 +45,7 @@ def main():
     if sys.argv[1] == "lines":
         write_jsonl(out, ({"text": "x" * 1000} for _ in range(1000)))
     elif sys.argv[1] == "prefix":
+        from tests.conftest import config_of  # takes seconds
         saved.save(out, config_of("prefix"), {"decoder": torch.zeros(1, 3, 2, 4, 5000, 8)}, {})
     else:
         module = torch.nn.Linear(1000, 1000)

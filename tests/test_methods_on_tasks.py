@@ -7,10 +7,13 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from stages import decode, download, linearize, score, subsample, train
+from stages import decode, download, linearize, run, score, subsample, train
 from stages.core.errors import UserError
-from stages.methods import METHODS
+from stages.decoding import texts
+from stages.methods import module_of, names
+from stages.methods.parts.given import RUN
 from stages.training import loop as engine
+from tests.conftest import merged, project_params
 
 FIRST_METRIC = {
     "mini_e2e": "BLEU", "mini_webnlg": "BLEU_unseen", "mini_xsum": "rouge1", "mini_rte": "accuracy", "mini_conll2003": "F1",
@@ -19,9 +22,9 @@ FAMILY = {"mini-gpt2": "decoder-only", "mini-bart": "encoder-decoder", "minilm":
 PAIRS = [(task, "mini-gpt2") for task in ("mini_e2e", "mini_webnlg", "mini_xsum")]
 PAIRS += [("mini_xsum", "mini-bart"), ("mini_rte", "mini-bart"), ("mini_rte", "minilm"), ("mini_conll2003", "minilm")]
 RUNS = [
-    (task, model, method) for task, model in PAIRS for method in METHODS
+    (task, model, method) for task, model in PAIRS for method in names()
     # Of minilm, the other methods have no recipe.
-    if FAMILY[model] in METHODS[method].FAMILIES and (model != "minilm" or method in ("prefix", "apt", "linear_probe", "finetune"))
+    if FAMILY[model] in module_of(method).FAMILIES and (model != "minilm" or method in ("prefix", "apt", "linear_probe", "finetune"))
 ]  # fmt: skip
 
 
@@ -42,14 +45,14 @@ def configure(project, data, monkeypatch):
     settled = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
 
     def write(**changes):
-        raw = yaml.safe_load((project / "params.yaml").read_text()) | changes
-        raw["train"] |= {"steps": 2, "batch_size": 2}
-        raw["decode"] |= {"beam": 2, "max_new_tokens": 12}
-        raw["threads"] = 1
-        raw["projector"]["source"] = "kept"
-        for mini in FIRST_METRIC:
-            raw["sources"][mini] |= {"train": 12, "dev": 6, "test": 6}
-        (data / "params.yaml").write_text(yaml.safe_dump(raw))
+        small = {
+            "train": {"steps": 2, "batch_size": 2},
+            "decode": {"beam": 2, "max_new_tokens": 12},
+            "threads": 1,
+            "methods": {"prompt_projection": {"source": "kept"}},
+            "sources": {mini: {"train": 12, "dev": 6, "test": 6} for mini in FIRST_METRIC},
+        }
+        (data / "params.yaml").write_text(yaml.safe_dump(merged(merged(project_params(), small), changes)))
 
     yield write
     torch.use_deterministic_algorithms(settled[0])
@@ -104,8 +107,8 @@ def test_words_before_the_source(configure, data, task, model, monkeypatch):
 
         monkeypatch.setattr(stage, name, spy)
 
-    spied(train, "encode", "trained", 1)
-    spied(decode, "classify" if model == "minilm" else "decode", "tested", 2)
+    spied(run, "encode", "trained", 1)
+    spied(run, "classify" if model == "minilm" else "decode", "tested", 2)
     train.main()
     decode.main()
     assert read["trained"] and len(read["tested"]) == 6
@@ -134,12 +137,12 @@ def test_what_was_done_outlives_what_cannot_be_written(configure, data, monkeypa
         monkeypatch.setattr(module, name, spy)
 
     counting(engine, "backward", "steps")
-    counting(decode, "search_runs", "searches")
+    counting(texts, "search_runs", "searches")
     monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", -1)
     monkeypatch.setattr(engine, "CHECKPOINT_SHARE", float("inf"))
 
     def failing(path, *given):
-        if path in (train.params.RUN, decode.OUT):
+        if path in (RUN, decode.OUT):
             raise UserError("cannot write")
         return real_write(path, *given)
 
@@ -169,25 +172,14 @@ def test_another_tasks_prompt_as_it_is(configure, data):
         task="mini_xsum",
         model="mini-bart",
         method="prompt_tuning",
-        prompt={"init": "file", "words": "recipe", "file": "prompt_of_rte"},
+        methods={"prompt_tuning": {"init": "file", "file": "prompt_of_rte"}},
+        train={"steps": 0},
     )
-    raw = yaml.safe_load((data / "params.yaml").read_text())
-    raw["train"]["steps"] = 0
-    (data / "params.yaml").write_text(yaml.safe_dump(raw))
     for stage in (download, linearize, subsample, train, decode):
         stage.main()
     assert torch.equal(load_file(trained / "prompt_tuning.safetensors")["embeddings"], first)
     assert json.loads((data / "metrics/train.json").read_text())["loss"] is None
     assert len((data / "data/run/predictions.jsonl").read_text().splitlines()) == 6
-
-
-def test_a_prompt_that_would_not_be_read(configure):
-    configure(
-        task="mini_xsum", model="mini-bart", method="prefix", prompt={"init": "file", "words": "recipe", "file": "kept"}
-    )
-    with pytest.raises(SystemExit) as ended:
-        train.main()
-    assert str(ended.value) == "error: params.yaml: prompt.file is given, but method prefix reads none: set method"
 
 
 def test_a_method_that_does_not_fit(configure):
@@ -196,5 +188,5 @@ def test_a_method_that_does_not_fit(configure):
         train.main()
     assert str(ended.value) == (
         "error: params.yaml: method infix is not for encoder-decoder models such as mini-bart; "
-        "prefix, finetune, ft_top2, adapter, adapter_small, prompt_tuning, prompt_projection, none are"
+        "adapter, adapter_small, finetune, ft_top2, none, prefix, prompt_projection, prompt_tuning are"
     )

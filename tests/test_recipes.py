@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError, create_model
 
-from stages.core.sections import one_line
+from stages.core.sections import message_of
 from stages.recipes import TRAINING_KEYS, Recipes
 
 SECTION = """
@@ -65,7 +65,7 @@ def refused(raw):
     """The line for the user, as stages/params.py makes it."""
     with pytest.raises(ValidationError) as found:
         create_model("Params", recipes=(Recipes, ...)).model_validate({"recipes": raw})
-    return one_line(found.value)
+    return message_of(found.value)
 
 
 BASE = {"optimizer": "adamw", "warmup_steps": 0, "loss": "token_mean", "lm_dropout": False}
@@ -139,6 +139,18 @@ def test_a_new_method_brings_its_own_options():
     _, keys = found.training("mini-gpt2", True, ("e2e",), "toy")
     options = {key: value for key, value in keys.items() if key not in TRAINING_KEYS}
     assert options == {"prefix_len": 40, "gate": "soft", "scale": 0.5, "deep": True}
+
+
+def test_a_method_has_an_option_if_any_of_its_recipes_has_it():
+    """Its own, of a model or a task, or one that it takes from another method."""
+    found = read(embedded__mini_gpt2__toy={"lr": 0.1, "gate": "soft"})
+    for method, option, expected in (
+        ("prefix", "prefix_len", True), ("prefix", "mlp_width", True), ("prefix", "bottleneck", False),
+        ("infix", "prefix_len", True), ("apt", "prefix_len", True), ("apt", "mlp_width", False),
+        ("probe", "prefix_len", False), ("probe", "mlp_width", False),
+        ("toy", "gate", True), ("prefix", "gate", False), ("unheard", "prefix_len", False),
+    ):  # fmt: skip
+        assert found.has_option(method, option) == expected, (method, option)
 
 
 def test_what_is_resolved_is_the_callers():

@@ -53,8 +53,8 @@ def test_a_section_is_named_as_a_method():
     ("method", "model", "options", "message"),
     [
         ("adapter", "minilm", {}, "methods.adapter.bottleneck is `recipe`, but recipes.embedded.minilm.adapter gives none: set it"),
-        ("prompt_tuning", "minilm", {},
-         "methods.prompt_tuning.init is `recipe`, but recipes.embedded.minilm.prompt_tuning gives none: set it"),
+        ("prompt_tuning", "t5", {},
+         "methods.prompt_tuning.init is `recipe`, but recipes.published.prompt_tuning.mini_e2e gives none: set it"),
         ("prefix", "mini-gpt2", {"mlp": "yes"}, "methods.prefix.mlp: Input should be a valid boolean, not 'yes'"),
         ("prefix", "mini-gpt2", {"init_std": 0}, "methods.prefix.init_std: must be a number above 0, or recipe, not 0"),
         ("prefix", "mini-gpt2", {"dropout": 1.0}, "methods.prefix.dropout: must be a number of at least 0 and below 1, or recipe, not 1.0"),
