@@ -50,11 +50,13 @@ def raw(tmp_path):
         for number, text in enumerate(changed.get("references", REFERENCES)):
             (root / f"dart_reference/all-delex-reference{number}.lex").write_bytes(text.encode())
         files = {
-            path.relative_to(root).as_posix(): {"url": "https://x/", "checksums": [f"git:{git_object_name(path)}"]}
+            path.relative_to(root).as_posix(): {"path": "x", "checksums": [f"git:{git_object_name(path)}"]}
             for path in sorted(root.rglob("*.*"))
         }
         train, dev, test = splits
-        download(DartFiles(root=str(root), train=train, dev=dev, test=test, files=files), tmp_path / "raw")
+        download(
+            DartFiles(root=str(root), url="https://x", train=train, dev=dev, test=test, files=files), tmp_path / "raw"
+        )
         return tmp_path / "raw"
 
     return make
@@ -157,9 +159,9 @@ def test_nothing_is_left_of_a_wrong_set(raw, tmp_path):
     (tmp_path / "root/dart_reference/all-delex-reference0.lex").write_text("else")
     source = {"train": "one.json", "dev": "one.json", "test": "one.json"}
     files = {
-        name: {"url": "https://x/", "checksums": ["git:" + "0" * 40]}
+        name: {"path": "x", "checksums": ["git:" + "0" * 40]}
         for name in ("one.json", "dart_reference/all-delex-reference0.lex")
     }
     with pytest.raises(UserError, match="not the official file"):
-        download(DartFiles(root=str(tmp_path / "root"), files=files, **source), tmp_path / "other")
+        download(DartFiles(root=str(tmp_path / "root"), url="https://x", files=files, **source), tmp_path / "other")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "root"]

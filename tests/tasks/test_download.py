@@ -24,11 +24,8 @@ def checksum(data):
 
 def source(root, **checksums):
     """`checksums` stand in place of the right ones, by the letter that the file begins with."""
-    files = {
-        name: {"url": f"{URL}/{name}", "checksums": checksums.get(name[0], [checksum(data)])}
-        for name, data in DATA.items()
-    }
-    return Files(root=root and str(root), files=files)
+    files = {name: {"path": name, "checksums": checksums.get(name[0], [checksum(data)])} for name, data in DATA.items()}
+    return Files(root=root and str(root), url=URL, files=files)
 
 
 @pytest.fixture
@@ -57,8 +54,8 @@ def test_copies_those_that_are_named(root, tmp_path):
 def test_names_may_have_a_folder(tmp_path):
     (tmp_path / "root/sub").mkdir(parents=True)
     (tmp_path / "root/sub/c.lex").write_bytes(b"c")
-    files = {"sub/c.lex": {"url": URL, "checksums": [checksum(b"c")]}}
-    fetch_files(Files(root=str(tmp_path / "root"), files=files), tmp_path / "out")
+    files = {"sub/c.lex": {"path": "c", "checksums": [checksum(b"c")]}}
+    fetch_files(Files(root=str(tmp_path / "root"), url=URL, files=files), tmp_path / "out")
     assert contents(tmp_path / "out") == {"sub/c.lex": b"c"}
 
 

@@ -24,20 +24,24 @@ Checksum = Annotated[str, Field(pattern="^(sha256:[0-9a-f]{64}|git:[0-9a-f]{40})
 
 
 class File(Section):
-    """One public file: where it is, and the checksums of the versions of it that are right.
+    """One public file: its path below the address of all, and the checksums of the versions of it that are right.
 
     `sha256:<hex>`, or `git:<hex>`, the object name that git (and GitHub) gives its content.
     """
 
-    url: Https
+    path: str
     checksums: Annotated[list[Checksum], Field(min_length=1)]
 
 
 class Files(Section):
-    """Public files by name: from a directory `root` that holds those names, or downloaded; checked either way."""
+    """Public files by name: from a directory `root` that holds those names, or from below `url`; checked either way."""
 
     root: str | None
+    url: Https
     files: dict[str, File]
+
+    def address(self, name: str) -> str:
+        return f"{self.url}/{self.files[name].path}"
 
 
 class Tree(Section):
@@ -85,8 +89,8 @@ def fetch_files(source: Files, out: Path, names: Iterable[str] | None = None, ea
             elif present.is_file() and is_right(present, file.checksums):
                 shutil.copyfile(present, path)
             else:
-                _download(file.url, path)
-                check_file(path, file.url, file.checksums)
+                _download(source.address(name), path)
+                check_file(path, source.address(name), file.checksums)
 
 
 def is_right(path: Path, checksums: list[str]) -> bool:
