@@ -34,13 +34,13 @@ def stages_run(output):
     return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
 
 
-def copy(root: Path, directory: Path, change) -> Path:
-    """The tracked files without locks, committed; `change` is given params.yaml to make it small."""
+def copy(root: Path, directory: Path, change, locks=()) -> Path:
+    """The tracked files without locks but those named, committed; `change` is given params.yaml to make it small."""
     if not (root / ".git").exists():
         pytest.skip("copies what git tracks, and this is no git checkout")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True).stdout
     for file in filter(None, listed.decode().split("\0")):
-        if (root / file).exists() and not file.endswith("dvc.lock"):
+        if (root / file).exists() and (file in locks or not file.endswith("dvc.lock")):
             target = directory / file
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((root / file).read_bytes())

@@ -1,9 +1,14 @@
 """The pipeline as a user runs it: dvc in a temporary clone, on a world that takes a minute."""
 
 import json
+import re
+import shutil
+import textwrap
 
 import pytest
+import yaml
 
+from stages.studies.grid import merged
 from tests.pipeline.clone import call, commit, copy, restore, stages_run
 
 pytestmark = pytest.mark.pipeline
@@ -34,7 +39,7 @@ def test_a_run_ends_with_official_scores(clone):
     assert len(rows) == 8 == len({row["source"] for row in rows}) and all(row["references"] for row in rows)
     assert (clone / "metrics/train.png").read_bytes().startswith(b"\x89PNG")
     config = json.loads((clone / "data/run/model/config.json").read_text())
-    assert config["training"]["steps"] == 4 and config["training"]["prefix_len"] == 40
+    assert config["training"]["steps"] == 4 and config["prefix_len"] == 40
     assert call(clone, "git", "status", "--porcelain") == ""
 
 
@@ -50,7 +55,7 @@ def test_forced_again_gives_the_same_bytes(clone):
 def test_one_changed_parameter_runs_what_depends_on_it_and_is_shown(clone):
     output = call(clone, "dvc", "exp", "run", "-S", "prefix_len=7")
     assert stages_run(output) == ["train", "decode", "score"]
-    assert json.loads((clone / "data/run/model/config.json").read_text())["training"]["prefix_len"] == 7
+    assert json.loads((clone / "data/run/model/config.json").read_text())["prefix_len"] == 7
     params = json.loads(call(clone, "dvc", "params", "diff", "--json"))
     assert params == {"params.yaml": {"prefix_len": {"old": "recipe", "new": 7}}}
     metrics = json.loads(call(clone, "dvc", "metrics", "diff", "--json"))
@@ -103,3 +108,25 @@ def test_an_impossible_value_is_one_line_of_the_stage(clone, change):
 
 def test_an_unknown_key_is_refused(clone):
     assert "prefix_length" in call(clone, "dvc", "exp", "run", "-S", "prefix_length=7", status=255)
+
+
+def test_one_file_is_a_task_and_one_is_a_method(clone):
+    """The examples of the docs, dropped into the tree with their sections of params.yaml; nothing else is edited."""
+    for example, package in (("toy_task", "tasks"), ("toy_method", "methods")):
+        shutil.copy(clone / f"docs/examples/{example}.py", clone / f"stages/{package}/{example}.py")
+    raw = yaml.safe_load((clone / "params.yaml").read_text())
+    for document in ("tasks", "methods"):
+        for block in re.findall(r"```yaml\n(.*?)```", (clone / f"docs/{document}.md").read_text(), flags=re.DOTALL):
+            raw = merged(raw, yaml.safe_load(textwrap.dedent(block)))
+    raw["sources"]["toy_task"] |= {"train": 20, "dev": 6, "test": 6}
+    (clone / "params.yaml").write_text(
+        yaml.safe_dump(raw | {"task": "toy_task", "method": "toy_method"}, sort_keys=False)
+    )
+    assert stages_run(call(clone, "dvc", "repro")) == ["download", "linearize", "subsample", "train", "decode", "score"]
+    scores = json.loads((clone / "metrics/scores.json").read_text())
+    assert list(scores)[:5] == ["BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr"]
+    config = json.loads((clone / "data/run/model/config.json").read_text())
+    assert (config["method"], config["options"]) == ("toy_method", {"toy_method": {"init_std": 1.0}})
+    assert config["tensors"] == {"decoder": [1, 2, 4, 40, 64]}
+    call(clone, "git", "clean", "-fdq", "stages")
+    restore(clone)

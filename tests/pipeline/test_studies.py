@@ -173,6 +173,21 @@ def test_code_that_changes_no_result_is_committed_on_evidence(clone):
     restore(clone)
 
 
+def test_a_method_in_one_file_takes_part(clone):
+    """The example of the docs, its recipe and a variant: its cells run, and no other."""
+    shutil.copy(clone / "docs/examples/toy_method.py", clone / "stages/methods/toy_method.py")
+    file = clone / "params.yaml"
+    raw = yaml.safe_load(file.read_text())
+    raw["methods"]["toy_method"] = {"init_std": 0.5}
+    raw["recipes"]["embedded"]["mini-bart"]["toy_method"] = {"prefix_len": 4, "lr": 0.01, "steps": 3}
+    raw["studies"]["lowdata"]["variants"]["toy"] = {"run": {"method": "toy_method"}, "steps": [2, 2]}
+    file.write_text(yaml.safe_dump(raw, sort_keys=False))
+    assert repro(clone, SUMMARY) == ["check", "lowdata@toy-10", "lowdata@toy-20", *AFTER]
+    assert list(json.loads((clone / "studies/metrics/lowdata.json").read_text())) == ["prefix", "finetune", "toy"]
+    call(clone, "git", "clean", "-fdq", "stages")
+    restore(clone)
+
+
 def test_killed_in_the_middle_of_a_cell(clone):
     """All its processes die; the same command then ends with the same files, and does not begin anew."""
     before = cell_files(clone)
