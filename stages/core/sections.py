@@ -85,9 +85,19 @@ class Optimizer(Section):
     clip_norm: or_word(float, 0, "none", above=True)  # type: ignore[valid-type]
 
 
+class Adafactor(Optimizer):
+    decay_rate: Annotated[float, BeforeValidator(to_number), Field(lt=0, allow_inf_nan=False)]
+
+
 class Optimizers(Section):
     adamw: Optimizer
-    adafactor: Optimizer
+    adafactor: Adafactor
+
+
+class Head(Section):
+    """Of an encoder: what the weights of its head start from."""
+
+    init_std: Positive
 
 
 class Cut(Section):
