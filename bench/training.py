@@ -39,6 +39,7 @@ def training_of(length: int, steps: int) -> Training:
     return Training(
         lr=LR, epochs=None, steps=steps, batch_size=BATCH,
         warmup_steps=0, loss="token_mean", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
+        decay_rate=None,
     )  # fmt: skip
 
 

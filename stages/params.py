@@ -188,7 +188,7 @@ def _check_positions(params: Params) -> None:
     positions = known.get("n_positions") or known.get("max_position_embeddings")
     # Prefixes of encoders take no positions; those have types of texts.
     other = known.get("is_encoder_decoder") or "type_vocab_size" in known
-    if not positions or other or params.training is None:
+    if not positions or other or params.method == "none":
         return
     length, most = params.prefix_length or 0, decoding.max_new_tokens
     if length + most >= positions:

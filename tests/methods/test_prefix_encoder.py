@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from stages.methods.parts.prefix_encoder import prefix_encoder
+from stages.methods.parts.prefix_encoder import Fit, prefix_encoder
+
+FIT = Fit(500, 1e-4)
 
 
 def make(*seeds, hidden=16, dropout=0.0, place=0):
@@ -43,11 +45,11 @@ def test_dropout_drops_in_training_only():
 def test_starts_at_the_target_or_is_fitted_to_it():
     target = torch.randn(6, 24, generator=torch.Generator().manual_seed(0))
     free, mlp, random = make(1, 2, hidden=None), make(1, 2, hidden=64), make(1, 2, hidden=64)
-    free.init_from(target)
-    mlp.init_from(target)
+    free.init_from(target, FIT)
+    mlp.init_from(target, FIT)
     assert torch.equal(free(), target.expand(2, 6, 24))
     assert torch.equal(mlp.embedding, random.embedding), "the authors fit the MLP alone"
     assert (mlp() - target).square().mean() < 0.8 * (random() - target).square().mean()
     alone = make(2, hidden=64)
-    alone.init_from(target)
+    alone.init_from(target, FIT)
     torch.testing.assert_close(mlp()[1], alone()[0], atol=1e-5, rtol=1e-5)

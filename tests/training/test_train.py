@@ -33,6 +33,7 @@ from stages.training.step import run_losses, run_sizes, step_batches, target_los
 TRAINING = Training(
     lr=1e-2, epochs=None, steps=12, batch_size=3, warmup_steps=2,
     loss="sequence_sum", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
+    decay_rate=None,
 )  # fmt: skip
 
 
@@ -138,11 +139,11 @@ def batched(lm):
     """Methods whose runs train in one batch, by name, from their seeds."""
     kinds = {
         "prefix": lambda seeds: Prefix(lm, 4, 8, seeds),
-        "adapter": lambda seeds: Adapters(lm, 3, "lin", seeds),
-        "prompt_tuning": lambda seeds: PromptTuning(lm, uniform(lm, 4), seeds),
+        "adapter": lambda seeds: Adapters(lm, 3, "lin", 0.02, seeds),
+        "prompt_tuning": lambda seeds: PromptTuning(lm, uniform(lm, 4, 0.5), seeds),
     }
     if lm.family == "decoder-only":
-        gates = AptOptions(token_gate="hidden", layer_gate=True, pooling="mean")
+        gates = AptOptions(token_gate="hidden", layer_gate=True, pooling="mean", gate_std=0.02)
         kinds["apt"] = lambda seeds: AdaptivePrefix(lm, Prefix(lm, 4, 8, seeds), 4, gates)
         kinds["infix"] = lambda seeds: InfixTuning(lm, 4, 8, seeds)
         kinds["embedding_only"] = lambda seeds: EmbeddingOnly(lm, 4, 8, seeds)
@@ -237,7 +238,7 @@ def test_the_frozen_model_is_bit_identical_and_the_prefix_learns(any_lm, project
 
 def test_adapters_learn_and_the_model_does_not(any_lm, project):
     before = {name: weight.clone() for name, weight in any_lm.model.state_dict().items()}
-    method = Adapters(any_lm, 3, "lin", [1])
+    method = Adapters(any_lm, 3, "lin", 0.02, [1])
     untrained = loss_of(any_lm, method())
     run(any_lm, project, method, [examples(0)], "a")
     assert loss_of(any_lm, method()) < untrained
