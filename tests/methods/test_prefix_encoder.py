@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from stages.methods.parts.head import build
 from stages.methods.parts.prefix_encoder import Fit, prefix_encoder
+from tests.conftest import config_of
 
 FIT = Fit(500, 1e-4)
 
@@ -40,6 +42,20 @@ def test_dropout_drops_in_training_only():
     assert 0.3 < kept.float().mean() < 0.7
     torch.testing.assert_close(one(step=3)[kept], 2 * one()[kept])
     assert torch.equal(one(step=3), one(step=3)) and not torch.equal(one(step=3), one(step=4))
+
+
+@pytest.mark.parametrize(("method", "part"), [
+    ("prefix", "encoders.decoder"), ("embedding_only", "vectors"), ("infix", "offsets"),
+])  # fmt: skip
+def test_the_fit_is_that_of_the_options(lm, method, part):
+    """Adam's first step moves each number by the learning rate, but for an epsilon."""
+    options = {"mlp_width": 8, "fit_steps": 1, "fit_lr": 0.25}
+    started, fitted = (
+        build(lm, config_of(method, prefix_len=2, methods={"prefix": options | {"init_words": words}}), [1])
+        for words in (None, "a")
+    )
+    moved = fitted.get_submodule(part).up_bias - started.get_submodule(part).up_bias
+    torch.testing.assert_close(moved.abs(), torch.full_like(moved, 0.25), atol=0.01, rtol=0)
 
 
 def test_starts_at_the_target_or_is_fitted_to_it():

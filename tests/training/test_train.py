@@ -258,7 +258,12 @@ def test_the_models_dropout_is_at_work_where_the_recipe_says(bart_lm, project):
 @pytest.mark.parametrize("kind", ["prefix", "finetune"])
 @pytest.mark.parametrize(
     "manner",
-    [{"eval_every": None}, {"eval_every": 3}, {"lm_dropout": True}, {"optimizer": "adafactor", "schedule": "constant"}],
+    [
+        {"eval_every": None},
+        {"eval_every": 3},
+        {"lm_dropout": True},
+        {"optimizer": "adafactor", "schedule": "constant", "decay_rate": -0.8},
+    ],
 )
 def test_an_interrupted_training_goes_on_where_it_was(any_lm, project, monkeypatch, manner, kind):
     lm, weights = any_lm, {name: p.clone() for name, p in any_lm.model.named_parameters()}
