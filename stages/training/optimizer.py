@@ -35,8 +35,7 @@ def adafactor(parameters: list[torch.nn.Parameter], training: Training, by_run: 
 
     The second moments of the model's own matrices are factored, those of a run's parameters are not.
     """
-    # Not in params.yaml: scaled by the parameters' size, or by a step size of its own, it is another algorithm, for which
-    # `lr` would be no learning rate; and `RunsAdafactor` is checked without.
+    # The last two are no parameters: with either, `lr` would be no rate but a factor on one that Adafactor computes.
     return (RunsAdafactor if by_run else Adafactor)(
         parameters, lr=training.lr, weight_decay=training.weight_decay, decay_rate=training.decay_rate,
         scale_parameter=False, relative_step=False,
