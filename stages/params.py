@@ -134,6 +134,7 @@ class Params(Section):
             weight_decay=settings.weight_decay,
             clip_norm=None if settings.clip_norm == "none" else settings.clip_norm,
             decay_rate=getattr(settings, "decay_rate", None),
+            length_pool=own.length_pool,
             eval_every=None if eval_every == "none" else eval_every,
             activation_checkpointing=own.activation_checkpointing,
         )

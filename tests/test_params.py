@@ -36,7 +36,7 @@ def test_recipes_are_what_is_published(project):
     assert config().training == Training(
         lr=8e-5, epochs=5, steps=None, batch_size=10, warmup_steps=0, loss="sequence_sum", lm_dropout=False,
         optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0, decay_rate=None,
-        eval_every=None, activation_checkpointing=False,
+        length_pool=50, eval_every=None, activation_checkpointing=False,
     )  # fmt: skip
     assert config().prefix_len == 5 and config().options.keys() == {"prefix"}
     assert config().options["prefix"].model_dump() == {
@@ -186,7 +186,7 @@ def test_nothing_to_train(project):
         ("decode.max_new_tokens", 0), ("seed", -1), ("seed", 2**32), ("threads", 0),
         ("train.lr", 0), ("train.lr", "fast"), ("train.steps", -1),
         ("train.batch_size", -5), ("train.loss", "mean"), ("optimizers.adamw.clip_norm", 0), ("optimizers.adamw.weight_decay", -1),
-        ("optimizers.adafactor.decay_rate", 0.8), ("head.init_std", 0), ("dev_share", 0), ("dev_share", 1.5),
+        ("optimizers.adafactor.decay_rate", 0.8), ("head.init_std", 0), ("dev_share", 0), ("dev_share", 1.5), ("train.length_pool", 0),
         ("train.optimizer", "sgd"),
         ("train.eval_every", 0), ("source_words", " "), ("task", "e3e"),
         ("method", "magic"), ("model", ""), ("sources.webnlg.url", "http://x"), ("sources.mini_e2e.references", 0),
@@ -335,7 +335,7 @@ def test_a_recipe_without_a_value(project):
 @pytest.mark.parametrize("change", [
     "prefix_len=200", "dev_share=0.5", "optimizers.adafactor.decay_rate=-0.7", "head.init_std=0.5",
     "methods.prefix.fit_lr=0.5", "methods.prompt_tuning.population=9", "methods.apt.gate_std=0.5", "source_words=Say",
-    "train.lr=0.5", "methods.prefix.init_words=keep", "methods.apt.pooling=first",
+    "train.lr=0.5", "train.length_pool=9", "methods.prefix.init_words=keep", "methods.apt.pooling=first",
     "recipes.tasks.e2e.beam=4", "recipes.embedded.mini-gpt2.finetune.lr=0.5", "recipes.published.prefix.dart.epochs=3",
     "sources.dart.root=there", "sources.mini_e2e.seed=2", "cells.processes=4", "studies.review.test=9", "probes.seed=4",
     "studies.lowdata.variants.prefix.run.train.lr=0.5", "decode.batch_size=3", "cut.source_tokens=9",

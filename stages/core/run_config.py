@@ -13,7 +13,8 @@ from stages.core.sections import Section
 @dataclass(frozen=True)
 class Training:
     """How a run is trained. Either `epochs` or `steps` is given; `clip_norm` None: gradients stay as they are;
-    `decay_rate` is Adafactor's, None for another optimizer; `eval_every` None: the last step's state is kept."""
+    `decay_rate` is Adafactor's, None for another optimizer; batches of similar length are formed among `length_pool`
+    batches of shuffled examples; `eval_every` None: the last step's state is kept."""
 
     lr: float
     epochs: float | None
@@ -27,6 +28,7 @@ class Training:
     weight_decay: float
     clip_norm: float | None
     decay_rate: float | None
+    length_pool: int
     eval_every: int | None = None
     activation_checkpointing: bool = False
 

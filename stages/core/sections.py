@@ -70,6 +70,7 @@ class Train(Section):
     lm_dropout: Literal[True, False, "recipe"]
     optimizer: Literal["adamw", "adafactor", "recipe"]
     eval_every: or_word(int, 1, "none", RECIPE)  # type: ignore[valid-type]
+    length_pool: Count
     activation_checkpointing: bool
 
     @model_validator(mode="after")

@@ -33,7 +33,7 @@ from stages.training.step import run_losses, run_sizes, step_batches, target_los
 TRAINING = Training(
     lr=1e-2, epochs=None, steps=12, batch_size=3, warmup_steps=2,
     loss="sequence_sum", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
-    decay_rate=None,
+    decay_rate=None, length_pool=50,
 )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_equals_a_plain_loop(any_lm, project, loss):
 
 def plain_loop(lm, method, parameters, loss):
     parameters, data = list(parameters), examples(0)
-    order = Order(data.lengths.sum(1), 3, 5)
+    order = Order(data.lengths.sum(1), 3, 5, 50)
     optimizer = torch.optim.AdamW(parameters, lr=TRAINING.lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor("linear", step, 2, 12))
     for step in range(12):
@@ -117,7 +117,7 @@ def test_finetuning_equals_transformers_own_loss(tokenizer, project):
     optimizer = torch.optim.AdamW(theirs.parameters(), lr=1e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor("linear", step, 2, 12))
     data = examples(0)
-    order = Order(data.lengths.sum(1), 3, 5)
+    order = Order(data.lengths.sum(1), 3, 5, 50)
     for step in range(12):
         chosen = [data[i] for i in order.at(step)]
         tokens = sum(len(example.target) for example in chosen)
@@ -194,11 +194,12 @@ def test_the_rows_of_a_step_stand_beside_rows_of_their_length():
 @pytest.mark.parametrize(("examples_of_each", "runs", "alike"), [(11, 1, False), (12, 1, True), (12, 2, False)])
 def test_rows_are_taken_as_alike_where_batches_are(lm, project, monkeypatch, examples_of_each, runs, alike):
     """A run's own, of data so many that its batches are of similar length."""
-    monkeypatch.setattr("stages.training.batches.POOL", 1)
     monkeypatch.setattr("stages.training.batches.POOLS", 4)
     said = []
     monkeypatch.setattr(engine, "step_batches", lambda *given: said.append(given[3]) or step_batches(*given))
-    run(lm, project, method_of(lm, *range(runs)), [examples(1, examples_of_each)] * runs, "said", steps=1)
+    run(
+        lm, project, method_of(lm, *range(runs)), [examples(1, examples_of_each)] * runs, "said", steps=1, length_pool=1
+    )
     assert said == [alike]
 
 
