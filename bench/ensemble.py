@@ -17,7 +17,7 @@ def ours(home: str, name: str, count: int, batch_size: int, together: bool) -> d
     lm, ids = opened(home, name), Ids(home, name)
     pack(lm.model)
     with torch.no_grad():
-        steering = PromptTuning(lm, vocabulary(lm, LENGTH), list(range(PROMPTS)))()
+        steering = PromptTuning(lm, vocabulary(lm, LENGTH, 5000), list(range(PROMPTS)))()
     [sources, *_] = in_order(ids, count, count)
     options = Search(1, 1.0, NEW, ids.end)
 

@@ -27,6 +27,7 @@ from stages.tasks import Linearize, e2e, mini_e2e
 from stages.tasks.common.generated import GeneratedTexts
 
 SEED = 101
+POOL = 50  # batches among whose examples those of similar length meet, as in params.yaml
 TRAIN, TEST = 2000, 400  # examples and sources whose ids are kept
 # Of transformers' usual spread (0.02), a GPT-2 repeats few words in all it says; of ours, a BART would.
 SPREAD, BART_SPREAD = 0.06, 0.03

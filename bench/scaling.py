@@ -4,7 +4,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.inputs import SEED, clock
+from bench.inputs import POOL, SEED, clock
 from bench.training import opened
 from stages.core.record import Record, read_records
 from stages.core.run_config import Training
@@ -33,6 +33,7 @@ def training(home: str, count: int) -> dict:
     epoch = Training(
         lr=1e-3, epochs=1.0, steps=None, batch_size=BATCH,
         warmup_steps=0, loss="token_mean", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
+        decay_rate=None, length_pool=POOL,
     )  # fmt: skip
     began = clock()
     examples = encode(lm, islice(one_each(Path(home) / "train.jsonl"), count), None, None)

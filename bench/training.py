@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from bench import peer
-from bench.inputs import SEED, Ids, clock
+from bench.inputs import POOL, SEED, Ids, clock
 from stages.core.run_config import Training
 from stages.methods.prefix import Prefix
 from stages.models.determinism import set_determinism
@@ -39,6 +39,7 @@ def training_of(length: int, steps: int) -> Training:
     return Training(
         lr=LR, epochs=None, steps=steps, batch_size=BATCH,
         warmup_steps=0, loss="token_mean", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
+        decay_rate=None, length_pool=POOL,
     )  # fmt: skip
 
 
@@ -77,5 +78,5 @@ def theirs(home: str, name: str, length: int, steps: int, warm_up: int) -> dict:
 def tokens(examples, steps: int, warm_up: int) -> int:
     """Of sources and targets in the steps that are timed, without padding."""
     lengths = examples.lengths.sum(1)
-    order = Order(lengths, BATCH, SEED)
+    order = Order(lengths, BATCH, SEED, POOL)
     return sum(int(lengths[order.at(step)].sum()) for step in range(warm_up, steps))

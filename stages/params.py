@@ -22,7 +22,9 @@ from stages.core.sections import (
     CountOrRecipe,
     Cut,
     Decode,
+    Head,
     Optimizers,
+    Positive,
     Section,
     Seed,
     Text,
@@ -64,6 +66,7 @@ class Params(Section):
     prefix_len: CountOrRecipe
     source_words: Text | None
     train_size: or_word(int, 1, "full")  # type: ignore[valid-type]
+    dev_share: Annotated[Positive, Field(le=1)]
     subset: Whole
     seed: Seed
     threads: Count
@@ -71,6 +74,7 @@ class Params(Section):
     linearize: Linearize
     train: Train
     optimizers: Optimizers
+    head: Head
     methods: dict[str, dict[str, Any]]
     cut: Cut
     decode: Decode
@@ -129,6 +133,8 @@ class Params(Section):
             schedule=settings.schedule,
             weight_decay=settings.weight_decay,
             clip_norm=None if settings.clip_norm == "none" else settings.clip_norm,
+            decay_rate=getattr(settings, "decay_rate", None),
+            length_pool=own.length_pool,
             eval_every=None if eval_every == "none" else eval_every,
             activation_checkpointing=own.activation_checkpointing,
         )
@@ -183,7 +189,7 @@ def _check_positions(params: Params) -> None:
     positions = known.get("n_positions") or known.get("max_position_embeddings")
     # Prefixes of encoders take no positions; those have types of texts.
     other = known.get("is_encoder_decoder") or "type_vocab_size" in known
-    if not positions or other or params.training is None:
+    if not positions or other or params.method == "none":
         return
     length, most = params.prefix_length or 0, decoding.max_new_tokens
     if length + most >= positions:

@@ -30,6 +30,7 @@ def resolve(params: Params) -> RunConfig:
         precision=params.precision,
         training=params.training,
         decoding=params.decoding,
+        head_init_std=params.head.init_std,
         options=options_of(params.method, params.methods, recipe, where),
     )
 

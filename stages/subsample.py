@@ -1,6 +1,6 @@
 """Stage: choose the training examples of the run, data/run/train/{train,dev}.jsonl (paper, section 6.3).
 
-`train_size: full` keeps all examples; a number draws that many at random, and 30% as many dev examples.
+`train_size: full` keeps all examples; a number draws that many at random, and `dev_share` times as many dev examples.
 """
 
 from pathlib import Path
@@ -19,7 +19,8 @@ def main() -> None:
     with replacing(Path("data/run/train")) as out:
         out.mkdir()
         for split in ("train", "dev"):
-            write_records(out / f"{split}.jsonl", sample(linearized, split, chosen.train_size, chosen.subset))
+            examples = sample(linearized, split, chosen.train_size, chosen.subset, chosen.dev_share)
+            write_records(out / f"{split}.jsonl", examples)
 
 
 if __name__ == "__main__":

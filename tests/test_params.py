@@ -35,12 +35,13 @@ def test_recipes_are_what_is_published(project):
     change(project, "model", "gpt2-medium")
     assert config().training == Training(
         lr=8e-5, epochs=5, steps=None, batch_size=10, warmup_steps=0, loss="sequence_sum", lm_dropout=False,
-        optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0, eval_every=None,
-        activation_checkpointing=False,
+        optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0, decay_rate=None,
+        length_pool=50, eval_every=None, activation_checkpointing=False,
     )  # fmt: skip
     assert config().prefix_len == 5 and config().options.keys() == {"prefix"}
     assert config().options["prefix"].model_dump() == {
         "mlp": True, "mlp_width": 512, "init_std": 1.0, "dropout": 0.0, "init_words": None,
+        "fit_steps": 500, "fit_lr": 1e-4,
     }  # fmt: skip
 
 
@@ -74,8 +75,9 @@ def test_a_prompt_is_trained_as_lester_et_al_train_it(project):
     assert found == ("adafactor", 0.3, "constant", 32)
     assert (training.weight_decay, training.clip_norm, training.steps, run.prefix_len) == (1e-5, None, 30_000, 100)
     assert (options.init, options.words, training.eval_every) == ("labels", None, 1000)
+    assert (options.bound, options.population, training.decay_rate) == (0.5, 5000, -0.8)
     change(project, "train.optimizer", "adamw")
-    assert config().training.schedule == "linear"
+    assert (config().training.schedule, config().training.decay_rate) == ("linear", None)
     change(project, "methods.prompt_tuning.init", "words")
     with pytest.raises(UserError, match=r"^params.yaml: methods.prompt_tuning: init is words: give words$"):
         config()
@@ -184,6 +186,7 @@ def test_nothing_to_train(project):
         ("decode.max_new_tokens", 0), ("seed", -1), ("seed", 2**32), ("threads", 0),
         ("train.lr", 0), ("train.lr", "fast"), ("train.steps", -1),
         ("train.batch_size", -5), ("train.loss", "mean"), ("optimizers.adamw.clip_norm", 0), ("optimizers.adamw.weight_decay", -1),
+        ("optimizers.adafactor.decay_rate", 0.8), ("head.init_std", 0), ("dev_share", 0), ("dev_share", 1.5), ("train.length_pool", 0),
         ("train.optimizer", "sgd"),
         ("train.eval_every", 0), ("source_words", " "), ("task", "e3e"),
         ("method", "magic"), ("model", ""), ("sources.webnlg.url", "http://x"), ("sources.mini_e2e.references", 0),
@@ -205,7 +208,8 @@ def test_impossible_values_name_the_key(project, key, value):
     [
         ("prompt_tuning.init", "zero"), ("prompt_tuning.words", " "), ("apt.token_gate", "always"), ("apt.pooling", "max"),
         ("prefix.dropout", 1.0), ("prefix.mlp", "yes"), ("prefix.init_words", ""), ("adapter.bottleneck", 0),
-        ("adapter.layout", "pfeiffer"),
+        ("adapter.layout", "pfeiffer"), ("adapter.init_std", 0), ("apt.gate_std", -1), ("prefix.fit_steps", 0), ("prefix.fit_lr", 0),
+        ("prompt_tuning.bound", 0), ("prompt_tuning.population", 0),
     ],
 )  # fmt: skip
 def test_impossible_options_of_the_chosen_method_name_the_key(project, key, value):
@@ -297,6 +301,18 @@ def test_decoding_of_xsum_and_of_tables(project):
     assert params.load().decoding == Decoding(None, None, 2, 1.0, 0, 100, *rest)
 
 
+@pytest.mark.parametrize(("model", "method", "family"), [
+    ("mini-gpt2", "linear_probe", "decoder-only"), ("mini-bart", "linear_probe", "encoder-decoder"),
+    ("mini-bart", "apt", "encoder-decoder"),
+])  # fmt: skip
+def test_a_method_that_does_not_fit_the_model_has_no_recipe_and_is_refused(project, model, method, family):
+    change(project, "model", model)
+    change(project, "method", method)
+    assert params.load().recipe == (f"recipes.embedded.{model}.{method}", None)
+    with pytest.raises(UserError, match=rf"^params.yaml: method {method} is not for {family} models such as {model}; "):
+        config()
+
+
 def test_a_method_without_recipe(project):
     change(project, "task", "xsum")
     change(project, "model", "facebook/bart-large")
@@ -317,7 +333,9 @@ def test_a_recipe_without_a_value(project):
 
 
 @pytest.mark.parametrize("change", [
-    "prefix_len=200", "source_words=Say", "train.lr=0.5", "methods.prefix.init_words=keep", "methods.apt.pooling=first",
+    "prefix_len=200", "dev_share=0.5", "optimizers.adafactor.decay_rate=-0.7", "head.init_std=0.5",
+    "methods.prefix.fit_lr=0.5", "methods.prompt_tuning.population=9", "methods.apt.gate_std=0.5", "source_words=Say",
+    "train.lr=0.5", "train.length_pool=9", "methods.prefix.init_words=keep", "methods.apt.pooling=first",
     "recipes.tasks.e2e.beam=4", "recipes.embedded.mini-gpt2.finetune.lr=0.5", "recipes.published.prefix.dart.epochs=3",
     "sources.dart.root=there", "sources.mini_e2e.seed=2", "cells.processes=4", "studies.review.test=9", "probes.seed=4",
     "studies.lowdata.variants.prefix.run.train.lr=0.5", "decode.batch_size=3", "cut.source_tokens=9",

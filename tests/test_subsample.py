@@ -34,10 +34,12 @@ def test_samples_of_groups(tmp_path):
     records = [Record(f"r{i}", "s", ["t", "u"], group="old" if i % 2 else "new") for i in range(40)]
     write_records(tmp_path / "train.jsonl", records)
     write_records(tmp_path / "dev.jsonl", records[:4])
-    old = list(sample(tmp_path, "train", 10, 0, {"old"}))
+    old = list(sample(tmp_path, "train", 10, 0, 0.3, {"old"}))
     assert len(old) == 10 and {r.group for r in old} == {"old"}
-    assert len(list(sample(tmp_path, "dev", 10, 0, {"old"}))) == 3, "30%, of the four that there are"
-    assert len(list(sample(tmp_path, "train", "full", 0, ["old"]))) == 20
-    assert list(sample(tmp_path, "train", "full", 0)) == records
+    for share, dev in ((0.1, 1), (0.3, 3), (0.4, 4), (0.01, 1), (1.0, 4)):
+        found = list(sample(tmp_path, "dev", 10, 0, share, {"old"}))
+        assert len(found) == dev, "a share of 10: one at least, and the four that there are at most"
+    assert len(list(sample(tmp_path, "train", "full", 0, 0.3, ["old"]))) == 20
+    assert list(sample(tmp_path, "train", "full", 0, 0.3)) == records
     with pytest.raises(UserError, match="asks for 41 examples where the task has 40"):
-        sample(tmp_path, "train", 41, 0, {"old"})
+        sample(tmp_path, "train", 41, 0, 0.3, {"old"})

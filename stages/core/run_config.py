@@ -13,7 +13,8 @@ from stages.core.sections import Section
 @dataclass(frozen=True)
 class Training:
     """How a run is trained. Either `epochs` or `steps` is given; `clip_norm` None: gradients stay as they are;
-    `eval_every` None: the last step's state is kept."""
+    `decay_rate` is Adafactor's, None for another optimizer; batches of similar length are formed among `length_pool`
+    batches of shuffled examples; `eval_every` None: the last step's state is kept."""
 
     lr: float
     epochs: float | None
@@ -26,6 +27,8 @@ class Training:
     schedule: str
     weight_decay: float
     clip_norm: float | None
+    decay_rate: float | None
+    length_pool: int
     eval_every: int | None = None
     activation_checkpointing: bool = False
 
@@ -49,8 +52,8 @@ class Decoding:
 class RunConfig:
     """`model` is its name in params.yaml (`stages/models/named.py`).
 
-    `training` is None for a method that trains nothing, `prefix_len` for one without a prefix. `options` are the
-    sections of `methods` that the method reads, by name.
+    `training` is None for a method that trains nothing, `prefix_len` for one without a prefix. `head_init_std` is what
+    the weights of an encoder's head start from. `options` are the sections of `methods` that the method reads, by name.
     """
 
     task: str
@@ -63,6 +66,7 @@ class RunConfig:
     precision: str
     training: Training | None
     decoding: Decoding
+    head_init_std: float
     options: Mapping[str, Section]
 
     @property

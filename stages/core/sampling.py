@@ -8,8 +8,6 @@ from random import Random
 from stages.core.errors import UserError
 from stages.core.record import Record, read_records
 
-DEV_SHARE = 0.3  # of the training examples: dev examples, which select the model (footnote 9)
-
 
 def draw(records: Iterable[Record], total: int, size: int, subset: int) -> list[Record]:
     """`size` of the `total` examples, each a record of one target, drawn without replacement.
@@ -27,13 +25,22 @@ def draw(records: Iterable[Record], total: int, size: int, subset: int) -> list[
 
 
 def sample(
-    linearized: Path, split: str, size: int | str, subset: int, groups: Collection[str] | None = None
+    linearized: Path,
+    split: str,
+    size: int | str,
+    subset: int,
+    dev_share: float,
+    groups: Collection[str] | None = None,
 ) -> Iterable[Record]:
-    """The examples of a split for `size` training examples (`full`: all there are), of the `groups` alone if given."""
+    """The examples of a split for `size` training examples (`full`: all there are), of the `groups` alone if given.
+
+    Dev examples, which select the model, are `dev_share` times as many (footnote 9), if there are so many. Raises
+    UserError if there are fewer training examples than `size`.
+    """
     if size == "full":
         return records_of(linearized, split, groups)
     total = sum(len(record.targets) for record in records_of(linearized, split, groups))
-    wanted = size if split == "train" else min(max(1, round(DEV_SHARE * size)), total)
+    wanted = size if split == "train" else min(max(1, round(dev_share * size)), total)
     return draw(records_of(linearized, split, groups), total, wanted, subset)
 
 

@@ -70,6 +70,7 @@ class Train(Section):
     lm_dropout: Literal[True, False, "recipe"]
     optimizer: Literal["adamw", "adafactor", "recipe"]
     eval_every: or_word(int, 1, "none", RECIPE)  # type: ignore[valid-type]
+    length_pool: Count
     activation_checkpointing: bool
 
     @model_validator(mode="after")
@@ -85,9 +86,19 @@ class Optimizer(Section):
     clip_norm: or_word(float, 0, "none", above=True)  # type: ignore[valid-type]
 
 
+class Adafactor(Optimizer):
+    decay_rate: Annotated[float, BeforeValidator(to_number), Field(lt=0, allow_inf_nan=False)]
+
+
 class Optimizers(Section):
     adamw: Optimizer
-    adafactor: Optimizer
+    adafactor: Adafactor
+
+
+class Head(Section):
+    """Of an encoder: what the weights of its head start from."""
+
+    init_std: Positive
 
 
 class Cut(Section):

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
-from stages.core.sections import CountOrRecipe, Section
+from stages.core.sections import CountOrRecipe, Positive, Section
 from stages.models.model import LM
 from stages.models.steering import Steering, rows_of
 from stages.training.method import Method, generators
@@ -28,10 +28,10 @@ class Options(Section):
 
     bottleneck: CountOrRecipe
     layout: Literal["lin", "houlsby"]
+    init_std: Positive
 
 
 OPTIONS = {"adapter": Options}
-_STD = 0.02  # of the weights, as GPT-2's own
 # What transformers' models call the two parts of a block: attention, and the end of the feed-forward part.
 _PARTS = (("attn", "mlp"), ("self_attn", "mlp"), ("self_attn", "fc2"))
 
@@ -64,13 +64,14 @@ class Bottleneck:
 class Adapters(Method):
     """One behind each of `places`; parameters are [runs, ...]."""
 
-    def __init__(self, lm: LM, bottleneck: int, layout: str, seeds: list[int]):
+    def __init__(self, lm: LM, bottleneck: int, layout: str, std: float, seeds: list[int]):
+        """Weights start from normal numbers of deviation `std`, biases at zero."""
         super().__init__(seeds)
         self.places = places_of(lm, layout)
         drawn = generators(seeds, 0)
         self.weights = nn.ParameterDict()
         for number in range(len(self.places)):
-            made = [_start(lm.width, bottleneck, layout == "lin", generator) for generator in drawn]
+            made = [_start(lm.width, bottleneck, layout == "lin", std, generator) for generator in drawn]
             self.weights |= {
                 _key(f"{number}.{name}"): nn.Parameter(torch.stack([one[name] for one in made])) for name in made[0]
             }
@@ -93,11 +94,11 @@ def _name(key: str) -> str:
     return key.replace("/", ".")
 
 
-def _start(width: int, bottleneck: int, norm: bool, generator: torch.Generator) -> dict[str, torch.Tensor]:
+def _start(width: int, bottleneck: int, norm: bool, std: float, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """What one adapter starts from."""
 
     def normal(*size: int) -> torch.Tensor:
-        return torch.empty(size).normal_(0.0, _STD, generator=generator)
+        return torch.empty(size).normal_(0.0, std, generator=generator)
 
     start = {"norm.weight": torch.ones(width), "norm.bias": torch.zeros(width)} if norm else {}
     start |= {"down.weight": normal(bottleneck, width), "down.bias": torch.zeros(bottleneck)}
@@ -131,7 +132,7 @@ def parts(lm: LM, block: nn.Module) -> list[nn.Module]:
 
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> Adapters:
     options = config.options["adapter"]
-    return Adapters(lm, options.bottleneck, options.layout, seeds)
+    return Adapters(lm, options.bottleneck, options.layout, options.init_std, seeds)
 
 
 def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:

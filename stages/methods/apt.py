@@ -15,7 +15,7 @@ from torch import nn
 
 from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
-from stages.core.sections import Section
+from stages.core.sections import Positive, Section
 from stages.methods.prefix import Options as PrefixOptions
 from stages.methods.prefix import Prefix
 from stages.methods.prefix import build as build_prefix
@@ -27,7 +27,6 @@ from stages.training.method import Method, generators
 
 FAMILIES = ("encoder", "decoder-only")
 BATCHED_RUNS = True
-_STD = 0.02
 _SALT = 32_452_843  # keeps the gates' random numbers apart from the prefix's
 _GATE = "gate."
 
@@ -38,6 +37,7 @@ class Options(Section):
     token_gate: Literal["hidden", "free", False]
     layer_gate: bool
     pooling: Literal["mean", "first"]
+    gate_std: Positive
 
 
 OPTIONS = {"prefix": PrefixOptions, "apt": Options}
@@ -56,7 +56,7 @@ class AdaptivePrefix(Method):
             self.gates["free"] = nn.Parameter(torch.zeros(runs, shape.layers, length))
         if options.token_gate == "hidden":
             size = (shape.layers, lm.width, length)
-            weights = [torch.empty(size).normal_(0.0, _STD, generator=generator) for generator in drawn]
+            weights = [torch.empty(size).normal_(0.0, options.gate_std, generator=generator) for generator in drawn]
             self.gates["token"] = nn.Parameter(torch.stack(weights))
         self.to(lm.device)
 

@@ -48,7 +48,7 @@ def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> EmbeddingOnly
     options, length = config.options["prefix"], config.prefix_len
     method = EmbeddingOnly(lm, length, options.hidden, seeds, options.dropout, options.init_std)
     if options.init_words is not None:
-        method.vectors.init_from(lm.embed(lm.words(options.init_words, length)))
+        method.vectors.init_from(lm.embed(lm.words(options.init_words, length)), options.fit)
     return method
 
 

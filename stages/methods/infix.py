@@ -50,8 +50,8 @@ def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> InfixTuning:
     options, length = config.options["prefix"], config.prefix_len
     method = InfixTuning(lm, length, options.hidden, seeds, options.dropout, options.init_std)
     if options.init_words is not None:
-        method.vectors.init_from(lm.embed(lm.words(options.init_words, length)))
-        method.offsets.init_from(torch.zeros(length, size_of(method.shape), device=lm.device))
+        method.vectors.init_from(lm.embed(lm.words(options.init_words, length)), options.fit)
+        method.offsets.init_from(torch.zeros(length, size_of(method.shape), device=lm.device), options.fit)
     return method
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from stages.core.run_config import RunConfig
-from stages.core.sections import RECIPE, PositiveOrRecipe, Section, Text, or_word
-from stages.methods.parts.prefix_encoder import prefix_encoder
+from stages.core.sections import RECIPE, Count, Positive, PositiveOrRecipe, Section, Text, or_word
+from stages.methods.parts.prefix_encoder import Fit, prefix_encoder
 from stages.models.model import LM, Shape
 from stages.models.steering import Steering
 from stages.training.method import Method
@@ -26,11 +26,18 @@ class Options(Section):
     init_std: PositiveOrRecipe
     dropout: or_word(float, 0, RECIPE, below=1) = 0.0  # type: ignore[valid-type]
     init_words: Text | None
+    fit_steps: Count
+    fit_lr: Positive
 
     @property
     def hidden(self) -> int | None:
         """Hidden units of the MLP; None: there is none, the keys and values are the parameters."""
         return self.mlp_width if self.mlp else None
+
+    @property
+    def fit(self) -> Fit:
+        """How an MLP is fitted to `init_words`."""
+        return Fit(self.fit_steps, self.fit_lr)
 
 
 OPTIONS = {"prefix": Options}
@@ -63,10 +70,10 @@ class Prefix(Method):
     def state(self) -> dict[str, torch.Tensor]:
         return {place: prefix.detach() for place, prefix in self().prefixes.items()}
 
-    def init_from(self, targets: dict[str, torch.Tensor]) -> None:
-        """Begin at keys and values `[layers, 2, kv_heads, len, head_dim]` by place."""
+    def init_from(self, targets: dict[str, torch.Tensor], fit: Fit) -> None:
+        """Begin at keys and values `[layers, 2, kv_heads, len, head_dim]` by place; an MLP is fitted to them."""
         for place, target in targets.items():
-            self.encoders[place].init_from(flatten(target))
+            self.encoders[place].init_from(flatten(target), fit)
 
 
 def size_of(shape: Shape) -> int:
@@ -93,7 +100,7 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
     options, length = config.options["prefix"], config.prefix_len
     prefix = Prefix(lm, length, options.hidden, seeds, options.dropout, options.init_std)
     if options.init_words is not None:
-        prefix.init_from(lm.activations(lm.words(options.init_words, length)))
+        prefix.init_from(lm.activations(lm.words(options.init_words, length)), options.fit)
     return prefix
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
-from stages.core.sections import RECIPE, Section, Text
+from stages.core.sections import RECIPE, Count, Positive, Section, Text
 from stages.core.tensors import read_tensors
 from stages.methods.parts.given import given_run
 from stages.models.encoder_decoder import EncoderDecoder
@@ -25,8 +25,6 @@ from stages.training.method import Method, generators
 
 FAMILIES = ("decoder-only", "encoder-decoder")
 BATCHED_RUNS = True
-POPULATION = 5000  # the pieces of lowest ids: in T5's vocabulary the most frequent
-_BOUND = 0.5
 PROJECTED = "prompt_projection.safetensors"
 EMBEDDINGS = "embeddings"
 _READ_WORDS = ("labels", "words")
@@ -38,6 +36,8 @@ class Options(Section):
     init: Literal["uniform", "vocabulary", "labels", "words", "file", "recipe"]
     words: Text | None = None
     file: Text | None
+    bound: Positive
+    population: Count
 
     @model_validator(mode="after")
     def _fit(self, info: ValidationInfo) -> Self:
@@ -77,15 +77,19 @@ def steering_of(lm: Writer, vectors: torch.Tensor) -> Steering:
     return Steering(prompt=vectors) if isinstance(lm, EncoderDecoder) else Steering({DECODER: lm.cache_of(vectors)})
 
 
-def uniform(lm: Writer, length: int) -> Start:
-    return lambda generator: torch.empty(length, lm.embedding_width).uniform_(-_BOUND, _BOUND, generator=generator)
+def uniform(lm: Writer, length: int, bound: float) -> Start:
+    """Numbers between `-bound` and `bound`."""
+    return lambda generator: torch.empty(length, lm.embedding_width).uniform_(-bound, bound, generator=generator)
 
 
-def vocabulary(lm: Writer, length: int) -> Start:
-    """Embeddings of pieces drawn from those of lowest ids, without replacement as long as there are enough."""
+def vocabulary(lm: Writer, length: int, population: int) -> Start:
+    """Embeddings of pieces drawn from the `population` of lowest ids, in T5's vocabulary the most frequent.
+
+    They are drawn without replacement as long as there are enough.
+    """
 
     def start(generator: torch.Generator) -> torch.Tensor:
-        most = min(POPULATION, lm.vocabulary)
+        most = min(population, lm.vocabulary)
         drawn = torch.randperm(most, generator=generator)
         if length > most:
             drawn = torch.randint(most, (length,), generator=generator)
@@ -94,24 +98,24 @@ def vocabulary(lm: Writer, length: int) -> Start:
     return start
 
 
-def labels(lm: Writer, length: int, texts: Sequence[str]) -> Start:
-    """The mean over a class's pieces in a place of its own, of as many classes as fit; the other places from the vocabulary.
+def labels(lm: Writer, length: int, texts: Sequence[str], others: Start) -> Start:
+    """The mean over a class's pieces in a place of its own, of as many classes as fit; the other places from `others`.
 
     The pieces are those that the model writes: byte-level ones begin without the space that they have within a text.
     """
     special = set(lm.tokenizer.all_special_ids)
     written = ([piece for piece in ids if piece not in special] for ids in lm.target_ids(list(texts[:length]), None))
-    return _first([lm.embed(ids).cpu().mean(0) for ids in written], vocabulary(lm, length))
+    return _first([lm.embed(ids).cpu().mean(0) for ids in written], others)
 
 
-def words(lm: Writer, length: int, text: str) -> Start:
-    """The words' pieces, the other places from the vocabulary."""
+def words(lm: Writer, length: int, text: str, others: Start) -> Start:
+    """The words' pieces, the other places from `others`."""
     ids = lm.pieces(text)
     if not 0 < len(ids) <= length:
         raise UserError(
             f"params.yaml: methods.prompt_tuning.words {text!r} are {len(ids)} tokens for {lm.name}, prefix_len is {length}"
         )
-    return _first(list(lm.embed(ids).cpu()), vocabulary(lm, length))
+    return _first(list(lm.embed(ids).cpu()), others)
 
 
 def _first(known: list[torch.Tensor], others: Start) -> Start:
@@ -173,11 +177,14 @@ def build(lm: Writer, config: RunConfig, seeds: list[int]) -> PromptTuning:
     options, length = config.options["prompt_tuning"], config.prefix_len
     if isinstance(lm, EncoderDecoder):
         lm.check_vectors()
+    frequent = vocabulary(lm, length, options.population)
     starts: dict[str, Callable[[], Start]] = {
-        "uniform": lambda: uniform(lm, length),
-        "vocabulary": lambda: vocabulary(lm, length),
-        "labels": lambda: labels(lm, length, options.words.split() if options.words else _classes(lm, config)),
-        "words": lambda: words(lm, length, options.words),
+        "uniform": lambda: uniform(lm, length, options.bound),
+        "vocabulary": lambda: frequent,
+        "labels": lambda: labels(
+            lm, length, options.words.split() if options.words else _classes(lm, config), frequent
+        ),
+        "words": lambda: words(lm, length, options.words, frequent),
         "file": lambda: file(lm, length, *files(config)),
     }
     return PromptTuning(lm, starts[options.init](), seeds)

@@ -76,8 +76,8 @@ class Cell:
         with self.named():
             length = first.prefix_length
         return Plan(
-            self.study, self.variant, self.size, first.task, first.model, length, grid.subsets, tuple(grid.seeds),
-            grid.test, groups,
+            self.study, self.variant, self.size, first.task, first.model, length, grid.subsets, first.dev_share,
+            tuple(grid.seeds), grid.test, groups,
         )  # fmt: skip
 
 

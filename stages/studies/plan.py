@@ -32,7 +32,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """A cell of a study, as its tables need it. `test`: how many test records are decoded; `groups`: see params.yaml."""
+    """A cell of a study, as its tables need it.
+
+    `dev_share`: dev examples per training example; `test`: how many test records are decoded; `groups`: see params.yaml.
+    """
 
     study: str
     variant: str
@@ -41,6 +44,7 @@ class Plan:
     model: str
     prefix_len: int | None
     subsets: int
+    dev_share: float
     seeds: tuple[int, ...]
     test: int | str
     groups: Mapping[str, list[str] | None] | None

@@ -62,7 +62,9 @@ def train(plan: Plan, config: RunConfig, runs: list[Run], directory: Path) -> No
     groups = training_groups(plan)
 
     def data_of(run: Run) -> Data:
-        return tuple(sample(plan.linearized, split, plan.size, run.subset, groups) for split in ("train", "dev"))
+        return tuple(
+            sample(plan.linearized, split, plan.size, run.subset, plan.dev_share, groups) for split in ("train", "dev")
+        )
 
     prepared = prepare(config, [run.seed for run in runs], plan.linearized)
     checkpoint = Checkpoint(directory / f"training-{runs[0].name}" / "checkpoint.safetensors")

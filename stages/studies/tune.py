@@ -61,7 +61,7 @@ def dev_records(plan: Plan, run: Run, most: int) -> list[Record]:
     """The run's dev examples, each a record of one target; of more than `most`, so many at random."""
     groups = training_groups(plan)
     if plan.size != "full":
-        return list(sample(plan.linearized, "dev", plan.size, run.subset, groups))[:most]
+        return list(sample(plan.linearized, "dev", plan.size, run.subset, plan.dev_share, groups))[:most]
     total = sum(len(record.targets) for record in records_of(plan.linearized, "dev", groups))
     return draw(records_of(plan.linearized, "dev", groups), total, min(most, total), run.subset)
 

@@ -123,7 +123,8 @@ def train(
     """
     parameters, runs = method.trainable_parameters(), len(method.seeds)
     orders = [
-        Order(part.lengths.sum(1), training.batch_size, seed) for part, seed in zip(examples, method.seeds, strict=True)
+        Order(part.lengths.sum(1), training.batch_size, seed, training.length_pool)
+        for part, seed in zip(examples, method.seeds, strict=True)
     ]
     alike = runs == 1 and orders[0].by_length
     steps = steps_of(training, len(examples[0]))

@@ -31,13 +31,14 @@ def adamw(parameters: list[torch.nn.Parameter], training: Training, by_run: bool
 
 
 def adafactor(parameters: list[torch.nn.Parameter], training: Training, by_run: bool) -> Optimizer:
-    """As Lester et al. 2021 have it: no first moment, no scaling by the parameters' size; beta2 is 1 - step^-0.8.
+    """As Lester et al. 2021 have it: no first moment, no scaling by the parameters' size; beta2 is 1 - step^decay_rate.
 
     The second moments of the model's own matrices are factored, those of a run's parameters are not.
     """
+    # The last two are no parameters: with either, `lr` would be no rate but a factor on one that Adafactor computes.
     return (RunsAdafactor if by_run else Adafactor)(
-        parameters, lr=training.lr, weight_decay=training.weight_decay, decay_rate=-0.8, scale_parameter=False,
-        relative_step=False,
+        parameters, lr=training.lr, weight_decay=training.weight_decay, decay_rate=training.decay_rate,
+        scale_parameter=False, relative_step=False,
     )  # fmt: skip
 
 

@@ -25,10 +25,10 @@ from tests.conftest import config_of
 
 pytestmark = pytest.mark.usefixtures("project")  # token ids go to .scratch of the current directory
 
-ON = Options(token_gate="hidden", layer_gate=True, pooling="mean")
-OFF = Options(token_gate=False, layer_gate=False, pooling="mean")
-FREE = Options(token_gate="free", layer_gate=True, pooling="mean")
-FIRST = Options(token_gate="hidden", layer_gate=False, pooling="first")
+ON = Options(token_gate="hidden", layer_gate=True, pooling="mean", gate_std=0.02)
+OFF = Options(token_gate=False, layer_gate=False, pooling="mean", gate_std=0.02)
+FREE = Options(token_gate="free", layer_gate=True, pooling="mean", gate_std=0.02)
+FIRST = Options(token_gate="hidden", layer_gate=False, pooling="first", gate_std=0.02)
 RECORDS = [
     Record("0", " a hotel near the river", ["yes"], parts=[["a hotel near the river"]]),
     Record("1", " the price is low", ["no"], parts=[["the price is low", "it is cheap indeed"]]),

@@ -11,21 +11,25 @@ from stages.methods import module_of, names
 from stages.methods.parts.head import build
 from stages.methods.prompt_tuning import EMBEDDINGS
 from stages.models.encoder import Encoder
+from stages.studies.grid import merged, nested
 from tests.conftest import bare_encoder, config_of, tiny_bart, tiny_gpt2
 
 MODELS = {"decoder-only": "mini-gpt2", "encoder-decoder": "mini-bart", "encoder": "minilm"}
 FITTING = [(method, family) for method in names() for family in MODELS if family in module_of(method).FAMILIES]
 
+TRAINED = {
+    "lr": 0.1, "steps": 3, "batch_size": 2, "warmup_steps": 0, "loss": "token_mean", "lm_dropout": False, "optimizer": "adamw",
+}  # fmt: skip
+
 
 def config_for(method, family, source):
     """A run of any method and family, also one without a recipe; `source` holds another model's prompt."""
-    training = {"lr": 0.1, "steps": 3, "batch_size": 2, "warmup_steps": 0, "loss": "token_mean", "lm_dropout": False}
     options = {
         "prefix": {"mlp_width": 4, "init_std": 1.0},
         "adapter": {"bottleneck": 2},
         "prompt_projection": {"source": str(source)},
     }
-    return config_of(method, MODELS[family], prefix_len=3, train={**training, "optimizer": "adamw"}, methods=options)
+    return config_of(method, MODELS[family], prefix_len=3, train=TRAINED, methods=options)
 
 
 @pytest.mark.parametrize(("method", "family"), FITTING)
@@ -41,6 +45,19 @@ def test_its_own_sections_are_all_that_a_method_reads(method, family, project, t
         others = {name: values for name, values in config.options.items() if name != section}
         with pytest.raises(KeyError, match=section):
             build(lm, replace(config, options=others), [1])
+
+
+@pytest.mark.parametrize(("method", "key", "name"), [
+    ("adapter", "methods.adapter.init_std", "0.down.weight"), ("adapter", "methods.adapter.init_std", "0.up.weight"),
+    ("apt", "methods.apt.gate_std", "gate.mean.token"), ("finetune", "head.init_std", "head.weight"),
+    ("linear_probe", "head.init_std", "head.weight"),
+])  # fmt: skip
+def test_a_start_has_the_deviation_that_is_asked_for(method, key, name, project, encoder):
+    def start(std):
+        given = {"prefix_len": 3, "train": TRAINED, "methods": {"adapter": {"bottleneck": 2}}}
+        return build(encoder, config_of(method, "minilm", **merged(given, nested(key, std))), [1]).state()[name]
+
+    assert torch.equal(2 * start(0.02), start(0.04)) and 0.015 < start(0.02).std() < 0.025
 
 
 def test_a_section_is_named_as_a_method():
@@ -69,11 +86,8 @@ def test_a_section_is_named_as_a_method():
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(method, model, options, message):
-    given = {"lr": 0.1, "steps": 3, "batch_size": 2, "warmup_steps": 0, "loss": "token_mean", "lm_dropout": False}
     with pytest.raises(UserError) as error:
-        config_of(
-            method, model, prefix_len=3, train={**given, "optimizer": "adamw"}, methods={method: options}
-        )  # fmt: skip
+        config_of(method, model, prefix_len=3, train=TRAINED, methods={method: options})
     assert str(error.value) == f"params.yaml: {message}"
 
 

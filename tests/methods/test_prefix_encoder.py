@@ -3,7 +3,11 @@
 import pytest
 import torch
 
-from stages.methods.parts.prefix_encoder import prefix_encoder
+from stages.methods.parts.head import build
+from stages.methods.parts.prefix_encoder import Fit, prefix_encoder
+from tests.conftest import config_of
+
+FIT = Fit(500, 1e-4)
 
 
 def make(*seeds, hidden=16, dropout=0.0, place=0):
@@ -40,14 +44,28 @@ def test_dropout_drops_in_training_only():
     assert torch.equal(one(step=3), one(step=3)) and not torch.equal(one(step=3), one(step=4))
 
 
+@pytest.mark.parametrize(("method", "part"), [
+    ("prefix", "encoders.decoder"), ("embedding_only", "vectors"), ("infix", "offsets"),
+])  # fmt: skip
+def test_the_fit_is_that_of_the_options(lm, method, part):
+    """Adam's first step moves each number by the learning rate, but for an epsilon."""
+    options = {"mlp_width": 8, "fit_steps": 1, "fit_lr": 0.25}
+    started, fitted = (
+        build(lm, config_of(method, prefix_len=2, methods={"prefix": options | {"init_words": words}}), [1])
+        for words in (None, "a")
+    )
+    moved = fitted.get_submodule(part).up_bias - started.get_submodule(part).up_bias
+    torch.testing.assert_close(moved.abs(), torch.full_like(moved, 0.25), atol=0.01, rtol=0)
+
+
 def test_starts_at_the_target_or_is_fitted_to_it():
     target = torch.randn(6, 24, generator=torch.Generator().manual_seed(0))
     free, mlp, random = make(1, 2, hidden=None), make(1, 2, hidden=64), make(1, 2, hidden=64)
-    free.init_from(target)
-    mlp.init_from(target)
+    free.init_from(target, FIT)
+    mlp.init_from(target, FIT)
     assert torch.equal(free(), target.expand(2, 6, 24))
     assert torch.equal(mlp.embedding, random.embedding), "the authors fit the MLP alone"
     assert (mlp() - target).square().mean() < 0.8 * (random() - target).square().mean()
     alone = make(2, hidden=64)
-    alone.init_from(target)
+    alone.init_from(target, FIT)
     torch.testing.assert_close(mlp()[1], alone()[0], atol=1e-5, rtol=1e-5)

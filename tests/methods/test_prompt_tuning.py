@@ -9,7 +9,7 @@ from stages.core.errors import UserError
 from stages.decoding.beam import Search, search_sources
 from stages.decoding.ensemble import search_runs
 from stages.decoding.vote import vote
-from stages.methods import files_of, prompt_tuning
+from stages.methods import files_of
 from stages.methods.parts import saved
 from stages.methods.parts.head import build
 from stages.methods.prompt_tuning import PromptTuning, uniform
@@ -23,7 +23,7 @@ SOURCES = [[5, 300, 700], [42, 7, 9, 11, 13, 900], [7], [8, 8, 9, 500]]
 
 
 def method_of(lm, length=4, seeds=(1, 2)):
-    return PromptTuning(lm, uniform(lm, length), list(seeds))
+    return PromptTuning(lm, uniform(lm, length, 0.5), list(seeds))
 
 
 def prompt_config(**options):
@@ -107,6 +107,8 @@ def test_starts_uniform_in_half(any_lm):
     assert vectors.shape == (2, 6, any_lm.width)
     assert -0.5 <= vectors.min() < -0.4 and 0.4 < vectors.max() <= 0.5 and not torch.equal(vectors[0], vectors[1])
     assert torch.equal(build(any_lm, prompt_config(init="uniform"), [2]).vectors[0], vectors[1])
+    narrow = build(any_lm, prompt_config(init="uniform", bound=0.25), [1, 2]).vectors
+    assert torch.equal(2 * narrow, vectors)
 
 
 def ids_of(lm, vectors):
@@ -115,13 +117,12 @@ def ids_of(lm, vectors):
     return [int((table - vector).abs().sum(1).argmin()) for vector in vectors], table
 
 
-def test_starts_from_frequent_pieces(any_lm, monkeypatch):
-    monkeypatch.setattr(prompt_tuning, "POPULATION", 10)
-    vectors = build(any_lm, prompt_config(init="vocabulary"), [1]).vectors.detach()[0]
+def test_starts_from_frequent_pieces(any_lm):
+    vectors = build(any_lm, prompt_config(init="vocabulary", population=10), [1]).vectors.detach()[0]
     ids, table = ids_of(any_lm, vectors)
     assert torch.equal(table[ids], vectors) and len(set(ids)) == 6 and max(ids) < 10
-    monkeypatch.setattr(prompt_tuning, "POPULATION", 3)
-    again, _ = ids_of(any_lm, build(any_lm, prompt_config(init="vocabulary"), [1]).vectors.detach()[0])
+    few = build(any_lm, prompt_config(init="vocabulary", population=3), [1]).vectors.detach()[0]
+    again, _ = ids_of(any_lm, few)
     assert len(again) == 6 and max(again) < 3
 
 

@@ -26,10 +26,10 @@ from tests.conftest import config_of
 def test_an_adapter_that_adds_nothing_is_the_base_model(any_lm, hidden_of, layout):
     if layout == "houlsby" and any_lm.name == "tiny-t5":
         with pytest.raises(UserError, match="houlsby does not know the parts of tiny-t5's blocks; lin fits any model"):
-            Adapters(any_lm, 3, layout, [1])
+            Adapters(any_lm, 3, layout, 0.02, [1])
         return
     plain = hidden_of(any_lm)
-    method = Adapters(any_lm, 3, layout, [1])
+    method = Adapters(any_lm, 3, layout, 0.02, [1])
     assert (hidden_of(any_lm, method()) - plain).abs().max() > 1e-4
     torch.testing.assert_close(hidden_of(any_lm), plain, atol=0, rtol=0)  # nothing of it is left in the model
     for name, weight in method.weights.items():
@@ -43,7 +43,7 @@ def test_rows_pass_the_adapters_of_their_runs(any_lm, hidden_of, alone, layout, 
     """One batch with three runs' adapters equals each row alone with its own."""
     if layout == "houlsby" and any_lm.name == "tiny-t5":
         pytest.skip("tiny-t5's blocks have other parts")
-    method, runs = Adapters(any_lm, 3, layout, [1, 2, 3]), (2, 0, 1)
+    method, runs = Adapters(any_lm, 3, layout, 0.02, [1, 2, 3]), (2, 0, 1)
     with torch.no_grad():
         for number, weight in enumerate(method.trainable_parameters()):
             weight += 0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
@@ -56,7 +56,7 @@ def test_rows_pass_the_adapters_of_their_runs(any_lm, hidden_of, alone, layout, 
 
 def test_a_beam_search_with_adapters_of_several_runs(any_lm):
     """Sentences of three runs under way at a time, in places that others leave."""
-    method, search = Adapters(any_lm, 3, "lin", [1, 2, 3]), Search(3, 1.0, 8, any_lm.end)
+    method, search = Adapters(any_lm, 3, "lin", 0.02, [1, 2, 3]), Search(3, 1.0, 8, any_lm.end)
     with torch.no_grad():
         for number, weight in enumerate(method.trainable_parameters()):
             weight += 0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
@@ -74,7 +74,7 @@ def test_an_adapter_equals_the_block_and_its_formula(tokenizer):
     lm = DecoderOnly(GPT2LMHeadModel(config).requires_grad_(False).eval(), tokenizer, "tiny")
     ids = torch.tensor([[5, 6, 7, 8]])
     states = lm.model.transformer.wte(ids) + lm.model.transformer.wpe(torch.arange(4))
-    method = Adapters(lm, 3, "lin", [1])
+    method = Adapters(lm, 3, "lin", 0.02, [1])
     torch.nn.init.normal_(method.weights["1/norm/weight"])
     with adapted(method(), torch.tensor([0])):
         ours = lm.model.base_model(ids).last_hidden_state
@@ -176,7 +176,7 @@ def test_published_parameter_counts(medium):
     assert counts(Prefix(medium, 5, 512, [0])) == (25_744_896, 245_760)
     assert counts(Prefix(medium, 10, 512, [0]))[1] == 491_520
     for bottleneck, expected in ((6, 368_784), (224, 11_089_152)):
-        method = Adapters(medium, bottleneck, "lin", [0])
+        method = Adapters(medium, bottleneck, "lin", 0.02, [0])
         assert counts(method) == (expected, expected)
     assert counts(ft_top2.build(medium, config_of("ft_top2"), [0])) == (25_194_496, 25_194_496)
     assert counts(InfixTuning(medium, 5, 512, [0])) == (25_750_016, 250_880)
@@ -187,7 +187,10 @@ def test_counts_of_the_systems_that_followed(medium):
     """APT adds len * width + 1 a layer (methods C); a prompt of gpt2's, 100 vectors of 768, is projected to GPT-2 medium's."""
     gates = 24 * (1024 * 5 + 1)
     method = AdaptivePrefix(
-        medium, Prefix(medium, 5, 512, [0]), 5, apt.Options(token_gate="hidden", layer_gate=True, pooling="mean")
+        medium,
+        Prefix(medium, 5, 512, [0]),
+        5,
+        apt.Options(token_gate="hidden", layer_gate=True, pooling="mean", gate_std=0.02),
     )
     assert counts(method) == (25_744_896 + gates, 245_760 + gates) == (25_867_800, 368_664)
     method = PromptProjection(medium, torch.zeros(100, 768), 100, 256, [0])

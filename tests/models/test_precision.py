@@ -64,7 +64,7 @@ def test_the_other_steering_methods(lm, kind):
 
 
 def test_adapters_stay_in_fp32(any_lm):
-    method = Adapters(any_lm, 3, "lin", [1])
+    method = Adapters(any_lm, 3, "lin", 0.02, [1])
     exact = sums(any_lm, method)
     any_lm.compute_in(torch.bfloat16)
     found = sums(any_lm, method)

@@ -63,6 +63,17 @@ def test_what_a_variant_says_stands_over_what_the_study_says(raw):
     assert {cell.variant: cell for cell in cells_of(raw, "lowdata")}["prefix"].plan.prefix_len == 20
 
 
+def test_a_cell_depends_on_the_share_of_dev_examples(raw):
+    before = cells_of(raw, "lowdata")[0]
+    raw["dev_share"] = 0.5
+    after = cells_of(raw, "lowdata")[0]
+    assert (before.plan.dev_share, after.plan.dev_share) == (0.3, 0.5)
+    assert settings_of(after).digest != settings_of(before).digest
+    raw["studies"]["lowdata"]["variants"]["finetune"]["run"]["dev_share"] = 0.25
+    shares = {cell.variant: cell.plan.dev_share for cell in cells_of(raw, "lowdata")}
+    assert shares == {"prefix": 0.5, "finetune": 0.25}
+
+
 def test_candidates_of_tune(raw):
     """All combinations of the values, over those of the study and the variant."""
     tune = {

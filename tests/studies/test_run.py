@@ -310,6 +310,12 @@ def test_dev_records_of_all_data_are_drawn(tuned):
     assert drawn == dev_records(plan, plan.runs[0], 5) and len(dev_records(plan, plan.runs[0], 99)) == 16
 
 
+def test_dev_examples_are_a_share_of_the_size(tuned):
+    shares = (tuned.plan.dev_share, 0.5, 1.0)
+    plans = [replace(tuned.plan, dev_share=share) for share in shares]
+    assert shares[0] == 0.3 and [len(dev_records(plan, plan.runs[0], 99)) for plan in plans] == [2, 3, 6]
+
+
 def test_runs_of_a_task_with_classes_vote(raw, project):
     """Three runs, four records: two of three right is right; texts cannot vote."""
     plan = plan_of(raw, "ensemble", seeds=[1, 2, 3])

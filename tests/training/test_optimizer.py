@@ -11,6 +11,7 @@ from stages.training.optimizer import adafactor, lr_factor
 TRAINING = Training(
     lr=0.3, epochs=None, steps=5, batch_size=2, warmup_steps=0,
     loss="token_mean", lm_dropout=False, optimizer="adafactor", schedule="constant", weight_decay=1e-2, clip_norm=None,
+    decay_rate=-0.8, length_pool=50,
 )  # fmt: skip
 
 

@@ -55,8 +55,8 @@ def test_the_other_methods(lm, kind):
     method = {
         "infix": lambda: InfixTuning(lm, 4, 8, [1]),
         "embedding_only": lambda: EmbeddingOnly(lm, 4, 8, [1]),
-        "adapter": lambda: Adapters(lm, 3, "lin", [1, 2]),
-        "houlsby": lambda: Adapters(lm, 3, "houlsby", [1, 2]),
+        "adapter": lambda: Adapters(lm, 3, "lin", 0.02, [1, 2]),
+        "houlsby": lambda: Adapters(lm, 3, "houlsby", 0.02, [1, 2]),
     }[kind]()
     plain, _ = gradients(lm, method)
     recompute(lm.blocks())

@@ -33,6 +33,7 @@ from stages.training.step import run_losses, run_sizes, step_batches, target_los
 TRAINING = Training(
     lr=1e-2, epochs=None, steps=12, batch_size=3, warmup_steps=2,
     loss="sequence_sum", lm_dropout=False, optimizer="adamw", schedule="linear", weight_decay=0.0, clip_norm=1.0,
+    decay_rate=None, length_pool=50,
 )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def test_equals_a_plain_loop(any_lm, project, loss):
 
 def plain_loop(lm, method, parameters, loss):
     parameters, data = list(parameters), examples(0)
-    order = Order(data.lengths.sum(1), 3, 5)
+    order = Order(data.lengths.sum(1), 3, 5, 50)
     optimizer = torch.optim.AdamW(parameters, lr=TRAINING.lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor("linear", step, 2, 12))
     for step in range(12):
@@ -116,7 +117,7 @@ def test_finetuning_equals_transformers_own_loss(tokenizer, project):
     optimizer = torch.optim.AdamW(theirs.parameters(), lr=1e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor("linear", step, 2, 12))
     data = examples(0)
-    order = Order(data.lengths.sum(1), 3, 5)
+    order = Order(data.lengths.sum(1), 3, 5, 50)
     for step in range(12):
         chosen = [data[i] for i in order.at(step)]
         tokens = sum(len(example.target) for example in chosen)
@@ -138,11 +139,11 @@ def batched(lm):
     """Methods whose runs train in one batch, by name, from their seeds."""
     kinds = {
         "prefix": lambda seeds: Prefix(lm, 4, 8, seeds),
-        "adapter": lambda seeds: Adapters(lm, 3, "lin", seeds),
-        "prompt_tuning": lambda seeds: PromptTuning(lm, uniform(lm, 4), seeds),
+        "adapter": lambda seeds: Adapters(lm, 3, "lin", 0.02, seeds),
+        "prompt_tuning": lambda seeds: PromptTuning(lm, uniform(lm, 4, 0.5), seeds),
     }
     if lm.family == "decoder-only":
-        gates = AptOptions(token_gate="hidden", layer_gate=True, pooling="mean")
+        gates = AptOptions(token_gate="hidden", layer_gate=True, pooling="mean", gate_std=0.02)
         kinds["apt"] = lambda seeds: AdaptivePrefix(lm, Prefix(lm, 4, 8, seeds), 4, gates)
         kinds["infix"] = lambda seeds: InfixTuning(lm, 4, 8, seeds)
         kinds["embedding_only"] = lambda seeds: EmbeddingOnly(lm, 4, 8, seeds)
@@ -193,11 +194,12 @@ def test_the_rows_of_a_step_stand_beside_rows_of_their_length():
 @pytest.mark.parametrize(("examples_of_each", "runs", "alike"), [(11, 1, False), (12, 1, True), (12, 2, False)])
 def test_rows_are_taken_as_alike_where_batches_are(lm, project, monkeypatch, examples_of_each, runs, alike):
     """A run's own, of data so many that its batches are of similar length."""
-    monkeypatch.setattr("stages.training.batches.POOL", 1)
     monkeypatch.setattr("stages.training.batches.POOLS", 4)
     said = []
     monkeypatch.setattr(engine, "step_batches", lambda *given: said.append(given[3]) or step_batches(*given))
-    run(lm, project, method_of(lm, *range(runs)), [examples(1, examples_of_each)] * runs, "said", steps=1)
+    run(
+        lm, project, method_of(lm, *range(runs)), [examples(1, examples_of_each)] * runs, "said", steps=1, length_pool=1
+    )
     assert said == [alike]
 
 
@@ -237,7 +239,7 @@ def test_the_frozen_model_is_bit_identical_and_the_prefix_learns(any_lm, project
 
 def test_adapters_learn_and_the_model_does_not(any_lm, project):
     before = {name: weight.clone() for name, weight in any_lm.model.state_dict().items()}
-    method = Adapters(any_lm, 3, "lin", [1])
+    method = Adapters(any_lm, 3, "lin", 0.02, [1])
     untrained = loss_of(any_lm, method())
     run(any_lm, project, method, [examples(0)], "a")
     assert loss_of(any_lm, method()) < untrained
@@ -257,7 +259,12 @@ def test_the_models_dropout_is_at_work_where_the_recipe_says(bart_lm, project):
 @pytest.mark.parametrize("kind", ["prefix", "finetune"])
 @pytest.mark.parametrize(
     "manner",
-    [{"eval_every": None}, {"eval_every": 3}, {"lm_dropout": True}, {"optimizer": "adafactor", "schedule": "constant"}],
+    [
+        {"eval_every": None},
+        {"eval_every": 3},
+        {"lm_dropout": True},
+        {"optimizer": "adafactor", "schedule": "constant", "decay_rate": -0.8},
+    ],
 )
 def test_an_interrupted_training_goes_on_where_it_was(any_lm, project, monkeypatch, manner, kind):
     lm, weights = any_lm, {name: p.clone() for name, p in any_lm.model.named_parameters()}

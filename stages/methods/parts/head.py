@@ -12,7 +12,6 @@ from stages.models.model import LM
 from stages.models.steering import Head, Steering
 from stages.training.method import Method, generators
 
-_STD = 0.02  # of the weights, as BERT's own
 _SALT = 15_485_863  # keeps a head's random numbers apart from those of the method
 WEIGHT, BIAS = "head.weight", "head.bias"
 
@@ -20,11 +19,12 @@ WEIGHT, BIAS = "head.weight", "head.bias"
 class Headed(Method):
     """A method with a head for each of its runs."""
 
-    def __init__(self, lm: Encoder, method: Method):
+    def __init__(self, lm: Encoder, method: Method, std: float):
+        """Weights start from normal numbers of deviation `std`, biases at zero."""
         super().__init__(method.seeds)
         self.own_weights = method.own_weights
         self.method, size = method, (lm.scores, lm.width)
-        drawn = [torch.empty(size).normal_(0.0, _STD, generator=g) for g in generators(method.seeds, _SALT)]
+        drawn = [torch.empty(size).normal_(0.0, std, generator=g) for g in generators(method.seeds, _SALT)]
         self.weight = nn.Parameter(torch.stack(drawn).to(lm.device))
         self.bias = nn.Parameter(torch.zeros(len(drawn), lm.scores, device=lm.device))
 
@@ -40,7 +40,7 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Method:
     """Trainable runs, one per seed; of an encoder each with a head. Raises UserError for a method that does not fit."""
     check_fits(config.method, lm.family, lm.name)
     method = module_of(config.method).build(lm, config, seeds)
-    return Headed(lm, method) if isinstance(lm, Encoder) else method
+    return Headed(lm, method, config.head_init_std) if isinstance(lm, Encoder) else method
 
 
 def load(method: str, lm: LM, state: dict[str, torch.Tensor]) -> Steering:

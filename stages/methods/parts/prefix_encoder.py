@@ -6,6 +6,7 @@ from its own seed, so that it does not depend on the runs beside it.
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -15,9 +16,15 @@ from stages.models.batches import to_device
 from stages.models.linear import product_by_run
 from stages.training.method import generators
 
-# The authors fit the MLP, and not the matrix it reads, to the activations of real words.
-FIT_STEPS, FIT_LR = 500, 1e-4
 _PLACES = 7_919_000_027  # keeps the random numbers of several encoders of one run apart
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How an MLP is fitted to a start: steps of Adam and their learning rate."""
+
+    steps: int
+    lr: float
 
 
 class PrefixEncoder(nn.Module, ABC):
@@ -32,8 +39,8 @@ class PrefixEncoder(nn.Module, ABC):
         """The matrices without dropout."""
 
     @abstractmethod
-    def init_from(self, target: torch.Tensor) -> None:
-        """Begin at `target` [len, out], all runs alike, or as near as can be."""
+    def init_from(self, target: torch.Tensor, fit: Fit) -> None:
+        """Begin at `target` [len, out], all runs alike, or as near as an MLP comes by `fit`."""
 
     def forward(self, step: int | None = None) -> torch.Tensor:
         """With dropout if `step`, the number of the training step, is given."""
@@ -59,7 +66,8 @@ class DirectParameters(PrefixEncoder):
         return self.matrix
 
     @torch.no_grad()
-    def init_from(self, target: torch.Tensor) -> None:
+    def init_from(self, target: torch.Tensor, fit: Fit) -> None:
+        """At `target` itself; there is nothing to fit."""
         self.matrix.copy_(target.expand_as(self.matrix))
 
 
@@ -94,10 +102,10 @@ class MLP(PrefixEncoder):
         hidden = product_by_run(self.embedding, self.down, self.down_bias).tanh()  # [runs, len, hidden]
         return product_by_run(hidden, self.up, self.up_bias)
 
-    def init_from(self, target: torch.Tensor) -> None:
-        """Fit the MLP, and not what it reads, by mean squared error."""
-        optimizer = torch.optim.Adam([self.down, self.down_bias, self.up, self.up_bias], lr=FIT_LR, fused=True)
-        for _ in range(FIT_STEPS):
+    def init_from(self, target: torch.Tensor, fit: Fit) -> None:
+        """Fit the MLP, and not the matrix that it reads, by mean squared error, as the authors do."""
+        optimizer = torch.optim.Adam([self.down, self.down_bias, self.up, self.up_bias], lr=fit.lr, fused=True)
+        for _ in range(fit.steps):
             loss = F.mse_loss(self.rows(), target.expand(len(self.seeds), *target.shape), reduction="none")
             loss.mean(dim=(1, 2)).sum().backward()  # a mean of each run's own
             optimizer.step()
