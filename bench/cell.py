@@ -11,7 +11,7 @@ from bench.inputs import POOL, Ids, clock
 from bench.training import BATCH, HIDDEN, LR, opened, training_of
 from stages.methods.prefix import Prefix
 from stages.models.encode import Examples
-from stages.training.batches import Order
+from stages.training.batches import BatchSampler
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import train
 
@@ -28,7 +28,9 @@ def runs_of(ids: Ids) -> tuple[list[int], list[Examples]]:
 def per_token(losses: list[list[float]], ids: Ids) -> list[float]:
     """Of each step the mean over the target tokens of all runs, from the means of the runs, [runs][steps]."""
     steps = range(len(losses[0]))
-    orders = [(Order(part.lengths.sum(1), BATCH, seed, POOL), part) for seed, part in zip(*runs_of(ids), strict=True)]
+    orders = [
+        (BatchSampler(part.lengths.sum(1), BATCH, seed, POOL), part) for seed, part in zip(*runs_of(ids), strict=True)
+    ]
     tokens = torch.tensor([[part.lengths[order.at(step), 1].sum() for step in steps] for order, part in orders])
     return ((torch.tensor(losses, dtype=torch.float64) * tokens).sum(0) / tokens.sum(0)).tolist()
 

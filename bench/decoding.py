@@ -12,18 +12,18 @@ from bench.inputs import SEED, Ids, clock
 from bench.training import HIDDEN, opened
 from stages.decoding.beam import Search, pieces_by_length, search_sources
 from stages.methods.prefix import Prefix
+from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch, Example
 from stages.models.decoder_only import DecoderOnly
 from stages.models.linear import pack
 from stages.models.model import LM
-from stages.models.steering import Steering
 from stages.training.step import target_losses
 
 BEAM, NEW, LENGTH = 5, 40, 10
 
 
-def steering_of(lm: LM) -> Steering:
-    return Steering(Prefix(lm, LENGTH, HIDDEN, [SEED]).state()) if isinstance(lm, DecoderOnly) else Steering()
+def adaptation_of(lm: LM) -> Adaptation:
+    return Adaptation(Prefix(lm, LENGTH, HIDDEN, [SEED]).state()) if isinstance(lm, DecoderOnly) else Adaptation()
 
 
 def in_order(ids: Ids, count: int, batch_size: int) -> list[list[list[int]]]:
@@ -34,14 +34,14 @@ def in_order(ids: Ids, count: int, batch_size: int) -> list[list[list[int]]]:
 
 def ours(home: str, name: str, count: int, batch_size: int, bf16: bool) -> dict:
     lm, ids = opened(home, name), Ids(home, name)
-    steering = steering_of(lm)
+    adaptation = adaptation_of(lm)
     if bf16:
         lm.compute_in(torch.bfloat16)
     pack(lm.model)
 
     def search(sources: list[list[int]], new: int) -> list[list[int]]:
         options = Search(BEAM, 1.0, new, ids.end)
-        found = dict(search_sources(lm, steering, [0] * len(sources), sources, options, batch_size))
+        found = dict(search_sources(lm, adaptation, [0] * len(sources), sources, options, batch_size))
         return [found[number] for number in range(len(sources))]
 
     pieces = in_order(ids, count, batch_size)
@@ -67,10 +67,12 @@ def theirs(home: str, name: str, count: int, batch_size: int, bf16: bool) -> dic
 def scores(home: str, name: str, triples: list[tuple[list[int], list[int], list[int]]]) -> dict:
     """Of (source, hypothesis, another): what fp32 says by how much the first is the better, per token."""
     lm, ids = opened(home, name), Ids(home, name)
-    steering, better = steering_of(lm), []
+    adaptation, better = adaptation_of(lm), []
     for source, *pair in triples:
         whole = [found if len(found) == NEW else [*found, ids.end] for found in pair]
-        sums, counts = target_losses(lm, steering, Batch.of([Example(source, one) for one in whole], [0, 0], lm.device))
+        sums, counts = target_losses(
+            lm, adaptation, Batch.of([Example(source, one) for one in whole], [0, 0], lm.device)
+        )
         ours, other = (sums / counts).tolist()
         better.append(other - ours)
     return {"better_by": better}

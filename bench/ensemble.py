@@ -17,17 +17,17 @@ def ours(home: str, name: str, count: int, batch_size: int, together: bool) -> d
     lm, ids = opened(home, name), Ids(home, name)
     pack(lm.model)
     with torch.no_grad():
-        steering = PromptTuning(lm, vocabulary(lm, LENGTH, 5000), list(range(PROMPTS)))()
+        adaptation = PromptTuning(lm, vocabulary(lm, LENGTH, 5000), list(range(PROMPTS)))()
     [sources, *_] = in_order(ids, count, count)
     options = Search(1, 1.0, NEW, ids.end)
 
     def search(some: list[list[int]]) -> list[list[int]]:
         if together:
-            found = {(run, n): best for n, run, best in search_runs(lm, steering, PROMPTS, some, options, batch_size)}
+            found = {(run, n): best for n, run, best in search_runs(lm, adaptation, PROMPTS, some, options, batch_size)}
             return [found[run, n] for run in range(PROMPTS) for n in range(len(some))]
         answers = []
         for run in range(PROMPTS):
-            found = dict(search_sources(lm, steering.of(run), [0] * len(some), some, options, batch_size))
+            found = dict(search_sources(lm, adaptation.of(run), [0] * len(some), some, options, batch_size))
             answers += [found[n] for n in range(len(some))]
         return answers
 

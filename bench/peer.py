@@ -16,7 +16,7 @@ from transformers import (
 from bench.inputs import POOL, Ids, clock
 from stages.methods.parts.prefix_encoder import MLP
 from stages.models.batches import Example
-from stages.training.batches import Order
+from stages.training.batches import BatchSampler
 
 IGNORED = -100  # labels that have no loss
 
@@ -82,7 +82,7 @@ def train(
     peft: PeftModel, examples, before: list[int], seed: int, batch_size: int, lr: float, steps: int, warm_up: int
 ) -> tuple[list[float], float]:
     """The loss of each step, and the seconds of those behind the first `warm_up`. The batches are those of our run."""
-    order = Order(examples.lengths.sum(1), batch_size, seed, POOL)
+    order = BatchSampler(examples.lengths.sum(1), batch_size, seed, POOL)
     seq2seq = peft.get_base_model().config.is_encoder_decoder
     trained = [p for p in peft.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=0.0)

@@ -10,10 +10,10 @@ from stages.core.record import Record, read_records
 from stages.core.run_config import Training
 from stages.decoding.beam import Search, pieces_by_length, search_sources
 from stages.methods.prefix import Prefix
+from stages.models.adaptation import Adaptation
 from stages.models.encode import Rows, encode, parts
 from stages.models.linear import pack
 from stages.models.named import BASE
-from stages.models.steering import Steering
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import train
 
@@ -46,12 +46,12 @@ def training(home: str, count: int) -> dict:
 
 def decoding(home: str, count: int) -> dict:
     lm = opened(str(BASE), NAME)
-    steering = Steering(Prefix(lm, LENGTH, 256, [SEED]).state())
+    adaptation = Adaptation(Prefix(lm, LENGTH, 256, [SEED]).state())
     pack(lm.model)
     began = clock()
     sources = (record.source for record in islice(read_records(Path(home) / "test.jsonl"), count))
     ids = Rows(row for part in parts(sources) for row in lm.source_ids(part, None))
     assert len(ids) == count, "more than the data has"
     for piece in pieces_by_length(ids.lengths.tolist(), 32):
-        list(search_sources(lm, steering, [0] * len(piece), [ids[i] for i in piece], Search(5, 1.0, 40, lm.end), 32))
+        list(search_sources(lm, adaptation, [0] * len(piece), [ids[i] for i in piece], Search(5, 1.0, 40, lm.end), 32))
     return {"seconds": clock() - began}

@@ -12,7 +12,7 @@ from stages.methods.prefix import Prefix
 from stages.models.determinism import set_determinism
 from stages.models.load import load
 from stages.models.model import LM
-from stages.training.batches import Order
+from stages.training.batches import BatchSampler
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import train
 from stages.training.recompute import recompute
@@ -78,5 +78,5 @@ def theirs(home: str, name: str, length: int, steps: int, warm_up: int) -> dict:
 def tokens(examples, steps: int, warm_up: int) -> int:
     """Of sources and targets in the steps that are timed, without padding."""
     lengths = examples.lengths.sum(1)
-    order = Order(lengths, BATCH, SEED, POOL)
+    order = BatchSampler(lengths, BATCH, SEED, POOL)
     return sum(int(lengths[order.at(step)].sum()) for step in range(warm_up, steps))

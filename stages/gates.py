@@ -17,12 +17,12 @@ from stages.core.files import replacing
 from stages.core.record import Record, read_records, with_source_prefix
 from stages.methods.parts.given import RUN
 from stages.methods.parts.saved import load
+from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch
 from stages.models.encode import encode
 from stages.models.encoder import Encoder
-from stages.models.gates import Watched
+from stages.models.gates import RecordingGate
 from stages.models.model import LM
-from stages.models.steering import Steering
 from stages.resolve import resolve
 from stages.run import open_model
 
@@ -31,10 +31,10 @@ CSV, PNG = Path("metrics/gates.csv"), Path("metrics/gates.png")
 
 @torch.no_grad()
 def factors_of(
-    lm: LM, steering: Steering, records: list[Record], most_source: int | None, batch_size: int
+    lm: LM, adaptation: Adaptation, records: list[Record], most_source: int | None, batch_size: int
 ) -> torch.Tensor:
     """[records, layers, len]; raises UserError for a run without gates."""
-    if steering.gate is None:
+    if adaptation.gate is None:
         raise UserError(
             f"{RUN} is a run without gates: method apt has them, with methods.apt.token_gate or methods.apt.layer_gate"
         )
@@ -48,10 +48,10 @@ def factors_of(
     for chosen in torch.arange(len(examples)).split(batch_size):
         part, seen = [examples[i] for i in chosen.tolist()], []
         batch = Batch.of(part, [0] * len(part), lm.device)
-        lm.target_hidden(batch, replace(steering, gate=Watched(steering.gate, seen)))
+        lm.target_hidden(batch, replace(adaptation, gate=RecordingGate(adaptation.gate, seen)))
         by_layer = torch.stack([factors for _, factors in seen], 1)  # [rows, layers, len or 1]
         rows = by_layer.view(len(part), -1, *by_layer.shape[1:]).mean(1)  # of a record's choices the mean
-        found.append(rows.expand(-1, -1, steering.length).cpu())
+        found.append(rows.expand(-1, -1, adaptation.length).cpu())
     return torch.cat(found)
 
 
@@ -70,10 +70,10 @@ def main() -> None:
     chosen = params.load()
     config = resolve(chosen)
     lm = open_model(config)
-    steering = load(RUN, lm)
+    adaptation = load(RUN, lm)
     linearized = Path("data/linearized") / chosen.task
     records = list(with_source_prefix(read_records(linearized / "test.jsonl"), config.source_words))
-    factors = factors_of(lm, steering, records, config.decoding.source_tokens, config.decoding.batch_size)
+    factors = factors_of(lm, adaptation, records, config.decoding.source_tokens, config.decoding.batch_size)
     mean, deviation = factors.mean(0), factors.std(0)
     with replacing(CSV) as out, open(out, "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")

@@ -17,6 +17,7 @@ from stages.decoding.classify import classify
 from stages.decoding.texts import decode
 from stages.methods import module_of
 from stages.methods.parts import head, saved
+from stages.models.adaptation import Adaptation
 from stages.models.determinism import set_determinism
 from stages.models.encode import Examples, check_length, encode
 from stages.models.encoder import Encoder
@@ -27,7 +28,6 @@ from stages.models.model import LM
 from stages.models.named import path_of
 from stages.models.precision import dtype_of
 from stages.models.progress import quiet_unless_terminal
-from stages.models.steering import Steering
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import Point, train
 from stages.training.method import Method
@@ -128,13 +128,13 @@ def set_labels(lm: LM, config: RunConfig, linearized: Path) -> None:
             lm.set_labels(records)
 
 
-def load_run(directory: Path, lm: LM, config: RunConfig) -> Steering:
+def load_run(directory: Path, lm: LM, config: RunConfig) -> Adaptation:
     """A trained run of `Trained.save`, attached to its model, which is made ready to decode."""
     [loaded] = load_runs([directory], lm, config)
     return loaded
 
 
-def load_runs(directories: Sequence[Path], lm: LM, config: RunConfig) -> list[Steering]:
+def load_runs(directories: Sequence[Path], lm: LM, config: RunConfig) -> list[Adaptation]:
     """Several of them, attached to one model."""
     loaded = [saved.load(directory, lm) for directory in directories]
     compute_precisely(lm, config)
@@ -143,7 +143,7 @@ def load_runs(directories: Sequence[Path], lm: LM, config: RunConfig) -> list[St
 
 
 def predict(
-    lm: LM, adaptations: Sequence[Steering], records: Sequence[Record], config: RunConfig, partial: Sequence[Path]
+    lm: LM, adaptations: Sequence[Adaptation], records: Sequence[Record], config: RunConfig, partial: Sequence[Path]
 ) -> Iterator[list[str]]:
     """What each run makes of each record: prefixes and prompts in one pass of the model, others in turn.
 
@@ -152,7 +152,7 @@ def predict(
     records = list(with_source_prefix(records, config.source_words))
     sources = [record.source for record in records]
     if len(adaptations) > 1 and all(one.joinable for one in adaptations):
-        for found in decode(lm, Steering.joined(adaptations), sources, config.decoding, partial[0], len(adaptations)):
+        for found in decode(lm, Adaptation.joined(adaptations), sources, config.decoding, partial[0], len(adaptations)):
             yield [found[source] for source in sources]
         return
     for one, file in zip(adaptations, partial, strict=True):

@@ -16,10 +16,10 @@ from stages.core.closure import closure
 from stages.decoding.beam import Search, search_sources
 from stages.methods import names
 from stages.methods.prefix import Prefix
+from stages.models.adaptation import Adaptation
 from stages.models.batches import Example
 from stages.models.decoder_only import DecoderOnly
 from stages.models.encode import Examples
-from stages.models.steering import Steering
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import train
 
@@ -62,8 +62,8 @@ def test_peft_loses_what_we_lose(project, tiny, ids):
 
 def test_peft_says_what_we_say(tiny, ids):
     """Sources of different lengths in one batch, behind the same prefix."""
-    steering = Steering(Prefix(tiny, 5, 512, [3]).state())
-    found = dict(search_sources(tiny, steering, [0] * 3, ids.test, Search(4, 1.0, 8, ids.end), 3))
+    adaptation = Adaptation(Prefix(tiny, 5, 512, [3]).state())
+    found = dict(search_sources(tiny, adaptation, [0] * 3, ids.test, Search(4, 1.0, 8, ids.end), 3))
     peft = peer.prefixed(tiny.model, 5, None)
     peer.hold(peft, 512, 3)
     assert peer.generate(peft, ids.test, ids, 3, 4, 8) == [found[number] for number in range(3)]

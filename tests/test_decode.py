@@ -5,7 +5,7 @@ import pytest
 from stages.core.run_config import Decoding
 from stages.decoding import beam, texts
 from stages.methods.prefix import Prefix
-from stages.models.steering import Steering
+from stages.models.adaptation import Adaptation
 
 SOURCES = [
     "name : Oak",
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("project")  # token ids go to .scratch of t
 
 def test_an_interrupted_decoding_goes_on_where_it_was(lm, tmp_path, monkeypatch):
     def decode(sources, partial):
-        [found] = texts.decode(lm, Steering(), sources, DECODING, partial)
+        [found] = texts.decode(lm, Adaptation(), sources, DECODING, partial)
         return found
 
     monkeypatch.setattr(beam, "_PIECE", 1)
@@ -56,15 +56,15 @@ def test_an_interrupted_decoding_goes_on_where_it_was(lm, tmp_path, monkeypatch)
 
 def test_a_source_is_decoded_once(lm, tmp_path):
     partial = tmp_path / "p.jsonl"
-    [found] = texts.decode(lm, Steering(), SOURCES[:2] * 3, DECODING, partial)
+    [found] = texts.decode(lm, Adaptation(), SOURCES[:2] * 3, DECODING, partial)
     assert sorted(found) == sorted(SOURCES[:2]) and len(partial.read_text().splitlines()) == 2
 
 
 def test_runs_in_one_pass_make_what_each_makes_alone(lm, tmp_path):
-    steering = Prefix(lm, 3, None, [1, 2, 3])()
-    together = texts.decode(lm, steering, SOURCES, DECODING, tmp_path / "all/p.jsonl", 3)
+    adaptation = Prefix(lm, 3, None, [1, 2, 3])()
+    together = texts.decode(lm, adaptation, SOURCES, DECODING, tmp_path / "all/p.jsonl", 3)
     for run in range(3):
-        assert [together[run]] == texts.decode(lm, steering.of(run), SOURCES, DECODING, tmp_path / f"{run}/p.jsonl")
+        assert [together[run]] == texts.decode(lm, adaptation.of(run), SOURCES, DECODING, tmp_path / f"{run}/p.jsonl")
     assert together[0] != together[1]
 
 

@@ -14,9 +14,9 @@ from bench.compatibility.finding import Finding, felt, tensors
 from bench.compatibility.records import PREFIX
 from bench.compatibility.searching import random_prefixes, written
 from stages.decoding.beam import Search
+from stages.models.adaptation import DECODER, Adaptation
 from stages.models.batches import Batch, Example
 from stages.models.decoder_only import DecoderOnly
-from stages.models.steering import DECODER, Steering
 
 
 class Reference:
@@ -63,8 +63,8 @@ class Reference:
 
 
 def compare(lm: DecoderOnly, model: PreTrainedModel, examples: list[Example]) -> Iterator[Finding]:
-    steering = random_prefixes(lm)
-    reference = Reference(model, steering.prefixes[DECODER], lm.begin, lm.separator)
+    adaptation = random_prefixes(lm)
+    reference = Reference(model, adaptation.prefixes[DECODER], lm.begin, lm.separator)
     runs = [number % 2 for number in range(len(examples))]
     rows = [[*example.source, lm.separator, *example.target[:-1]] for example in examples]
     prefixed = [reference.logits(row, run) for row, run in zip(rows, runs, strict=True)]
@@ -73,40 +73,40 @@ def compare(lm: DecoderOnly, model: PreTrainedModel, examples: list[Example]) ->
         [logits[-len(example.target) :] for logits, example in zip(found, examples, strict=True)]
         for found in (prefixed, plain)
     ]
-    yield from forward(lm, steering, runs, examples, *targets)
+    yield from forward(lm, adaptation, runs, examples, *targets)
     yield felt("the prefix", prefixed[0][:, 1:], plain[0][:, 1:])
     longest = max(rows, key=len)
     first = len(lm.begin)
     turned = [*longest[:first], *longest[first:-1][::-1], longest[-1]]
     yield felt("the order", reference.logits(turned, 0)[-1], reference.logits(longest, 0)[-1])
-    yield steps(lm, steering, runs, examples, reference)
-    yield from written(lm, steering, runs, examples, reference.text)
+    yield steps(lm, adaptation, runs, examples, reference)
+    yield from written(lm, adaptation, runs, examples, reference.text)
 
 
 def forward(
-    lm: DecoderOnly, steering: Steering, runs: list[int], examples: list[Example], prefixed: list, plain: list
+    lm: DecoderOnly, adaptation: Adaptation, runs: list[int], examples: list[Example], prefixed: list, plain: list
 ) -> Iterator[Finding]:
     """Rows of several lengths and prefixes in one batch, and each alone."""
 
-    def ours(chosen: list[Example], of: list[int], with_steering: Steering) -> torch.Tensor:
-        return lm.logits(lm.target_hidden(Batch.of(chosen, of, lm.device), with_steering))
+    def ours(chosen: list[Example], of: list[int], adaptation: Adaptation) -> torch.Tensor:
+        return lm.logits(lm.target_hidden(Batch.of(chosen, of, lm.device), adaptation))
 
-    yield tensors("together", ours(examples, runs, steering), torch.cat(prefixed))
-    yield tensors("together without a prefix", ours(examples, runs, Steering()), torch.cat(plain))
-    alone = [ours([example], [run], steering) for example, run in zip(examples, runs, strict=True)]
+    yield tensors("together", ours(examples, runs, adaptation), torch.cat(prefixed))
+    yield tensors("together without a prefix", ours(examples, runs, Adaptation()), torch.cat(plain))
+    alone = [ours([example], [run], adaptation) for example, run in zip(examples, runs, strict=True)]
     yield tensors("alone", torch.cat(alone), torch.cat(prefixed))
-    alone = [ours([example], [0], Steering()) for example in examples]
+    alone = [ours([example], [0], Adaptation()) for example in examples]
     yield tensors("alone without a prefix", torch.cat(alone), torch.cat(plain))
 
 
 def steps(
-    lm: DecoderOnly, steering: Steering, runs: list[int], examples: list[Example], reference: Reference
+    lm: DecoderOnly, adaptation: Adaptation, runs: list[int], examples: list[Example], reference: Reference
 ) -> Finding:
     """Step by step, sources of several lengths together, and two beams of each that write different texts."""
     beams = [[example.target[:4], example.target[3::-1]] for example in examples]
     count = min(len(beam) for pair in beams for beam in pair)
-    memory, device = lm.memory(steering, 2), lm.device
-    found = [memory.enter([example.source for example in examples], torch.tensor(runs, device=device))]
+    memory, device = lm.memory(adaptation, 2), lm.device
+    found = [memory.prefill([example.source for example in examples], torch.tensor(runs, device=device))]
     found[0] = found[0][:, None].expand(-1, 2, -1)
     for step in range(count):
         tokens = torch.tensor([[beam[step] for beam in pair] for pair in beams], device=device)

@@ -12,9 +12,9 @@ from transformers import AutoTokenizer, PreTrainedModel
 from bench.compatibility.attention import attentions, standing_before
 from bench.compatibility.finding import Finding, felt, tensors
 from bench.compatibility.searching import random_prefixes
+from stages.models.adaptation import ENCODER, Adaptation, Head
 from stages.models.batches import NONE, Batch, Example
 from stages.models.encoder import Encoder
-from stages.models.steering import ENCODER, Head, Steering
 
 
 def compare(lm: Encoder, model: PreTrainedModel, examples: list[list[Example]]) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def compare(lm: Encoder, model: PreTrainedModel, examples: list[list[Example]]) 
         return found.last_hidden_state[:, 0] if pooled is None else pooled
 
     def ours(chosen: list[Example], of: list[int], prefix: dict[str, torch.Tensor]) -> torch.Tensor:
-        return lm.target_hidden(Batch.of(chosen, of, lm.device), Steering(prefix, head=head))
+        return lm.target_hidden(Batch.of(chosen, of, lm.device), Adaptation(prefix, head=head))
 
     for what, some in zip(("judged", "tagged"), examples, strict=True):
         runs = [number % 2 for number in range(len(some))]

@@ -11,16 +11,16 @@ from bench.compatibility.attention import attentions, standing_before
 from bench.compatibility.finding import Finding, felt, tensors
 from bench.compatibility.searching import random_prefixes, written
 from stages.decoding.beam import Search
+from stages.models.adaptation import CROSS, DECODER, ENCODER, Adaptation
 from stages.models.batches import Batch, Example
 from stages.models.encoder_decoder import EncoderDecoder
-from stages.models.steering import CROSS, DECODER, ENCODER, Steering
 
 
 class Reference:
     """transformers' own logits and texts, one row at a time."""
 
-    def __init__(self, model: PreTrainedModel, steering: Steering, start: int):
-        self.model, self.steering, self.start = model, steering, start
+    def __init__(self, model: PreTrainedModel, adaptation: Adaptation, start: int):
+        self.model, self.adaptation, self.start = model, adaptation, start
         ids = torch.tensor([[start, start]])
         names = {module: name for name, module in model.named_modules()}
         self.places: dict[str, list[nn.Module]] = {ENCODER: [], DECODER: [], CROSS: []}
@@ -34,7 +34,7 @@ class Reference:
         return standing_before(self.model, {
             module: layer
             for place, modules in self.places.items()
-            for module, layer in zip(modules, self.steering.prefixes[place][run], strict=True)
+            for module, layer in zip(modules, self.adaptation.prefixes[place][run], strict=True)
         })  # fmt: skip
 
     def logits(self, source: list[int], target: list[int], run: int | None) -> torch.Tensor:
@@ -65,17 +65,17 @@ def place_of(name: str) -> str:
 
 
 def compare(lm: EncoderDecoder, model: PreTrainedModel, examples: list[Example]) -> Iterator[Finding]:
-    steering, runs = random_prefixes(lm), [number % 2 for number in range(len(examples))]
-    reference = Reference(model, steering, model.config.decoder_start_token_id)
+    adaptation, runs = random_prefixes(lm), [number % 2 for number in range(len(examples))]
+    reference = Reference(model, adaptation, model.config.decoder_start_token_id)
     prefixed = [reference.logits(e.source, e.target, run) for e, run in zip(examples, runs, strict=True)]
     plain = [reference.logits(e.source, e.target, None) for e in examples]
 
-    def ours(chosen: list[Example], of: list[int], with_steering: Steering) -> torch.Tensor:
-        return lm.logits(lm.target_hidden(Batch.of(chosen, of, lm.device), with_steering))
+    def ours(chosen: list[Example], of: list[int], own: Adaptation) -> torch.Tensor:
+        return lm.logits(lm.target_hidden(Batch.of(chosen, of, lm.device), own))
 
-    for name, with_steering, theirs in (("", steering, prefixed), (" without a prefix", Steering(), plain)):
-        yield tensors(f"together{name}", ours(examples, runs, with_steering), torch.cat(theirs))
-        alone = [ours([example], [run], with_steering) for example, run in zip(examples, runs, strict=True)]
+    for name, own, theirs in (("", adaptation, prefixed), (" without a prefix", Adaptation(), plain)):
+        yield tensors(f"together{name}", ours(examples, runs, own), torch.cat(theirs))
+        alone = [ours([example], [run], own) for example, run in zip(examples, runs, strict=True)]
         yield tensors(f"alone{name}", torch.cat(alone), torch.cat(theirs))
     yield felt("the prefix", prefixed[0], plain[0])
     longest = max(examples, key=lambda example: len(example.target))
@@ -84,17 +84,17 @@ def compare(lm: EncoderDecoder, model: PreTrainedModel, examples: list[Example])
     yield felt("the order of the source", turned, kept)
     turned = reference.logits(longest.source, [*target[-3::-1], *target[-2:]], 0)[-1]
     yield felt("the order of the target", turned, kept)
-    yield from each_place(lm, steering, reference, examples[-1])
-    yield from written(lm, steering, runs, examples, reference.text)
+    yield from each_place(lm, adaptation, reference, examples[-1])
+    yield from written(lm, adaptation, runs, examples, reference.text)
 
 
-def each_place(lm: EncoderDecoder, steering: Steering, reference: Reference, example: Example) -> Iterator[Finding]:
+def each_place(lm: EncoderDecoder, adaptation: Adaptation, reference: Reference, example: Example) -> Iterator[Finding]:
     """A prefix in one place alone is another one in the reference, too: places are not mixed up."""
     batch = Batch.of([example], [0], lm.device)
-    for place, prefix in steering.prefixes.items():
-        empty = {other: rows[..., :0, :] for other, rows in steering.prefixes.items()}
-        reference.steering = Steering(empty | {place: prefix})
+    for place, prefix in adaptation.prefixes.items():
+        empty = {other: rows[..., :0, :] for other, rows in adaptation.prefixes.items()}
+        reference.adaptation = Adaptation(empty | {place: prefix})
         theirs = reference.logits(example.source, example.target, 0)
-        ours = lm.logits(lm.target_hidden(batch, Steering({place: prefix})))
+        ours = lm.logits(lm.target_hidden(batch, Adaptation({place: prefix})))
         yield tensors(f"{place} alone", ours, theirs)
-    reference.steering = steering
+    reference.adaptation = adaptation

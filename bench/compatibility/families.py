@@ -11,7 +11,7 @@ from bench.compatibility.run import Family
 from stages.core.errors import UserError
 from stages.models.batches import Example
 from stages.models.encoder import Encoder
-from stages.models.model import Writer
+from stages.models.model import GenerativeLM
 
 SMALL = {
     "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48,
@@ -19,12 +19,12 @@ SMALL = {
 }  # fmt: skip
 
 
-def writing(lm: Writer) -> tuple[list[Example], str]:
+def writing(lm: GenerativeLM) -> tuple[list[Example], str]:
     """Examples that fit, and why the others are refused."""
     fitting, line = [], ""
     for example in lm.examples(WRITING, None, None):
         try:
-            lm.check_room(len(example.source), max(len(example.target), MOST_NEW), PREFIX)
+            lm.check_max_length(len(example.source), max(len(example.target), MOST_NEW), PREFIX)
             fitting.append(example)
         except UserError as error:
             line = str(error)

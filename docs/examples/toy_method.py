@@ -11,8 +11,8 @@ from torch import nn
 
 from stages.core.run_config import RunConfig
 from stages.core.sections import Positive, Section
+from stages.models.adaptation import Adaptation
 from stages.models.model import LM, Shape
-from stages.models.steering import Steering
 from stages.training.method import Method, generators
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
@@ -41,7 +41,7 @@ class SharedPrefix(Method):
             drawn = [torch.randn(size, generator=generator) * std for generator in generators(seeds, number)]
             self.vectors[site] = nn.Parameter(torch.stack(drawn).to(lm.device))
 
-    def forward(self, step: int | None = None) -> Steering:
+    def forward(self, step: int | None = None) -> Adaptation:
         return repeated(self.shapes, self.vectors)
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -49,9 +49,9 @@ class SharedPrefix(Method):
         return {site: vectors.detach() for site, vectors in self.vectors.items()}
 
 
-def repeated(shapes: Mapping[str, Shape], vectors: Mapping[str, torch.Tensor]) -> Steering:
+def repeated(shapes: Mapping[str, Shape], vectors: Mapping[str, torch.Tensor]) -> Adaptation:
     """`[runs, 2, kv_heads, length, head_dim]` by site -> prefixes `[runs, layers, 2, kv_heads, length, head_dim]`."""
-    return Steering({
+    return Adaptation({
         site: vectors[site][:, None].expand(-1, shape.layers, -1, -1, -1, -1) for site, shape in shapes.items()
     })  # fmt: skip
 
@@ -61,6 +61,6 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> SharedPrefix:
     return SharedPrefix(lm, config.prefix_len, config.options["toy_method"].init_std, seeds)
 
 
-def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
     """What `state()` of a trained run adds to the model."""
     return repeated(lm.shapes, state)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from stages.models.adaptation import Adaptation
 from stages.models.model import LM
-from stages.models.steering import Steering
 
 _NEVER = -1e9  # what `generate` uses for impossible scores
 # Sentences enter when so much of the batch is free: reading a few at a time would cost a step each.
@@ -120,13 +120,13 @@ def _open(search: Search, board: _Board) -> list[bool]:
 
 @torch.inference_mode()
 def search_sources(
-    lm: LM, steering: Steering, runs: list[int], sources: list[list[int]], search: Search, batch_size: int
+    lm: LM, adaptation: Adaptation, runs: list[int], sources: list[list[int]], search: Search, batch_size: int
 ) -> Iterator[tuple[int, list[int]]]:
     """The index of each source and its best hypothesis, as ids without the end token, as they are found.
 
     Source `i` is read with run `runs[i]`; sources enter in the order given, `batch_size` are under way.
     """
-    memory, board = lm.memory(steering, search.beam), _Board.of(search, [], lm.device)
+    memory, board = lm.memory(adaptation, search.beam), _Board.of(search, [], lm.device)
     log_probs = torch.zeros(0, search.beam, 2 * search.beam, device=lm.device)  # candidates of those under way
     ids, entered = log_probs.long(), 0
     while entered < len(sources) or board.numbers:
@@ -134,7 +134,7 @@ def search_sources(
         if entered < len(sources) and free >= _FREE * batch_size:
             numbers = list(range(entered, min(entered + free, len(sources))))
             entered = numbers[-1] + 1
-            hidden = memory.enter(
+            hidden = memory.prefill(
                 [sources[i] for i in numbers], torch.tensor([runs[i] for i in numbers], device=lm.device)
             )
             new = _Board.of(search, numbers, lm.device)
@@ -147,7 +147,7 @@ def search_sources(
                 yield board.numbers[index], board.result(search, index)
         order = _order(still)
         if len(order) < len(still):
-            memory.keep(order)
+            memory.reorder(order)
             board, parents = board.kept(order), parents[order]
         if order:
             last = board.tokens.take_along_dim((board.length - 1)[:, None, None], 2)[..., 0]  # [sentences, beam]

@@ -6,15 +6,15 @@ import torch
 from tqdm import tqdm
 
 from stages.core.record import Record
+from stages.models.adaptation import Adaptation
 from stages.models.batches import NONE, Batch
 from stages.models.encode import Examples
 from stages.models.encoder import Encoder
-from stages.models.steering import Steering
 
 
 @torch.inference_mode()
 def classify(
-    lm: Encoder, steering: Steering, records: Sequence[Record], most_source: int | None, batch_size: int
+    lm: Encoder, adaptation: Adaptation, records: Sequence[Record], most_source: int | None, batch_size: int
 ) -> list[str]:
     """A label for each record, or the tags of its words."""
     questions = Examples(lm.question(record, most_source) for record in records)
@@ -24,7 +24,7 @@ def classify(
         for chosen in (part.tolist() for part in by_length):
             batch = Batch.of([questions[i] for i in chosen], [0] * len(chosen), lm.device)
             with lm.computing():
-                classes = iter(lm.target_hidden(batch, steering).argmax(1).tolist())
+                classes = iter(lm.target_hidden(batch, adaptation).argmax(1).tolist())
             for number, example in zip(chosen, batch.examples, strict=True):
                 asked = sum(place != NONE for place in example.target)
                 answers[number] = lm.answer([next(classes) for _ in range(asked)])

@@ -4,17 +4,17 @@ counts)."""
 from collections.abc import Iterator
 
 from stages.decoding.beam import Search, search_sources
-from stages.models.model import Writer
-from stages.models.steering import Steering
+from stages.models.adaptation import Adaptation
+from stages.models.model import GenerativeLM
 
 
 def search_runs(
-    lm: Writer, steering: Steering, runs: int, sources: list[list[int]], search: Search, batch_size: int
+    lm: GenerativeLM, adaptation: Adaptation, runs: int, sources: list[list[int]], search: Search, batch_size: int
 ) -> Iterator[tuple[int, int, list[int]]]:
     """The index of a source, the run, and what it writes (ids without the end token), as they are found.
 
     A source stands once for each run in the batches, of which `batch_size` rows are under way.
     """
     tiled = [source for source in sources for _ in range(runs)]
-    for row, ids in search_sources(lm, steering, list(range(runs)) * len(sources), tiled, search, batch_size):
+    for row, ids in search_sources(lm, adaptation, list(range(runs)) * len(sources), tiled, search, batch_size):
         yield row // runs, row % runs, ids

@@ -9,12 +9,12 @@ from stages.core.files import read_jsonl, write_jsonl
 from stages.core.run_config import Decoding
 from stages.decoding.beam import Search, pieces_by_length
 from stages.decoding.ensemble import search_runs
+from stages.models.adaptation import Adaptation
 from stages.models.encode import Rows, parts
-from stages.models.model import Writer
-from stages.models.steering import Steering
+from stages.models.model import GenerativeLM
 
 
-def banned_ids(lm: Writer, pieces: Sequence[str]) -> tuple[int, ...]:
+def banned_ids(lm: GenerativeLM, pieces: Sequence[str]) -> tuple[int, ...]:
     """Ids of the pieces that are one token (the authors' 198 and 628 of GPT-2: newline, blank line)."""
     found = [lm.tokenizer(piece, add_special_tokens=False)["input_ids"] for piece in pieces]
     return tuple(
@@ -23,20 +23,20 @@ def banned_ids(lm: Writer, pieces: Sequence[str]) -> tuple[int, ...]:
 
 
 def decode(
-    lm: Writer,
-    steering: Steering,
+    lm: GenerativeLM,
+    adaptation: Adaptation,
     sources: list[str],
     decoding: Decoding,
     partial: Path,
     runs: int = 1,
 ) -> list[dict[str, str]]:
-    """What each of the steering's runs makes of each distinct source, all in one pass of the model (`decoding/ensemble.py`).
+    """What each of the adaptation's runs makes of each distinct source, all in one pass of the model (`decoding/ensemble.py`).
 
     `partial` keeps what is done if it is interrupted.
     """
     distinct = list(dict.fromkeys(sources))
     ids = Rows(row for part in parts(distinct) for row in lm.source_ids(part, decoding.source_tokens))
-    lm.check_room(int(ids.lengths.max()), decoding.max_new_tokens, lm.num_virtual_tokens(steering))
+    lm.check_max_length(int(ids.lengths.max()), decoding.max_new_tokens, lm.num_virtual_tokens(adaptation))
     search = Search(
         decoding.beam, decoding.length_penalty, decoding.max_new_tokens, lm.end, banned_ids(lm, decoding.banned),
         decoding.min_new_tokens, decoding.early_stopping,
@@ -50,7 +50,7 @@ def decode(
                 continue
             found: dict[int, list[str]] = {number: [""] * runs for number in piece}
             for place, run, best in search_runs(
-                lm, steering, runs, [ids[i] for i in piece], search, decoding.batch_size
+                lm, adaptation, runs, [ids[i] for i in piece], search, decoding.batch_size
             ):
                 found[piece[place]][run] = " ".join(lm.tokenizer.decode(best, skip_special_tokens=True).split())
                 bar.update(1 / runs)

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
 from stages.core.sections import CountOrRecipe, Positive, Section
+from stages.models.adaptation import Adaptation, rows_of
 from stages.models.model import LM
-from stages.models.steering import Steering, rows_of
 from stages.training.method import Method, generators
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
@@ -77,8 +77,8 @@ class Adapters(Method):
             }
         self.to(lm.device)
 
-    def forward(self, step: int | None = None) -> Steering:
-        return steering_of(self.places, {_name(key): weight for key, weight in self.weights.items()})
+    def forward(self, step: int | None = None) -> Adaptation:
+        return adaptation_of(self.places, {_name(key): weight for key, weight in self.weights.items()})
 
     def state(self) -> dict[str, torch.Tensor]:
         """Weights by name, [runs, ...]."""
@@ -105,13 +105,13 @@ def _start(width: int, bottleneck: int, norm: bool, std: float, generator: torch
     return start | {"up.weight": normal(width, bottleneck), "up.bias": torch.zeros(width)}
 
 
-def steering_of(places: list[nn.Module], weights: Mapping[str, torch.Tensor]) -> Steering:
+def adaptation_of(places: list[nn.Module], weights: Mapping[str, torch.Tensor]) -> Adaptation:
     """Weights by the number of their place and their name, such as `0.down.weight`."""
     parts: list[dict[str, torch.Tensor]] = [{} for _ in places]
     for name, weight in weights.items():
         number, _, rest = name.partition(".")
         parts[int(number)][rest] = weight
-    return Steering(adapters={place: Bottleneck(part) for place, part in zip(places, parts, strict=True)})
+    return Adaptation(adapters={place: Bottleneck(part) for place, part in zip(places, parts, strict=True)})
 
 
 def places_of(lm: LM, layout: str) -> list[nn.Module]:
@@ -135,6 +135,6 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Adapters:
     return Adapters(lm, options.bottleneck, options.layout, options.init_std, seeds)
 
 
-def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:
-    """The steering by trained adapters."""
-    return steering_of(places_of(lm, "lin" if "0.norm.weight" in state else "houlsby"), state)
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
+    """The adaptation by trained adapters."""
+    return adaptation_of(places_of(lm, "lin" if "0.norm.weight" in state else "houlsby"), state)

@@ -19,10 +19,10 @@ from stages.core.sections import Positive, Section
 from stages.methods.prefix import Options as PrefixOptions
 from stages.methods.prefix import Prefix
 from stages.methods.prefix import build as build_prefix
+from stages.models.adaptation import Adaptation
 from stages.models.encoder import Encoder
 from stages.models.gates import Gates
 from stages.models.model import LM
-from stages.models.steering import Steering
 from stages.training.method import Method, generators
 
 FAMILIES = ("encoder", "decoder-only")
@@ -60,7 +60,7 @@ class AdaptivePrefix(Method):
             self.gates["token"] = nn.Parameter(torch.stack(weights))
         self.to(lm.device)
 
-    def forward(self, step: int | None = None) -> Steering:
+    def forward(self, step: int | None = None) -> Adaptation:
         return replace(self.prefix(step), gate=_gate(dict(self.gates), self.pooling))
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -83,11 +83,11 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> AdaptivePrefix:
     return AdaptivePrefix(lm, build_prefix(lm, config, seeds), config.prefix_len, options)
 
 
-def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
     parts, pooling = {}, ""
     for name in state:
         if name.startswith(_GATE):
             pooling, part = name.removeprefix(_GATE).split(".")
             parts[part] = state[name]
     prefixes = {place: prefix for place, prefix in state.items() if not place.startswith(_GATE)}
-    return Steering(prefixes, gate=_gate(parts, pooling))
+    return Adaptation(prefixes, gate=_gate(parts, pooling))

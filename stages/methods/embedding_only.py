@@ -9,8 +9,8 @@ import torch
 from stages.core.run_config import RunConfig
 from stages.methods.parts.prefix_encoder import prefix_encoder
 from stages.methods.prefix import Options
+from stages.models.adaptation import DECODER, Adaptation
 from stages.models.decoder_only import DecoderOnly
-from stages.models.steering import DECODER, Steering
 from stages.training.method import Method
 
 FAMILIES = ("decoder-only",)
@@ -35,8 +35,8 @@ class EmbeddingOnly(Method):
         )
         self.to(lm.device)
 
-    def forward(self, step: int | None = None) -> Steering:
-        return Steering({DECODER: self.lm.cache_of(self.vectors(step))})
+    def forward(self, step: int | None = None) -> Adaptation:
+        return Adaptation({DECODER: self.lm.cache_of(self.vectors(step))})
 
     def state(self) -> dict[str, torch.Tensor]:
         """Vectors [runs, len, width]."""
@@ -53,5 +53,5 @@ def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> EmbeddingOnly
 
 
 @torch.no_grad()
-def load(lm: DecoderOnly, state: dict[str, torch.Tensor]) -> Steering:
-    return Steering({DECODER: lm.cache_of(state["embeddings"])})
+def load(lm: DecoderOnly, state: dict[str, torch.Tensor]) -> Adaptation:
+    return Adaptation({DECODER: lm.cache_of(state["embeddings"])})

@@ -3,8 +3,8 @@
 import torch
 
 from stages.core.run_config import RunConfig
+from stages.models.adaptation import Adaptation
 from stages.models.model import LM
-from stages.models.steering import Steering
 from stages.training.method import Method
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
@@ -25,8 +25,8 @@ class OwnWeights(Method):
         self.weights = torch.nn.ParameterList(weights.values())
         self.weights.requires_grad_(True)
 
-    def forward(self, step: int | None = None) -> Steering:
-        return Steering()
+    def forward(self, step: int | None = None) -> Adaptation:
+        return Adaptation()
 
     def state(self) -> dict[str, torch.Tensor]:
         """Weights by their name in the model, [1, ...]."""
@@ -38,9 +38,9 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> OwnWeights:
 
 
 @torch.no_grad()
-def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
     """Put the weights into the model."""
     weights = dict(lm.model.named_parameters())
     for name, [weight] in state.items():
         weights[name].copy_(weight)
-    return Steering()
+    return Adaptation()

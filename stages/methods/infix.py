@@ -1,4 +1,4 @@
-"""Infix-tuning (section 7.2): [x; infix; y]. What is trained stands behind the source and steers the target alone.
+"""Infix-tuning (section 7.2): [x; infix; y]. What is trained stands after the source and acts on the target alone.
 
 As in the authors' code, an infix is vectors that the frozen model reads behind x, and an offset on the keys and
 values that it computes for them.
@@ -9,8 +9,8 @@ import torch
 from stages.core.run_config import RunConfig
 from stages.methods.parts.prefix_encoder import DirectParameters, prefix_encoder
 from stages.methods.prefix import Options, size_of, unflatten
+from stages.models.adaptation import DECODER, Adaptation, Infix
 from stages.models.decoder_only import DecoderOnly
-from stages.models.steering import DECODER, Infix, Steering
 from stages.training.method import Method
 
 FAMILIES = ("decoder-only",)
@@ -36,8 +36,8 @@ class InfixTuning(Method):
         )
         self.to(lm.device)
 
-    def forward(self, step: int | None = None) -> Steering:
-        return Steering(infix=Infix(self.vectors(step), unflatten(self.offsets(step), self.shape)))
+    def forward(self, step: int | None = None) -> Adaptation:
+        return Adaptation(infix=Infix(self.vectors(step), unflatten(self.offsets(step), self.shape)))
 
     def state(self) -> dict[str, torch.Tensor]:
         """Vectors [runs, len, width] and offsets [runs, layers, 2, kv_heads, len, head_dim]."""
@@ -55,5 +55,5 @@ def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> InfixTuning:
     return method
 
 
-def load(lm: DecoderOnly, state: dict[str, torch.Tensor]) -> Steering:
-    return Steering(infix=Infix(state["embeddings"], state["offsets"]))
+def load(lm: DecoderOnly, state: dict[str, torch.Tensor]) -> Adaptation:
+    return Adaptation(infix=Infix(state["embeddings"], state["offsets"]))

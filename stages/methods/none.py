@@ -3,8 +3,8 @@
 import torch
 
 from stages.core.run_config import RunConfig
+from stages.models.adaptation import Adaptation
 from stages.models.model import LM
-from stages.models.steering import Steering
 from stages.training.method import Method
 
 FAMILIES = ("decoder-only", "encoder-decoder")
@@ -13,8 +13,8 @@ OPTIONS = {}
 
 
 class Untuned(Method):
-    def forward(self, step: int | None = None) -> Steering:
-        return Steering()
+    def forward(self, step: int | None = None) -> Adaptation:
+        return Adaptation()
 
     def state(self) -> dict[str, torch.Tensor]:
         return {}
@@ -24,5 +24,5 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Untuned:
     return Untuned(seeds)
 
 
-def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:
-    return Steering()
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
+    return Adaptation()

@@ -10,8 +10,8 @@ from torch import nn
 from stages.core.run_config import RunConfig
 from stages.core.sections import RECIPE, Count, Positive, PositiveOrRecipe, Section, Text, or_word
 from stages.methods.parts.prefix_encoder import Fit, prefix_encoder
+from stages.models.adaptation import Adaptation
 from stages.models.model import LM, Shape
-from stages.models.steering import Steering
 from stages.training.method import Method
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
@@ -62,8 +62,8 @@ class Prefix(Method):
         })  # fmt: skip
         self.to(lm.device)
 
-    def forward(self, step: int | None = None) -> Steering:
-        return Steering({
+    def forward(self, step: int | None = None) -> Adaptation:
+        return Adaptation({
             place: unflatten(self.encoders[place](step), shape) for place, shape in self.shapes.items()
         })  # fmt: skip
 
@@ -104,5 +104,5 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
     return prefix
 
 
-def load(lm: LM, state: dict[str, torch.Tensor]) -> Steering:
-    return Steering(state)
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
+    return Adaptation(state)

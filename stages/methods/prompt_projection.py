@@ -22,16 +22,16 @@ from stages.methods.prompt_tuning import (
     EMBEDDINGS,
     FAMILIES,
     PROJECTED,
+    adaptation_of,
     load,
     prompt_file,
     prompt_in,
-    steering_of,
 )
+from stages.models.adaptation import Adaptation
 from stages.models.encoder_decoder import EncoderDecoder
 from stages.models.identity import check_belongs
 from stages.models.linear import product_by_run
-from stages.models.model import Writer
-from stages.models.steering import Steering
+from stages.models.model import GenerativeLM
 from stages.training.method import Method, generators
 
 __all__ = ["BATCHED_RUNS", "FAMILIES", "OPTIONS", "build", "files", "load"]
@@ -51,7 +51,7 @@ OPTIONS = {"prompt_projection": Options}
 
 
 class PromptProjection(Method):
-    def __init__(self, lm: Writer, source: torch.Tensor, length: int, hidden: int, seeds: list[int]):
+    def __init__(self, lm: GenerativeLM, source: torch.Tensor, length: int, hidden: int, seeds: list[int]):
         """`source` [len, width] is the other model's prompt; parameters are [runs, ...]."""
         super().__init__(seeds)
         self.lm, self.length = lm, length
@@ -81,8 +81,8 @@ class PromptProjection(Method):
         vectors = flat.view(len(self.seeds), self.length, self.lm.embedding_width)
         return F.layer_norm(vectors, vectors.shape[-1:]) * own["scale"] + own["shift"]
 
-    def forward(self, step: int | None = None) -> Steering:
-        return steering_of(self.lm, self.vectors())
+    def forward(self, step: int | None = None) -> Adaptation:
+        return adaptation_of(self.lm, self.vectors())
 
     def state(self) -> dict[str, torch.Tensor]:
         """The prompts [runs, len, width], and the projectors that made them."""
@@ -116,7 +116,7 @@ def files(config: RunConfig) -> list[Path]:
     return found
 
 
-def build(lm: Writer, config: RunConfig, seeds: list[int]) -> PromptProjection:
+def build(lm: GenerativeLM, config: RunConfig, seeds: list[int]) -> PromptProjection:
     if isinstance(lm, EncoderDecoder):
         lm.check_vectors()
     source, *trained = files(config)

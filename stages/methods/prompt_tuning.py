@@ -17,10 +17,10 @@ from stages.core.run_config import RunConfig
 from stages.core.sections import RECIPE, Count, Positive, Section, Text
 from stages.core.tensors import read_tensors
 from stages.methods.parts.given import given_run
+from stages.models.adaptation import DECODER, Adaptation
 from stages.models.encoder_decoder import EncoderDecoder
 from stages.models.identity import check_belongs
-from stages.models.model import Writer
-from stages.models.steering import DECODER, Steering
+from stages.models.model import GenerativeLM
 from stages.training.method import Method, generators
 
 FAMILIES = ("decoder-only", "encoder-decoder")
@@ -60,29 +60,29 @@ Start = Callable[[torch.Generator], torch.Tensor]
 
 
 class PromptTuning(Method):
-    def __init__(self, lm: Writer, start: Start, seeds: list[int]):
+    def __init__(self, lm: GenerativeLM, start: Start, seeds: list[int]):
         super().__init__(seeds)
         self.lm = lm
         self.vectors = nn.Parameter(torch.stack([start(generator) for generator in generators(seeds, 0)]).to(lm.device))
 
-    def forward(self, step: int | None = None) -> Steering:
-        return steering_of(self.lm, self.vectors)
+    def forward(self, step: int | None = None) -> Adaptation:
+        return adaptation_of(self.lm, self.vectors)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Vectors [runs, len, width]."""
         return {EMBEDDINGS: self.vectors.detach()}
 
 
-def steering_of(lm: Writer, vectors: torch.Tensor) -> Steering:
-    return Steering(prompt=vectors) if isinstance(lm, EncoderDecoder) else Steering({DECODER: lm.cache_of(vectors)})
+def adaptation_of(lm: GenerativeLM, vectors: torch.Tensor) -> Adaptation:
+    return Adaptation(prompt=vectors) if isinstance(lm, EncoderDecoder) else Adaptation({DECODER: lm.cache_of(vectors)})
 
 
-def uniform(lm: Writer, length: int, bound: float) -> Start:
+def uniform(lm: GenerativeLM, length: int, bound: float) -> Start:
     """Numbers between `-bound` and `bound`."""
     return lambda generator: torch.empty(length, lm.embedding_width).uniform_(-bound, bound, generator=generator)
 
 
-def vocabulary(lm: Writer, length: int, population: int) -> Start:
+def vocabulary(lm: GenerativeLM, length: int, population: int) -> Start:
     """Embeddings of pieces drawn from the `population` of lowest ids, in T5's vocabulary the most frequent.
 
     They are drawn without replacement as long as there are enough.
@@ -98,7 +98,7 @@ def vocabulary(lm: Writer, length: int, population: int) -> Start:
     return start
 
 
-def labels(lm: Writer, length: int, texts: Sequence[str], others: Start) -> Start:
+def labels(lm: GenerativeLM, length: int, texts: Sequence[str], others: Start) -> Start:
     """The mean over a class's pieces in a place of its own, of as many classes as fit; the other places from `others`.
 
     The pieces are those that the model writes: byte-level ones begin without the space that they have within a text.
@@ -108,9 +108,9 @@ def labels(lm: Writer, length: int, texts: Sequence[str], others: Start) -> Star
     return _first([lm.embed(ids).cpu().mean(0) for ids in written], others)
 
 
-def words(lm: Writer, length: int, text: str, others: Start) -> Start:
+def words(lm: GenerativeLM, length: int, text: str, others: Start) -> Start:
     """The words' pieces, the other places from `others`."""
-    ids = lm.pieces(text)
+    ids = lm.token_ids(text)
     if not 0 < len(ids) <= length:
         raise UserError(
             f"params.yaml: methods.prompt_tuning.words {text!r} are {len(ids)} tokens for {lm.name}, prefix_len is {length}"
@@ -127,7 +127,7 @@ def _first(known: list[torch.Tensor], others: Start) -> Start:
     return start
 
 
-def file(lm: Writer, length: int, path: Path) -> Start:
+def file(lm: GenerativeLM, length: int, path: Path) -> Start:
     """A trained prompt, of this task or another. Raises UserError if it is none for this model and length."""
     found = prompt_in(path)
     check_belongs(path.parent, lm)
@@ -165,7 +165,7 @@ def needs_labels(config: RunConfig) -> bool:
     return options.init == "labels" and not options.words
 
 
-def _classes(lm: Writer, config: RunConfig) -> list[str]:
+def _classes(lm: GenerativeLM, config: RunConfig) -> list[str]:
     if not lm.labels:
         raise UserError(
             f"params.yaml: methods.prompt_tuning.init is labels, but {config.task} has no classes: give words, or another init"
@@ -173,7 +173,7 @@ def _classes(lm: Writer, config: RunConfig) -> list[str]:
     return lm.labels
 
 
-def build(lm: Writer, config: RunConfig, seeds: list[int]) -> PromptTuning:
+def build(lm: GenerativeLM, config: RunConfig, seeds: list[int]) -> PromptTuning:
     options, length = config.options["prompt_tuning"], config.prefix_len
     if isinstance(lm, EncoderDecoder):
         lm.check_vectors()
@@ -191,5 +191,5 @@ def build(lm: Writer, config: RunConfig, seeds: list[int]) -> PromptTuning:
 
 
 @torch.no_grad()
-def load(lm: Writer, state: dict[str, torch.Tensor]) -> Steering:
-    return steering_of(lm, state[EMBEDDINGS])
+def load(lm: GenerativeLM, state: dict[str, torch.Tensor]) -> Adaptation:
+    return adaptation_of(lm, state[EMBEDDINGS])

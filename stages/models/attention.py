@@ -1,7 +1,7 @@
 """Attention in front of which a prefix can stand: models compute it by `attend`, transformers' own sdpa, or as that does.
 
 Encoders of encoder-decoder models know no past key values, and their decoders would count a prefix as positions. So
-the prefix of a module is joined on here: in the encoder, in the decoder and across alike. Positions stay those of the
+the prefix of a module is joined on here: in the encoder, in the decoder and across uniform_length. Positions stay those of the
 tokens (authors' seq2seq code); T5's position bias is 0.
 """
 
@@ -15,8 +15,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from stages.models.held import PREFIX, holding
-from stages.models.steering import Steering, rows_of
+from stages.models.adaptation import Adaptation, rows_of
+from stages.models.attached import PREFIX, attached
 
 NAME = "attention_with_prefix"  # transformers refuses names of sdpa for models such as Gemma 2
 MOST = 256  # of a text's tokens, where attention keeps its scores
@@ -113,14 +113,14 @@ AttentionMaskInterface.register(NAME, _whole_mask)
 
 
 @contextlib.contextmanager
-def prefixed(places: Mapping[str, Sequence[nn.Module]], steering: Steering, runs: torch.Tensor) -> Iterator[None]:
+def prefixed(places: Mapping[str, Sequence[nn.Module]], adaptation: Adaptation, runs: torch.Tensor) -> Iterator[None]:
     """Within the block, row `i` of a batch attends to the prefixes of run `runs[i]`; `places` names the modules by layer."""
-    visible, held = steering.visible(runs), dict[tuple[nn.Module, str], object]()
-    for place, prefix in steering.prefixes.items():
+    visible, held = adaptation.visible(runs), dict[tuple[nn.Module, str], object]()
+    for place, prefix in adaptation.prefixes.items():
         rows = prefix if len(prefix) == 1 else rows_of(prefix, runs)  # [batch or 1, layers, 2, kv_heads, len, head_dim]
         layers = zip(places[place], rows.unbind(1), strict=True)
         held |= {(module, PREFIX): (layer, visible) for module, layer in layers}
-    with holding(held):
+    with attached(held):
         yield
 
 
@@ -135,7 +135,7 @@ class Observed(NamedTuple):
 
 
 @contextlib.contextmanager
-def observed() -> Iterator[list[Observed]]:
+def record_attention() -> Iterator[list[Observed]]:
     """Within the block, the list grows by each attention that is computed."""
     seen: list[Observed] = []
 

@@ -1,6 +1,6 @@
 """What stands before a text, as transformers' models see it: caches of keys and values.
 
-`Past` is what each row of a batch stands behind: a prefix, or what was read before. `Behind` puts it in front of a text
+`PrefixKV` is what each row of a batch stands behind: a prefix, or what was read before. `PrefixCache` puts it in front of a text
 that is read in one go. `Beams` is what is remembered of the sentences of a beam search.
 """
 
@@ -12,12 +12,12 @@ import torch
 from torch.nn import functional as F
 from transformers import Cache, DynamicCache
 
+from stages.models.adaptation import Adaptation, rows_of
 from stages.models.model import Shape
-from stages.models.steering import Steering, rows_of
 
 
 @dataclass(frozen=True)
-class Past:
+class PrefixKV:
     """Keys and values [rows, layers, 2, kv_heads, columns, head_dim]; one row stands for all of a batch.
 
     `visible` [rows, columns] says which columns a row sees (None: all), `positions` [rows or 1, columns] where they stand,
@@ -65,31 +65,31 @@ class Past:
         pairs = [layer.unbind(1) for layer in self.keys_values.unbind(1)]
         return [tuple(part.expand(rows, *part.shape[1:]) for part in pair) for pair in pairs]
 
-    def opened(self, rows: int) -> "Growing":
+    def opened(self, rows: int) -> "GrowingCache":
         """A cache that holds the past and grows by what is read."""
-        cache = Growing()
+        cache = GrowingCache()
         for number, (keys, values) in enumerate(self.by_layer(rows)):
             cache.update(keys, values, number)
         return cache
 
 
-def past_of(
-    steering: Steering, place: str, shape: Shape, runs: torch.Tensor, dtype: torch.dtype, leading: int = 0
-) -> Past:
+def prefix_kv_of(
+    adaptation: Adaptation, place: str, shape: Shape, runs: torch.Tensor, dtype: torch.dtype, leading: int = 0
+) -> PrefixKV:
     """The prefix at a place, in which row `i` has that of run `runs[i]`; of no columns where there is none."""
-    prefix = steering.prefixes.get(place)
+    prefix = adaptation.prefixes.get(place)
     if prefix is None:
         size = (1, shape.layers, 2, shape.kv_heads, 0, shape.head_dim)
         nothing = torch.zeros(size, dtype=dtype, device=runs.device)
-        return Past(nothing, None, runs.new_zeros(1, 0), torch.zeros_like(runs), leading)
+        return PrefixKV(nothing, None, runs.new_zeros(1, 0), torch.zeros_like(runs), leading)
     length = prefix.shape[4]
-    own = length if steering.lengths is None else steering.lengths[runs]
+    own = length if adaptation.lengths is None else adaptation.lengths[runs]
     rows = prefix if len(prefix) == 1 else rows_of(prefix, runs)
     positions = torch.arange(leading, leading + length, device=runs.device)[None]
-    return Past(rows.to(dtype), steering.visible(runs), positions, torch.zeros_like(runs) + own, leading)
+    return PrefixKV(rows.to(dtype), adaptation.visible(runs), positions, torch.zeros_like(runs) + own, leading)
 
 
-class Growing(DynamicCache):
+class GrowingCache(DynamicCache):
     """The past before a text, and the text as it is read."""
 
     def multiply(self, layer: int, factors: torch.Tensor) -> None:
@@ -98,10 +98,10 @@ class Growing(DynamicCache):
         held.keys, held.values = (part * factors[:, None, :, None].to(part.dtype) for part in (held.keys, held.values))
 
 
-class Behind(Cache):
+class PrefixCache(Cache):
     """The past before a text that is read in one go. It keeps nothing, so that a layer may be computed twice."""
 
-    def __init__(self, past: Past, rows: int):
+    def __init__(self, past: PrefixKV, rows: int):
         super().__init__(layers=[])
         self.past = past.by_layer(rows) if past.columns else None
         self.columns = past.columns
@@ -119,7 +119,7 @@ class Behind(Cache):
         return self.columns
 
 
-class Read(Cache):
+class KVRecorder(Cache):
     """Keys and values of a text that is read behind nothing. Of a layer that is computed twice, they are the last."""
 
     def __init__(self):
@@ -157,7 +157,7 @@ class Beams(Cache):
         self.positions = torch.zeros(0, 0, dtype=torch.long, device=device)
         self.counts: list[int] = []  # columns in use, by place: what stands behind them is seen by none
 
-    def enter(
+    def prefill(
         self,
         read: Sequence[tuple[torch.Tensor, torch.Tensor]],
         seen: torch.Tensor,
@@ -193,7 +193,7 @@ class Beams(Cache):
         positions[:old_places, :old_columns] = self.positions
         self.store, self.seen, self.positions = store, seen, positions
 
-    def keep(self, order: list[int]) -> None:
+    def reorder(self, order: list[int]) -> None:
         """Place `i` goes on with the sentence of place `order[i]`, which is `i` or behind all that stay."""
         for place, other in enumerate(order):
             if place != other:
@@ -243,12 +243,12 @@ class Sources(Beams):
     def __init__(self, shape: Shape, dtype: torch.dtype, device: torch.device):
         super().__init__(shape, 1, dtype, device)
 
-    def enter(self, *arguments) -> None:
-        super().enter(*arguments)
+    def prefill(self, *arguments) -> None:
+        super().prefill(*arguments)
         self._show()
 
-    def keep(self, order: list[int]) -> None:
-        super().keep(order)
+    def reorder(self, order: list[int]) -> None:
+        super().reorder(order)
         self._show()
 
     def _show(self) -> None:

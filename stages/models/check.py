@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import torch
 
 from stages.core.errors import UserError
+from stages.models.adaptation import DECODER, Adaptation
 from stages.models.batches import Batch, Example
 from stages.models.decoder_only import DecoderOnly
 from stages.models.encoder import Encoder
-from stages.models.model import LM, Writer
-from stages.models.steering import DECODER, Steering
+from stages.models.model import LM, GenerativeLM
 
 _LENGTHS = ((3, 2), (40, 5))  # tokens of source and target of the two texts
 _WORDS = 3  # tokens of the words that are read as a prefix
@@ -31,7 +31,7 @@ def some_ids(lm: LM, count: int, salt: int) -> list[int]:
 
 
 @torch.inference_mode()
-def check_logits(lm: Writer) -> None:
+def check_logits(lm: GenerativeLM) -> None:
     """Raises UserError for a model whose own logits are not ours, read at once or step by step, alone or beside others."""
     begin = lm.begin if isinstance(lm, DecoderOnly) else []
     room = (lm.positions or sum(_LENGTHS[-1]) + len(begin) + 1 + _WORDS) - _WORDS
@@ -60,7 +60,7 @@ def _check_prefix(lm: DecoderOnly, example: Example, first: int) -> None:
     whole = Example([*example.source[:first], *words, *example.source[first:]], example.target)
     with lm.own_attention():
         theirs = lm.own_logits(whole)
-    ours = _read(lm, [example], Steering({DECODER: lm.activations(words)[DECODER][None]}))
+    ours = _read(lm, [example], Adaptation({DECODER: lm.activations(words)[DECODER][None]}))
     if not _equal(ours, theirs):
         raise UserError(
             f"model {lm.name} takes no prefix: after the keys and values of words its logits differ from those after the "
@@ -68,17 +68,17 @@ def _check_prefix(lm: DecoderOnly, example: Example, first: int) -> None:
         )
 
 
-def _read(lm: Writer, examples: Sequence[Example], steering: Steering | None = None) -> torch.Tensor:
+def _read(lm: GenerativeLM, examples: Sequence[Example], adaptation: Adaptation | None = None) -> torch.Tensor:
     """Logits [target tokens, vocabulary] of texts that are read side by side."""
     batch = Batch.of(list(examples), [0] * len(examples), lm.device)
-    return lm.logits(lm.target_hidden(batch, steering or Steering()))
+    return lm.logits(lm.target_hidden(batch, adaptation or Adaptation()))
 
 
-def _stepwise(lm: Writer, examples: Sequence[Example]) -> list[torch.Tensor]:
+def _stepwise(lm: GenerativeLM, examples: Sequence[Example]) -> list[torch.Tensor]:
     """The same of each example, read as a beam search of one beam reads them."""
     runs = torch.zeros(len(examples), dtype=torch.long, device=lm.device)
-    memory = lm.memory(Steering(), 1)
-    hidden = [memory.enter([example.source for example in examples], runs)]
+    memory = lm.memory(Adaptation(), 1)
+    hidden = [memory.prefill([example.source for example in examples], runs)]
     for place in range(max(len(example.target) for example in examples) - 1):
         tokens = [[example.target[min(place, len(example.target) - 1)]] for example in examples]
         hidden.append(memory.step(torch.tensor(tokens, device=lm.device), runs[:, None])[:, 0])
@@ -95,9 +95,9 @@ def check_states(lm: Encoder) -> None:
     if not all(states.isfinite().all() for states in theirs):
         raise UserError(f"model {lm.name} gives states that are no numbers: its weights hold infinite ones, or none")
     runs = torch.zeros(len(texts), dtype=torch.long, device=lm.device)
-    together, _ = lm.read(texts, Steering(), runs)
+    together, _ = lm.read(texts, Adaptation(), runs)
     for ids, states, beside in zip(texts, theirs, together, strict=True):
-        alone, _ = lm.read([ids], Steering(), runs[:1])
+        alone, _ = lm.read([ids], Adaptation(), runs[:1])
         for ours in (alone[0, : len(ids)], beside[: len(ids)]):
             if not _equal(ours, states):
                 raise UserError(

@@ -13,16 +13,16 @@ from torch.nn import functional as F
 from transformers import Cache
 
 from stages.core.errors import UserError
-from stages.models.attention import observed
+from stages.models.adaptation import DECODER, Adaptation, Infix, rows_of
+from stages.models.attached import adapted
+from stages.models.attention import record_attention
 from stages.models.batches import Batch, Example, to_device
-from stages.models.caches import Beams, Behind, Past, Read, past_of
+from stages.models.caches import Beams, KVRecorder, PrefixCache, PrefixKV, prefix_kv_of
 from stages.models.gates import gated
-from stages.models.held import adapted
-from stages.models.model import Memory, Shape, Writer, outermost_lists, padded, targets_of
-from stages.models.steering import DECODER, Infix, Steering, rows_of
+from stages.models.model import DecodingState, GenerativeLM, Shape, outermost_lists, padded, targets_of
 
 
-class DecoderOnly(Writer):
+class DecoderOnly(GenerativeLM):
     family = "decoder-only"
 
     @property
@@ -41,7 +41,7 @@ class DecoderOnly(Writer):
     def find_shapes(self) -> Mapping[str, Shape]:
         """Raises UserError for a model with an attention that cannot be told from outside what a token sees."""
         token = torch.tensor([[self.end]], device=self.device)
-        with observed() as seen:
+        with record_attention() as seen:
             self.model(input_ids=token)
         # Recurrent layers have no keys; other attentions would take beams, which are read side by side, for a text.
         if not seen or len(seen) != self.config.num_hidden_layers:
@@ -51,7 +51,7 @@ class DecoderOnly(Writer):
         windows = [one.window for one in seen if one.window is not None]
         self.window = min(windows, default=None)
         if windows:
-            with observed() as seen:
+            with record_attention() as seen:
                 self.model(input_ids=token, distances=torch.zeros(1, 1, 1, 1, dtype=torch.long, device=self.device))
             if not all(one.knows_distances for one in seen if one.window is not None):
                 self.positions, self.window = min(self.window, self.positions or self.window), None
@@ -59,7 +59,7 @@ class DecoderOnly(Writer):
             raise UserError(
                 f"model {self.name} has keys and values of several shapes, which a prefix cannot be a part of"
             )
-        read = Read()  # what is kept of a text may have fewer heads than an attention computes with
+        read = KVRecorder()  # what is kept of a text may have fewer heads than an attention computes with
         self.model(input_ids=token, past_key_values=read, use_cache=True)
         _, layers, _, heads, _, head_dim = read.as_prefix().shape
         return {DECODER: Shape(layers, heads, head_dim)}
@@ -82,7 +82,7 @@ class DecoderOnly(Writer):
         stripped = [text.strip() for text in texts]
         return [[*ids[:most], self.end] for ids in self.tokens(stripped, add_special_tokens=False)]
 
-    def check_room(self, source: int, target: int, length: int) -> None:
+    def check_max_length(self, source: int, target: int, length: int) -> None:
         # The separator is read, the last token of the target is not.
         if self.positions is not None and length + source + target > self.positions:
             raise UserError(
@@ -135,7 +135,7 @@ class DecoderOnly(Writer):
 
         They are read behind what the model begins a text with, as a prefix stands.
         """
-        read, first = Read(), len(self.begin)
+        read, first = KVRecorder(), len(self.begin)
         if first:
             begin = torch.tensor([self.begin], device=self.device).expand(len(inputs), -1)
             if inputs.ndim == 3:
@@ -154,34 +154,36 @@ class DecoderOnly(Writer):
     def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
         return {DECODER: self.cache_of(torch.tensor([ids], device=self.device))[0]}
 
-    def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
-        with adapted(steering, batch.runs):
-            return self._target_hidden(batch, steering)
+    def target_hidden(self, batch: Batch, adaptation: Adaptation) -> torch.Tensor:
+        with adapted(adaptation, batch.runs):
+            return self._target_hidden(batch, adaptation)
 
-    def _target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
-        before, past = self.past([example.source for example in batch.examples], steering, batch.runs)
+    def _target_hidden(self, batch: Batch, adaptation: Adaptation) -> torch.Tensor:
+        before, past = self.past([example.source for example in batch.examples], adaptation, batch.runs)
         rows = zip(before, batch.examples, strict=True)
         ids, _ = padded([[*source, self.separator, *example.target[:-1]] for source, example in rows], self.device)
         length = ids.shape[1]
-        cache = Behind(past, len(ids))
+        cache = PrefixCache(past, len(ids))
         lengths = to_device(self.device, torch.tensor([len(source) for source in before]))
         steps = torch.arange(length, device=self.device)
         given = (steps >= past.leading) & (steps <= lengths[:, None])  # source and separator
-        with gated(self.blocks(), steering, given, batch.runs, cache.multiply):
+        with gated(self.blocks(), adaptation, given, batch.runs, cache.multiply):
             positions = past.positions_of(length), past.positions_with(length)
             hidden = self.hidden(ids, past.mask(length), *positions, cache)
         return targets_of(hidden, batch, [len(source) for source in before])  # predicted from the separator on
 
-    def past(self, sources: list[list[int]], steering: Steering, runs: torch.Tensor) -> tuple[list[list[int]], Past]:
+    def past(
+        self, sources: list[list[int]], adaptation: Adaptation, runs: torch.Tensor
+    ) -> tuple[list[list[int]], PrefixKV]:
         """What is to be read of each source, and what it stands behind: an infix leaves nothing to be read."""
-        if steering.infix is not None:
-            return [[] for _ in sources], self._read_infix(sources, steering.infix, runs)
-        return sources, self._prefix(steering, runs)
+        if adaptation.infix is not None:
+            return [[] for _ in sources], self._read_infix(sources, adaptation.infix, runs)
+        return sources, self._prefix(adaptation, runs)
 
-    def _prefix(self, steering: Steering, runs: torch.Tensor) -> Past:
-        return past_of(steering, DECODER, self.shapes[DECODER], runs, self.dtype, len(self.begin))
+    def _prefix(self, adaptation: Adaptation, runs: torch.Tensor) -> PrefixKV:
+        return prefix_kv_of(adaptation, DECODER, self.shapes[DECODER], runs, self.dtype, len(self.begin))
 
-    def _read_infix(self, sources: list[list[int]], infix: Infix, runs: torch.Tensor) -> Past:
+    def _read_infix(self, sources: list[list[int]], infix: Infix, runs: torch.Tensor) -> PrefixKV:
         """Read [source; infix].
 
         The offsets join the cache when the reading is done: they change what follows, not the infix itself
@@ -196,34 +198,34 @@ class DecoderOnly(Writer):
         positions = torch.cat([steps[:behind].expand_as(ids), lengths[:, None] + steps[:length]], 1)
         visible = torch.cat([text, text.new_ones(len(ids), length)], 1)  # [batch, source + len]
         itself = torch.eye(behind + length, dtype=torch.bool, device=self.device)  # so that padding sees something
-        causal, read = self._prefix(Steering(), runs).mask(behind + length), Read()
+        causal, read = self._prefix(Adaptation(), runs).mask(behind + length), KVRecorder()
         self.hidden(inputs, causal & (visible[:, None, None] | itself), positions, positions, read)
         offsets = F.pad(offsets, (0, 0, behind, 0))  # [batch, layers, 2, kv_heads, source + len, head_dim]
-        return Past(read.as_prefix() + offsets.to(self.dtype), visible, positions, lengths + length)
+        return PrefixKV(read.as_prefix() + offsets.to(self.dtype), visible, positions, lengths + length)
 
-    def memory(self, steering: Steering, beam: int) -> "_Memory":
-        return _Memory(self, steering, beam)
+    def memory(self, adaptation: Adaptation, beam: int) -> "_DecodingState":
+        return _DecodingState(self, adaptation, beam)
 
 
-class _Memory(Memory):
-    def __init__(self, lm: DecoderOnly, steering: Steering, beam: int):
-        self.lm, self.steering = lm, steering
+class _DecodingState(DecodingState):
+    def __init__(self, lm: DecoderOnly, adaptation: Adaptation, beam: int):
+        self.lm, self.adaptation = lm, adaptation
         self.beams = Beams(lm.shapes[DECODER], beam, lm.dtype, lm.device)
         self.following, self.runs = torch.zeros(
             2, 0, dtype=torch.long, device=lm.device
         )  # next position, run: [places]
 
-    def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
-        before, past = self.lm.past(sources, self.steering, runs)
+    def prefill(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+        before, past = self.lm.past(sources, self.adaptation, runs)
         ids, text = padded([[*source, self.lm.separator] for source in before], self.lm.device)
         positions, columns_at = past.positions_of(ids.shape[1]), past.positions_with(ids.shape[1])
         given = text & (torch.arange(ids.shape[1], device=self.lm.device) >= past.leading)
         cache = past.opened(len(ids))
-        with adapted(self.steering, runs), gated(self.lm.blocks(), self.steering, given, runs, cache.multiply):
+        with adapted(self.adaptation, runs), gated(self.lm.blocks(), self.adaptation, given, runs, cache.multiply):
             hidden = self.lm.hidden(ids, past.mask(ids.shape[1]), positions, columns_at, cache)
         lengths = [len(source) + 1 for source in before]
         read = [(layer.keys, layer.values) for layer in cache.layers]
-        self.beams.enter(read, past.seen_with(text), columns_at, [past.columns + length for length in lengths])
+        self.beams.prefill(read, past.seen_with(text), columns_at, [past.columns + length for length in lengths])
         last = to_device(self.lm.device, torch.tensor(lengths)) - 1
         self.following = torch.cat([self.following, past.following + last + 1])
         self.runs = torch.cat([self.runs, runs])
@@ -233,9 +235,9 @@ class _Memory(Memory):
         self.beams.advance(parents, self.following)
         positions = self.following[:, None].expand_as(tokens)
         self.following = self.following + 1
-        with adapted(self.steering, self.runs):
+        with adapted(self.adaptation, self.runs):
             return self.lm.hidden(tokens, self.beams.mask(), positions, self.beams.columns_at(), self.beams)
 
-    def keep(self, order: list[int]) -> None:
-        self.beams.keep(order)
+    def reorder(self, order: list[int]) -> None:
+        self.beams.reorder(order)
         self.following, self.runs = self.following[order], self.runs[order]

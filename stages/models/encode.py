@@ -76,4 +76,4 @@ def encode(lm: LM, records: Iterable[Record], most_source: int | None, most_targ
 def check_length(lm: LM, examples: Examples, length: int) -> None:
     """Raises UserError if an example does not fit into the model beside `length` tokens of prefix or infix."""
     for source, target in examples.lengths.unique(dim=0).tolist():
-        lm.check_room(source, target, length)
+        lm.check_max_length(source, target, length)

@@ -15,12 +15,12 @@ from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 from stages.core.errors import UserError
 from stages.core.record import Record
 from stages.models import deberta
-from stages.models.attention import Observed, observed, prefixed
+from stages.models.adaptation import ENCODER, Adaptation
+from stages.models.attached import PREFIX, adapted
+from stages.models.attention import Observed, prefixed, record_attention
 from stages.models.batches import NONE, Batch, Example, to_device
 from stages.models.gates import gated
-from stages.models.held import PREFIX, adapted
 from stages.models.model import LM, Shape, outermost_lists, padded
-from stages.models.steering import ENCODER, Steering
 
 
 class Encoder(LM):
@@ -57,7 +57,7 @@ class Encoder(LM):
     @cached_property
     def _observed(self) -> list[Observed]:
         """What each attention sees of two tokens, by layer."""
-        with torch.no_grad(), observed() as seen:
+        with torch.no_grad(), record_attention() as seen:
             self.model(input_ids=torch.tensor([[self.tokenizer.cls_token_id] * 2], device=self.device))
         if len(seen) != len(self.blocks()):
             raise UserError(f"model {self.name} does not compute attention by transformers' interface")
@@ -96,11 +96,11 @@ class Encoder(LM):
 
     @torch.no_grad()
     def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
-        with observed() as seen:
+        with record_attention() as seen:
             self.model(input_ids=torch.tensor([ids], device=self.device))
         return {ENCODER: torch.stack([torch.stack([one.keys[0], one.values[0]]) for one in seen])}
 
-    def check_room(self, source: int, target: int, length: int) -> None:
+    def check_max_length(self, source: int, target: int, length: int) -> None:
         """Texts are cut, or refused, as they are read."""
 
     def examples(self, records: list[Record], most_source: int | None, most_target: int | None) -> Iterator[Example]:
@@ -168,20 +168,20 @@ class Encoder(LM):
         """The label of a class, or the tags of a sentence."""
         return " ".join(self.labels[number] for number in classes)
 
-    def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
+    def target_hidden(self, batch: Batch, adaptation: Adaptation) -> torch.Tensor:
         """Scores [targets, classes]: the hidden states have passed the head already."""
         texts = [_texts(example.source) for example in batch.examples]
         counts = [len(found) for found in texts]
         runs = batch.runs.repeat_interleave(to_device(self.device, torch.tensor(counts)), output_size=sum(counts))
-        hidden, pooled = self.read([ids for found in texts for ids in found], steering, runs)
+        hidden, pooled = self.read([ids for found in texts for ids in found], adaptation, runs)
         if any(len(example.target) > 1 for example in batch.examples):  # tags: special tokens stand beside the words
             places = torch.tensor([
                 (row, place) for row, example in enumerate(batch.examples)
                 for place, tag in enumerate(example.target) if tag != NONE
             ])  # fmt: skip
             rows, places = to_device(self.device, places).unbind(1)
-            return steering.head(self._dropped(hidden[rows, places]), batch.runs[rows])
-        scores = steering.head(self._dropped(pooled), runs)
+            return adaptation.head(self._dropped(hidden[rows, places]), batch.runs[rows])
+        scores = adaptation.head(self._dropped(pooled), runs)
         if max(counts) == 1:
             return scores
         split = scores[:, 0].split(counts)  # a text's score to be chosen
@@ -190,7 +190,9 @@ class Encoder(LM):
     def _dropped(self, hidden: torch.Tensor) -> torch.Tensor:
         return nn.functional.dropout(hidden, self._dropout, self.model.training)
 
-    def read(self, texts: list[list[int]], steering: Steering, runs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def read(
+        self, texts: list[list[int]], adaptation: Adaptation, runs: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states [texts, length, width], and one of each text [texts, width]."""
         ids, mask = padded(texts, self.device, self.positions)
         ids = ids.masked_fill(~mask, self.tokenizer.pad_token_id)  # RoBERTa counts positions by it
@@ -202,9 +204,9 @@ class Encoder(LM):
             setattr(modules[layer], PREFIX, (rows * factors[:, None, None, :, None], visible))
 
         with (
-            prefixed(self.places, steering, runs),
-            adapted(steering, runs),
-            gated(self.blocks(), steering, mask, runs, multiply),
+            prefixed(self.places, adaptation, runs),
+            adapted(adaptation, runs),
+            gated(self.blocks(), adaptation, mask, runs, multiply),
         ):
             read = self.model(input_ids=ids, attention_mask=mask.long(), **options)  # DeBERTa reckons with it
         pooled = getattr(read, "pooler_output", None)

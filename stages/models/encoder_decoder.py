@@ -8,16 +8,16 @@ from torch import nn
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.core.errors import UserError
-from stages.models.attention import Observed, observed, prefixed
+from stages.models.adaptation import CROSS, DECODER, ENCODER, Adaptation, rows_of
+from stages.models.attached import adapted
+from stages.models.attention import Observed, prefixed, record_attention
 from stages.models.batches import Batch, Example
-from stages.models.caches import Beams, Sources, past_of
-from stages.models.held import adapted
-from stages.models.model import Memory, Shape, Writer, outermost_lists, padded, targets_of
+from stages.models.caches import Beams, Sources, prefix_kv_of
+from stages.models.model import DecodingState, GenerativeLM, Shape, outermost_lists, padded, targets_of
 from stages.models.positions import at
-from stages.models.steering import CROSS, DECODER, ENCODER, Steering, rows_of
 
 
-class EncoderDecoder(Writer):
+class EncoderDecoder(GenerativeLM):
     family = "encoder-decoder"
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
@@ -50,7 +50,7 @@ class EncoderDecoder(Writer):
 
     @torch.no_grad()
     def _watch(self, source: list[list[int]], target: list[list[int]]) -> list[Observed]:
-        with observed() as seen:
+        with record_attention() as seen:
             self.model(
                 input_ids=torch.tensor(source, device=self.device),
                 decoder_input_ids=torch.tensor(target, device=self.device),
@@ -113,15 +113,15 @@ class EncoderDecoder(Writer):
         if not torch.allclose(*found, atol=1e-4, rtol=1e-4):
             raise UserError(f"model {self.name} scales the vectors of its tokens: prompts are not supported")
 
-    def num_virtual_tokens(self, steering: Steering) -> int:
+    def num_virtual_tokens(self, adaptation: Adaptation) -> int:
         """A prompt is read like tokens; a prefix takes none of the text's positions."""
-        return 0 if steering.prompt is None else steering.prompt.shape[1]
+        return 0 if adaptation.prompt is None else adaptation.prompt.shape[1]
 
-    def room(self, steering: Steering) -> int | None:
+    def room(self, adaptation: Adaptation) -> int | None:
         """Positions for a source."""
-        return self.positions and self.positions - self.num_virtual_tokens(steering)
+        return self.positions and self.positions - self.num_virtual_tokens(adaptation)
 
-    def check_room(self, source: int, target: int, length: int) -> None:
+    def check_max_length(self, source: int, target: int, length: int) -> None:
         if self.positions is not None and max(length + source, target) > self.positions:
             prompt = f"a prompt of {length} before " if length else ""
             raise UserError(
@@ -138,22 +138,22 @@ class EncoderDecoder(Writer):
             found[place_of[id(one.module)]].append(torch.stack([one.keys[0], one.values[0]]))
         return {place: torch.stack(layers) for place, layers in found.items()}
 
-    def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
-        ids, mask = padded([e.source for e in batch.examples], self.device, self.room(steering))
+    def target_hidden(self, batch: Batch, adaptation: Adaptation) -> torch.Tensor:
+        ids, mask = padded([e.source for e in batch.examples], self.device, self.room(adaptation))
         before, own = padded([[self.start, *e.target[:-1]] for e in batch.examples], self.device, self.positions)
-        with prefixed(self.places, steering, batch.runs), adapted(steering, batch.runs):
-            encoded, mask = self.read_source(ids, mask, steering, batch.runs)
+        with prefixed(self.places, adaptation, batch.runs), adapted(adaptation, batch.runs):
+            encoded, mask = self.read_source(ids, mask, adaptation, batch.runs)
             hidden = self.read_target(before, own, encoded, mask)
         return targets_of(hidden, batch, [0] * len(batch.examples))
 
     def read_source(
-        self, ids: torch.Tensor, mask: torch.Tensor, steering: Steering, runs: torch.Tensor
+        self, ids: torch.Tensor, mask: torch.Tensor, adaptation: Adaptation, runs: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The encoder's hidden states [batch, length, width] behind a prompt, theirs too, and which are of tokens."""
         encoder = self.model.get_encoder()
-        if steering.prompt is None:
+        if adaptation.prompt is None:
             return encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask
-        prompt = rows_of(steering.prompt, runs).to(self.dtype)
+        prompt = rows_of(adaptation.prompt, runs).to(self.dtype)
         inputs = torch.cat([prompt, self.model.get_input_embeddings()(ids)], 1)
         mask = nn.functional.pad(mask, (prompt.shape[1], 0), value=True)
         return encoder(inputs_embeds=inputs, attention_mask=mask).last_hidden_state, mask
@@ -176,13 +176,13 @@ class EncoderDecoder(Writer):
             use_cache=cache is not None,
         ).last_hidden_state
 
-    def memory(self, steering: Steering, beam: int) -> "_Memory":
-        return _Memory(self, steering, beam)
+    def memory(self, adaptation: Adaptation, beam: int) -> "_DecodingState":
+        return _DecodingState(self, adaptation, beam)
 
 
-class _Memory(Memory):
-    def __init__(self, lm: EncoderDecoder, steering: Steering, beam: int):
-        self.lm, self.steering, self.beam = lm, steering, beam
+class _DecodingState(DecodingState):
+    def __init__(self, lm: EncoderDecoder, adaptation: Adaptation, beam: int):
+        self.lm, self.adaptation, self.beam = lm, adaptation, beam
         self.own = Beams(lm.shapes[DECODER], beam, lm.dtype, lm.device)
         self.sources = Sources(lm.shapes[CROSS], lm.dtype, lm.device)
         self.read: list[int] = []  # tokens read of each target, by place
@@ -190,12 +190,12 @@ class _Memory(Memory):
         self.following, self.runs = torch.zeros(2, 0, dtype=torch.long, device=lm.device)
         self.no_states = torch.zeros(1, 1, lm.width, dtype=lm.dtype, device=lm.device)  # the sources have been read
 
-    def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
-        ids, mask = padded(sources, self.lm.device, self.lm.room(self.steering))
+    def prefill(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+        ids, mask = padded(sources, self.lm.device, self.lm.room(self.adaptation))
         start = torch.full_like(ids[:, :1], self.lm.start)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        with prefixed(self.lm.places, self.steering, runs), adapted(self.steering, runs):
-            encoded, mask = self.lm.read_source(ids, mask, self.steering, runs)
+        with prefixed(self.lm.places, self.adaptation, runs), adapted(self.adaptation, runs):
+            encoded, mask = self.lm.read_source(ids, mask, self.adaptation, runs)
             hidden = self.lm.read_target(start, None, encoded, mask, cache)
         first = torch.ones_like(mask[:, :1])
         self._store(self.own, DECODER, cache.self_attention_cache, first, runs)
@@ -207,14 +207,14 @@ class _Memory(Memory):
 
     def _store(self, beams: Beams, place: str, read: DynamicCache, text: torch.Tensor, runs: torch.Tensor) -> None:
         """What was read, behind the place's prefix; `text` is [rows, length], True for tokens."""
-        past = past_of(self.steering, place, self.lm.shapes[place], runs, self.lm.dtype)
+        past = prefix_kv_of(self.adaptation, place, self.lm.shapes[place], runs, self.lm.dtype)
         layers = [
             (torch.cat([keys, layer.keys], 2), torch.cat([values, layer.values], 2))
             for (keys, values), layer in zip(past.by_layer(len(text)), read.layers, strict=True)
         ]
         # A prefix takes none of the text's positions: its own are negative, and what is read begins at 0.
         positions = torch.arange(-past.columns, text.shape[1], device=text.device).expand(len(text), -1)
-        beams.enter(layers, past.seen_with(text), positions, (past.columns + text.sum(1)).tolist())
+        beams.prefill(layers, past.seen_with(text), positions, (past.columns + text.sum(1)).tolist())
 
     def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
         self.own.advance(parents, self.following)
@@ -222,14 +222,14 @@ class _Memory(Memory):
         cache.is_updated = dict.fromkeys(range(len(self.sources.layers)), True)
         decoder = self.lm.model.get_decoder()
         positions = at(decoder, self.following, self.own.columns_at(), self.beam, max(self.read) + 1)
-        with positions, adapted(self.steering, self.runs):
+        with positions, adapted(self.adaptation, self.runs):
             hidden = self.lm.read_target(tokens, self.own.mask(), self.no_states, self.sources.mask(), cache)
         self.read = [count + 1 for count in self.read]
         self.following = self.following + 1
         return hidden
 
-    def keep(self, order: list[int]) -> None:
-        self.own.keep(order)
-        self.sources.keep(order)
+    def reorder(self, order: list[int]) -> None:
+        self.own.reorder(order)
+        self.sources.reorder(order)
         self.read = [self.read[other] for other in order]
         self.following, self.runs = self.following[order], self.runs[order]

@@ -1,4 +1,4 @@
-"""The gates of Adaptive Prefix Tuning (Zhang et al. 2023): what a layer's prefix is multiplied by, keys and values alike.
+"""The gates of Adaptive Prefix Tuning (Zhang et al. 2023): what a layer's prefix is multiplied by, keys and values uniform_length.
 
 A token gate, sigmoid(h W) of the hidden states h that the layer's block reads, weighs the positions of the prefix for
 each text; a layer gate is one learned number. Which of h's tokens count, the model's family says: all of an encoder's
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from stages.models.steering import Gate, Steering, rows_of
+from stages.models.adaptation import Adaptation, Gate, rows_of
 
 MEAN, FIRST = "mean", "first"  # of h over the tokens: their mean, or the first one's ([CLS])
 
@@ -58,7 +58,7 @@ def _pooled(hidden: torch.Tensor, text: torch.Tensor, pooling: str) -> torch.Ten
 
 
 @dataclass(frozen=True)
-class Watched:
+class RecordingGate:
     """A gate whose factors are kept as they are computed: `seen` has (layer, [batch, len])."""
 
     gate: Gate
@@ -69,14 +69,14 @@ class Watched:
         self.seen.append((layer, factors.detach().expand(len(hidden), -1)))
         return factors
 
-    def of(self, run: int) -> "Watched":
-        return Watched(self.gate.of(run), self.seen)
+    def of(self, run: int) -> "RecordingGate":
+        return RecordingGate(self.gate.of(run), self.seen)
 
 
 @contextlib.contextmanager
 def gated(
     blocks: Sequence[nn.Module],
-    steering: Steering,
+    adaptation: Adaptation,
     text: torch.Tensor,
     runs: torch.Tensor,
     multiply: Callable[[int, torch.Tensor], None],
@@ -86,12 +86,12 @@ def gated(
     def before(layer: int) -> Callable:
         def hook(_module: nn.Module, arguments: tuple, options: dict) -> None:
             hidden = arguments[0] if arguments else options["hidden_states"]
-            multiply(layer, steering.gate.at(layer, hidden, text, runs))
+            multiply(layer, adaptation.gate.at(layer, hidden, text, runs))
 
         return hook
 
     with contextlib.ExitStack() as stack:
-        if steering.gate is not None:
+        if adaptation.gate is not None:
             for layer, block in enumerate(blocks):
                 stack.callback(block.register_forward_pre_hook(before(layer), with_kwargs=True).remove)
         yield

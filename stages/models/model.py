@@ -17,9 +17,9 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from stages.core.errors import UserError
 from stages.core.record import Record
+from stages.models.adaptation import Adaptation
 from stages.models.attention import NAME as ATTENTION
 from stages.models.batches import Batch, Example, to_device
-from stages.models.steering import Steering
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Shape:
     head_dim: int
 
 
-class Memory(ABC):
+class DecodingState(ABC):
     """What the model remembers of the sentences of a beam search, each with `beam` beams, by place."""
 
     @abstractmethod
-    def enter(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
-        """Read sources, each with the steering of its run; they take the next places.
+    def prefill(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+        """Read sources, each with the adaptation of its run; they take the next places.
 
         Returns hidden states [sources, width] for the first token.
         """
@@ -49,7 +49,7 @@ class Memory(ABC):
         """
 
     @abstractmethod
-    def keep(self, order: list[int]) -> None:
+    def reorder(self, order: list[int]) -> None:
         """Place `i` goes on with the sentence of place `order[i]`, which is `i` or behind all that stay."""
 
 
@@ -128,7 +128,7 @@ class LM(ABC):
 
     def words(self, text: str, length: int) -> list[int]:
         """Ids of some words, repeated up to `length` tokens. Raises UserError if there are none, or too many."""
-        ids = self.pieces(text)
+        ids = self.token_ids(text)
         if not 0 < len(ids) <= length:
             raise UserError(
                 f"params.yaml: methods.prefix.init_words: {text!r} has {len(ids)} tokens in the vocabulary of {self.name}, "
@@ -152,7 +152,7 @@ class LM(ABC):
                 raise UserError(f"model {self.name} has {known} input vectors: none for {token!r}, which a text holds")
         return rows
 
-    def pieces(self, text: str) -> list[int]:
+    def token_ids(self, text: str) -> list[int]:
         """Ids of a text inside another, without special tokens."""
         return self.tokens([self.space + text.strip()], add_special_tokens=False)[0]
 
@@ -172,12 +172,12 @@ class LM(ABC):
     def examples(self, records: list[Record], most_source: int | None, most_target: int | None) -> Iterator[Example]:
         """One example per target of some records, cut at so many tokens (None: never)."""
 
-    def num_virtual_tokens(self, steering: Steering) -> int:
-        """Positions that a steering takes of those for texts."""
-        return steering.length
+    def num_virtual_tokens(self, adaptation: Adaptation) -> int:
+        """Positions that an adaptation takes of those for texts."""
+        return adaptation.length
 
     @abstractmethod
-    def check_room(self, source: int, target: int, length: int) -> None:
+    def check_max_length(self, source: int, target: int, length: int) -> None:
         """Raises UserError if a source and a target of so many tokens do not fit beside `length` that are taken."""
 
     @abstractmethod
@@ -185,7 +185,7 @@ class LM(ABC):
         """Keys and values that the model computes for a text, `[layers, 2, kv_heads, len, head_dim]` by place."""
 
     @abstractmethod
-    def target_hidden(self, batch: Batch, steering: Steering) -> torch.Tensor:
+    def target_hidden(self, batch: Batch, adaptation: Adaptation) -> torch.Tensor:
         """Hidden states [tokens, width] from which the tokens of all targets are predicted, row after row."""
 
     @abstractmethod
@@ -193,7 +193,7 @@ class LM(ABC):
         """Vocabulary logits [..., vocabulary] of hidden states [..., width]: pay for the positions that count only."""
 
 
-class Writer(LM):
+class GenerativeLM(LM):
     """A model that writes texts: what training and beam search ask of it."""
 
     @abstractmethod
@@ -214,7 +214,7 @@ class Writer(LM):
             yield from (Example(source, target) for target in islice(targets, len(record.targets)))
 
     @abstractmethod
-    def memory(self, steering: Steering, beam: int) -> Memory:
+    def memory(self, adaptation: Adaptation, beam: int) -> DecodingState:
         """For a beam search, still without sentences."""
 
     @abstractmethod

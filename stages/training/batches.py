@@ -12,7 +12,7 @@ import torch
 POOLS = 3
 
 
-class Order:
+class BatchSampler:
     """Which examples a run sees at each step: shuffled every epoch; in batches of similar length if they are many."""
 
     def __init__(self, lengths: torch.Tensor, batch_size: int, seed: int, length_pool: int):

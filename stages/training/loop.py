@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from stages.core.errors import UserError
 from stages.core.run_config import Training
+from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch
 from stages.models.encode import Examples
 from stages.models.model import LM
-from stages.models.steering import Steering
-from stages.training.batches import Order
+from stages.training.batches import BatchSampler
 from stages.training.checkpoint import Checkpoint
 from stages.training.method import Method
 from stages.training.optimizer import OPTIMIZERS, lr_factor
@@ -59,11 +59,11 @@ def steps_of(training: Training, examples: int) -> int:
 
 
 @torch.no_grad()
-def dev_loss(lm: LM, steering: Steering, dev: list[Examples], batch_size: int) -> torch.Tensor:
+def dev_loss(lm: LM, adaptation: Adaptation, dev: list[Examples], batch_size: int) -> torch.Tensor:
     """Loss per target token of run `i` on `dev[i]`, [runs]; each in batches of its own, lest neighbours round it."""
     sums, counts = torch.zeros(2, len(dev), device=lm.device)
     for run, examples in enumerate(dev):
-        own = steering.of(run)
+        own = adaptation.of(run)
         for chosen in examples.lengths.sum(1).argsort(stable=True).split(batch_size):
             part = [examples[i] for i in chosen.tolist()]
             total, count = target_losses(lm, own, Batch.of(part, [0] * len(part), lm.device))
@@ -123,10 +123,10 @@ def train(
     """
     parameters, runs = method.trainable_parameters(), len(method.seeds)
     orders = [
-        Order(part.lengths.sum(1), training.batch_size, seed, training.length_pool)
+        BatchSampler(part.lengths.sum(1), training.batch_size, seed, training.length_pool)
         for part, seed in zip(examples, method.seeds, strict=True)
     ]
-    alike = runs == 1 and orders[0].by_length
+    uniform_length = runs == 1 and orders[0].by_length
     steps = steps_of(training, len(examples[0]))
     if not steps:
         return method.state(), []
@@ -138,7 +138,7 @@ def train(
     due = time.monotonic() + CHECKPOINT_SECONDS
     for step in tqdm(range(first, steps), initial=first, total=steps, desc="train", disable=None):
         chosen = [(run, i) for run, order in enumerate(orders) for i in order.at(step)]
-        batches = step_batches(chosen, examples, training.batch_size, alike, lm.device)
+        batches = step_batches(chosen, examples, training.batch_size, uniform_length, lm.device)
         if training.lm_dropout:
             lm.model.train()
             torch.manual_seed(method.seeds[0] * 1_000_003 + step)  # a resumed training drops what this one does

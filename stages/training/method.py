@@ -1,11 +1,11 @@
-"""What every method is: parameters that move, and the steering that they make."""
+"""What every method is: parameters that move, and the adaptation that they make."""
 
 from abc import ABC, abstractmethod
 
 import torch
 from torch import nn
 
-from stages.models.steering import Steering
+from stages.models.adaptation import Adaptation
 
 
 class Method(nn.Module, ABC):
@@ -22,8 +22,8 @@ class Method(nn.Module, ABC):
         self.seeds = seeds
 
     @abstractmethod
-    def forward(self, step: int | None = None) -> Steering:
-        """What the model is steered by; with dropout if `step`, the number of the training step, is given."""
+    def forward(self, step: int | None = None) -> Adaptation:
+        """What is attached to the model; with dropout if `step`, the number of the training step, is given."""
 
     @abstractmethod
     def state(self) -> dict[str, torch.Tensor]:

@@ -1,6 +1,6 @@
 """Activation checkpointing that works with a prefix: a block's activations are computed again in the backward pass.
 
-transformers' own drops the cache, and with it the prefix. Here the caches of training keep nothing (`Behind`), and
+transformers' own drops the cache, and with it the prefix. Here the caches of training keep nothing (`PrefixCache`), and
 what the modules of a block hold is put back for the second computation.
 """
 
@@ -10,7 +10,7 @@ from functools import partial
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from stages.models.held import held_in, holding
+from stages.models.attached import attached, attached_to
 
 
 def recompute(blocks: list[nn.Module]) -> None:
@@ -20,12 +20,12 @@ def recompute(blocks: list[nn.Module]) -> None:
 
 
 def _forward(block: nn.Module, forward: Callable, *arguments, **options):
-    held = held_in(block)
+    held = attached_to(block)
 
     def compute(*arguments, **options):
-        if held_in(block):  # the first time: they hold it already
+        if attached_to(block):  # the first time: they hold it already
             return forward(*arguments, **options)
-        with holding(held):
+        with attached(held):
             return forward(*arguments, **options)
 
     return checkpoint(compute, *arguments, use_reentrant=False, **options)

@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import torch
 
+from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch
 from stages.models.encode import Examples
 from stages.models.model import LM
-from stages.models.steering import Steering
 from stages.training.loss import token_losses
 
 # What a pass through the model costs beside its tokens, in tokens (mini-gpt2 on a core).
 PASS = 150
 
 
-def target_losses(lm: LM, steering: Steering, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+def target_losses(lm: LM, adaptation: Adaptation, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum of the cross-entropies of each row's target tokens and their number, both [batch]."""
     with lm.computing():
-        hidden = lm.target_hidden(batch, steering)  # only target positions meet the output matrix
+        hidden = lm.target_hidden(batch, adaptation)  # only target positions meet the output matrix
         losses = token_losses(hidden, batch.labels, lm.logits, lm.vocabulary, lm.frozen)
     return losses.new_zeros(len(batch.examples)).index_add(0, batch.rows, losses), token_counts(batch)
 
@@ -43,12 +43,12 @@ def run_losses(sums: torch.Tensor, of: torch.Tensor, sizes: torch.Tensor) -> tor
 
 
 def step_batches(
-    chosen: list[tuple[int, int]], examples: list[Examples], size: int, alike: bool, device: torch.device
+    chosen: list[tuple[int, int]], examples: list[Examples], size: int, uniform_length: bool, device: torch.device
 ) -> list[Batch]:
-    """The rows (run, example) of a step: in one batch on a GPU, or if they are `alike` in length; on a CPU, where padding takes
+    """The rows (run, example) of a step: in one batch on a GPU, or if they are `uniform_length` in length; on a CPU, where padding takes
     as long as text, in several, of similar length and of at most `size` rows: as many as one run has."""
     parts = [chosen]
-    if device.type == "cpu" and not alike:
+    if device.type == "cpu" and not uniform_length:
         lengths = {row: int(examples[row[0]].lengths[row[1]].sum()) for row in chosen}
         by_length = sorted(chosen, key=lengths.__getitem__)
         parts = _cut(by_length, [lengths[row] for row in by_length], size)
@@ -65,18 +65,18 @@ def _cut(rows: list[tuple[int, int]], lengths: list[int], size: int) -> list[lis
     return _cut(rows[:cut], lengths[:cut], size) + _cut(rows[cut:], lengths[cut:], size)
 
 
-def backward(lm: LM, steering: Steering, batches: list[Batch], runs: int, kind: str) -> torch.Tensor:
+def backward(lm: LM, adaptation: Adaptation, batches: list[Batch], runs: int, kind: str) -> torch.Tensor:
     """Add the gradients of the losses of all runs; return the sum of the rows' losses and their target tokens, [2].
 
     The loss of a run is the mean over its rows of each one's sum (`sequence_sum`), or over target tokens (`token_mean`).
     """
     sizes, seen = run_sizes(batches, runs, kind), torch.zeros(2, device=lm.device)
     # What makes the prefixes is passed once, behind all batches.
-    made = {place: prefix for place, prefix in steering.prefixes.items() if prefix.requires_grad and len(batches) > 1}
+    made = {place: prefix for place, prefix in adaptation.prefixes.items() if prefix.requires_grad and len(batches) > 1}
     held = {place: prefix.detach().requires_grad_() for place, prefix in made.items()}
-    steering = replace(steering, prefixes={**steering.prefixes, **held})
+    adaptation = replace(adaptation, prefixes={**adaptation.prefixes, **held})
     for batch in batches:
-        sums, counts = target_losses(lm, steering, batch)
+        sums, counts = target_losses(lm, adaptation, batch)
         run_losses(sums, batch.runs, sizes).sum().backward(retain_graph=batch is not batches[-1])
         seen += torch.stack([sums.detach().sum(), counts.sum()])
     if made:

@@ -4,23 +4,23 @@ import pytest
 import torch
 
 from stages.decoding.beam import Search, pieces_by_length, search_sources
+from stages.models.adaptation import Adaptation
 from stages.models.caches import Beams
 from stages.models.model import Shape
-from stages.models.steering import Steering
 
 PROMPTS = [[5, 300, 700, 9, 1000], [4, 8], [15, 16, 23, 42, 108, 77, 901, 3], [11, 12, 13]]
 WORDS = [31, 41, 59]
 
 
-def search_batch(lm, steering, runs, sources, search, batch_size=8):
-    found = dict(search_sources(lm, steering, runs, sources, search, batch_size))
+def search_batch(lm, adaptation, runs, sources, search, batch_size=8):
+    found = dict(search_sources(lm, adaptation, runs, sources, search, batch_size))
     return [found[i] for i in range(len(sources))]
 
 
-def steering(lm, *words):
+def adaptation(lm, *words):
     """As if each of `words` stood before the text of its run."""
     runs = [lm.activations(one) for one in words]
-    return Steering({place: torch.stack([run[place] for run in runs]) for place in lm.shapes})
+    return Adaptation({place: torch.stack([run[place] for run in runs]) for place in lm.shapes})
 
 
 def reference(lm, prompt, search):
@@ -38,7 +38,7 @@ def reference(lm, prompt, search):
 def ending(lm, step):
     """A token that the free search puts at `step` of the first sentence: as end token it ends some sentences early."""
     free = Search(1, 1.0, 20, 3071)
-    return search_batch(lm, steering(lm, WORDS), [0], PROMPTS[:1], free)[0][step]
+    return search_batch(lm, adaptation(lm, WORDS), [0], PROMPTS[:1], free)[0][step]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def ending(lm, step):
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_equals_generate(lm, beam, penalty, banned, step, early_stopping):
     search = Search(beam, penalty, 20, ending(lm, step), banned, early_stopping=early_stopping)
-    found = search_batch(lm, steering(lm, WORDS), [0] * len(PROMPTS), PROMPTS, search)
+    found = search_batch(lm, adaptation(lm, WORDS), [0] * len(PROMPTS), PROMPTS, search)
     assert found == [reference(lm, prompt, search) for prompt in PROMPTS]
 
 
@@ -71,25 +71,25 @@ def seq2seq_reference(lm, source, search):
 @pytest.mark.parametrize("step", [0, 1, 5])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_an_encoder_decoder_equals_generate(seq2seq, beam, penalty, banned, least, step, early_stopping):
-    free = search_batch(seq2seq, Steering(), [0], PROMPTS[:1], Search(1, 1.0, 20, 3071))[0]
+    free = search_batch(seq2seq, Adaptation(), [0], PROMPTS[:1], Search(1, 1.0, 20, 3071))[0]
     search = Search(beam, penalty, 20, free[step], banned, least, early_stopping)
-    found = search_batch(seq2seq, Steering(), [0] * len(PROMPTS), PROMPTS, search)
+    found = search_batch(seq2seq, Adaptation(), [0] * len(PROMPTS), PROMPTS, search)
     assert found == [seq2seq_reference(seq2seq, source, search) for source in PROMPTS]
     assert min(map(len, found)) >= least
 
 
 def test_encoder_decoder_runs_in_one_batch(seq2seq):
-    runs = steering(seq2seq, WORDS, [100, 200, 300])
+    runs = adaptation(seq2seq, WORDS, [100, 200, 300])
     search = Search(3, 1.0, 10, 17)
     mixed = search_batch(seq2seq, runs, [0, 1, 1, 0], PROMPTS, search)
-    assert mixed[0] != search_batch(seq2seq, Steering(), [0], PROMPTS[:1], search)[0]
+    assert mixed[0] != search_batch(seq2seq, Adaptation(), [0], PROMPTS[:1], search)[0]
     for run, prompt, ids in zip([0, 1, 1, 0], PROMPTS, mixed, strict=True):
         assert ids == search_batch(seq2seq, runs.of(run), [0], [prompt], search)[0]
 
 
 def test_sentences_end_at_different_steps(lm):
     """The test above would pass vacuously if no sentence ever left its batch early."""
-    prefix, lengths = steering(lm, WORDS), set()
+    prefix, lengths = adaptation(lm, WORDS), set()
     for step in (0, 1, 4, 9):
         found = search_batch(lm, prefix, [0] * len(PROMPTS), PROMPTS, Search(1, 1.0, 20, ending(lm, step)))
         lengths |= {len(ids) for ids in found}
@@ -97,7 +97,7 @@ def test_sentences_end_at_different_steps(lm):
 
 
 def test_prefixes_of_several_runs_in_one_batch(lm):
-    runs = steering(lm, WORDS, [100, 200, 300])
+    runs = adaptation(lm, WORDS, [100, 200, 300])
     search = Search(3, 1.0, 10, 17)
     mixed = search_batch(lm, runs, [0, 1, 1, 0], PROMPTS, search)
     for run, prompt, ids in zip([0, 1, 1, 0], PROMPTS, mixed, strict=True):
@@ -108,7 +108,7 @@ def test_prefixes_of_several_runs_in_one_batch(lm):
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_sentences_that_enter_later_are_searched_as_the_others(any_lm, batch_size, early_stopping):
     """One after another into the places that become free, among sentences at other steps; runs and lengths mixed."""
-    runs = steering(any_lm, WORDS, [100, 200, 300])
+    runs = adaptation(any_lm, WORDS, [100, 200, 300])
     sources = [*PROMPTS, *([number, 7, 8 * number][: 1 + number % 3] for number in range(1, 8))]
     which = [number % 2 for number in range(len(sources))]
     free = search_batch(any_lm, runs, which, sources, Search(3, 1.0, 12, 3071))
@@ -123,8 +123,8 @@ def test_sentences_that_enter_later_are_searched_as_the_others(any_lm, batch_siz
 
 
 def test_prefixes_of_different_lengths_in_one_batch(any_lm):
-    alone = [steering(any_lm, [31, 41, 59, 26, 5][:length]) for length in (3, 5, 1)]
-    joined, search = Steering.joined(alone), Search(3, 1.0, 10, 17)
+    alone = [adaptation(any_lm, [31, 41, 59, 26, 5][:length]) for length in (3, 5, 1)]
+    joined, search = Adaptation.joined(alone), Search(3, 1.0, 10, 17)
     runs = [0, 1, 2, 1]
     found = search_batch(any_lm, joined, runs, PROMPTS, search, 2)
     assert found == [
@@ -147,7 +147,9 @@ def test_columns_that_no_beam_goes_back_to_are_written_over():
     """Of steps whose beams all go on from one, what is left is that one's path."""
     beams = Beams(Shape(1, 1, 2), 3, torch.float32, torch.device("cpu"))
     read = torch.zeros(2, 1, 4, 2)
-    beams.enter([(read, read)], torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]).bool(), torch.arange(4).expand(2, 4), [4, 2])
+    beams.prefill(
+        [(read, read)], torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]).bool(), torch.arange(4).expand(2, 4), [4, 2]
+    )
     for step in range(1, 21):
         # The other sentence's beams never part with a column.
         beams.advance(torch.tensor([[1, 1, 1], [0, 1, 2]]), torch.tensor([3 + step, 1 + step]))

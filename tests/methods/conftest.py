@@ -1,10 +1,10 @@
-"""What the tests of methods share: steering by hand, and logits one text at a time."""
+"""What the tests of methods share: adaptation by hand, and logits one text at a time."""
 
 import pytest
 import torch
 
+from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch, Example
-from stages.models.steering import Steering
 
 EXAMPLES = [
     Example([5, 300, 700], [4, 8, 15, 16, 2]),
@@ -17,8 +17,8 @@ EXAMPLES = [
 def hidden_of():
     """Hidden states [tokens, width] at the targets of EXAMPLES, in one padded batch."""
 
-    def compute(lm, steering=None, runs=(0, 0, 0)):
-        return lm.target_hidden(Batch.of(EXAMPLES, list(runs), lm.device), steering or Steering())
+    def compute(lm, adaptation=None, runs=(0, 0, 0)):
+        return lm.target_hidden(Batch.of(EXAMPLES, list(runs), lm.device), adaptation or Adaptation())
 
     return compute
 
@@ -27,8 +27,8 @@ def hidden_of():
 def alone():
     """The same of one example in a batch of its own."""
 
-    def compute(lm, number, steering=None, run=0):
-        return lm.target_hidden(Batch.of([EXAMPLES[number]], [run], lm.device), steering or Steering())
+    def compute(lm, number, adaptation=None, run=0):
+        return lm.target_hidden(Batch.of([EXAMPLES[number]], [run], lm.device), adaptation or Adaptation())
 
     return compute
 

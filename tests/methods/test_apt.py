@@ -14,12 +14,12 @@ from stages.methods import apt, prefix
 from stages.methods.apt import Options
 from stages.methods.parts import saved
 from stages.methods.parts.head import build
+from stages.models.adaptation import ENCODER
+from stages.models.attached import PREFIX
 from stages.models.batches import Batch
 from stages.models.encode import encode
-from stages.models.gates import Gates, Watched
-from stages.models.held import PREFIX
+from stages.models.gates import Gates, RecordingGate
 from stages.models.identity import base_model_id
-from stages.models.steering import ENCODER
 from stages.training.recompute import recompute
 from tests.conftest import config_of
 
@@ -57,9 +57,9 @@ def headed(lm, config, seeds=(1,)):
     return build(lm, config, list(seeds))
 
 
-def scores(lm, steering, records=RECORDS, runs=None):
+def scores(lm, adaptation, records=RECORDS, runs=None):
     batch = Batch.of(list(encode(lm, records, None, None)), runs or [0] * len(records), lm.device)
-    return lm.target_hidden(batch, steering)
+    return lm.target_hidden(batch, adaptation)
 
 
 @torch.no_grad()
@@ -84,9 +84,9 @@ def test_gates_of_one_change_nothing(encoder):
     run = headed(encoder, apt_config())
     run.method.gates["token"].zero_()
     run.method.gates["layer"].fill_(2.0)  # sigmoid(0) is a half
-    steering = run()
+    adaptation = run()
     torch.testing.assert_close(
-        scores(encoder, steering), scores(encoder, replace(steering, gate=None)), atol=1e-6, rtol=1e-6
+        scores(encoder, adaptation), scores(encoder, replace(adaptation, gate=None)), atol=1e-6, rtol=1e-6
     )
 
 
@@ -96,15 +96,15 @@ def test_factors_are_those_of_the_equations(encoder, options):
     """lambda_i * sigmoid(h_{i-1} W_i), h as transformers gives it, of each text alone."""
     run = headed(encoder, apt_config(**options.model_dump()))
     moved(run.method)
-    steering, seen = run(), []
-    scores(encoder, replace(steering, gate=Watched(steering.gate, seen)))
+    adaptation, seen = run(), []
+    scores(encoder, replace(adaptation, gate=RecordingGate(adaptation.gate, seen)))
     assert [layer for layer, _ in seen] == [0, 1, 2]
-    hidden, gate = [], steering.gate
+    hidden, gate = [], adaptation.gate
     hooks = [block.register_forward_pre_hook(lambda _m, a: hidden.append(a[0])) for block in encoder.blocks()]
     for row, record in enumerate(RECORDS):
         hidden.clear()
         [example] = encode(encoder, [record], None, None)
-        encoder.read([example.source[1:]], steering, torch.zeros(1, dtype=torch.long))
+        encoder.read([example.source[1:]], adaptation, torch.zeros(1, dtype=torch.long))
         for layer, factors in seen:
             h = hidden[layer][0, : len(example.source) - 1]
             expected = torch.ones(4)
@@ -123,12 +123,12 @@ def test_factors_are_those_of_the_equations(encoder, options):
 def test_keys_and_values_are_multiplied(encoder):
     run, held = headed(encoder, apt_config()), []
     moved(run.method)
-    steering, seen = run(), []
+    adaptation, seen = run(), []
     module = encoder.places[ENCODER][1]
     hook = module.register_forward_pre_hook(lambda m, _a: held.append(m.__dict__[PREFIX][0]))
-    scores(encoder, replace(steering, gate=Watched(steering.gate, seen)))
+    scores(encoder, replace(adaptation, gate=RecordingGate(adaptation.gate, seen)))
     hook.remove()
-    wanted = steering.prefixes[ENCODER][:, 1] * seen[1][1][:, None, None, :, None]
+    wanted = adaptation.prefixes[ENCODER][:, 1] * seen[1][1][:, None, None, :, None]
     torch.testing.assert_close(held[0], wanted)
 
 
@@ -193,17 +193,17 @@ def test_gradients_of_a_decoders_gates_are_those_of_finite_differences(lm, optio
 def test_a_decoders_gates_are_of_the_source_alone(lm):
     """Another target changes no factor; in a beam search they are those of training."""
     method = moved(method_of(lm, ON))
-    steering = method()
+    adaptation = method()
     found = []
     for target in ("yes", "no , it is not"):
         seen = []
         records = [replace(record, targets=[target]) for record in RECORDS]
-        scores(lm, replace(steering, gate=Watched(steering.gate, seen)), records)
+        scores(lm, replace(adaptation, gate=RecordingGate(adaptation.gate, seen)), records)
         found.append(torch.stack([factors for _, factors in seen]))
     torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
     seen = []
     sources = [example.source for example in encode(lm, RECORDS, None, None)]
-    watched = replace(steering, gate=Watched(steering.gate, seen))
+    watched = replace(adaptation, gate=RecordingGate(adaptation.gate, seen))
     list(search_sources(lm, watched, [0, 0], sources, Search(2, 1.0, 4, lm.end), 2))
     assert len(seen) == 3  # once a layer, not at each step
     torch.testing.assert_close(torch.stack([factors for _, factors in seen]), found[0], atol=1e-5, rtol=1e-5)
@@ -212,12 +212,12 @@ def test_a_decoders_gates_are_of_the_source_alone(lm):
 @torch.no_grad()
 def test_a_decoder_writes_what_training_says_is_likeliest(lm):
     """Greedy tokens of the search are those that the training's hidden states predict, step by step."""
-    steering = moved(method_of(lm, ON))()
+    adaptation = moved(method_of(lm, ON))()
     [example] = encode(lm, RECORDS[:1], None, None)
-    [(_, written)] = search_sources(lm, steering, [0], [example.source], Search(1, 1.0, 6, lm.end), 1)
+    [(_, written)] = search_sources(lm, adaptation, [0], [example.source], Search(1, 1.0, 6, lm.end), 1)
     for length in range(1, len(written) + 1):
         target = replace(example, target=[*written[: length - 1], lm.end])
-        hidden = lm.target_hidden(Batch.of([target], [0], lm.device), steering)
+        hidden = lm.target_hidden(Batch.of([target], [0], lm.device), adaptation)
         assert lm.logits(hidden[-1]).argmax().item() == written[length - 1]
 
 

@@ -21,8 +21,8 @@ def test_equals_feeding_embeddings(lm, alone, number, same, examples):
 
 
 def test_padding_changes_nothing(lm, hidden_of, alone, same):
-    steering = EmbeddingOnly(lm, 4, None, [1])()
-    same(hidden_of(lm, steering), torch.cat([alone(lm, i, steering) for i in range(3)]))
+    adaptation = EmbeddingOnly(lm, 4, None, [1])()
+    same(hidden_of(lm, adaptation), torch.cat([alone(lm, i, adaptation) for i in range(3)]))
 
 
 def test_starts_from_words_as_if_they_were_there(lm):

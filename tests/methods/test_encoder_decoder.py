@@ -5,9 +5,9 @@ import torch
 from transformers import BartForConditionalGeneration, DynamicCache, EncoderDecoderCache
 
 from stages.methods.prefix import Prefix
+from stages.models.adaptation import Adaptation
 from stages.models.attention import NAME as ATTENTION
 from stages.models.batches import Batch
-from stages.models.steering import Steering
 from stages.training.step import target_losses
 
 PLACES = ("encoder", "decoder", "cross")
@@ -27,7 +27,7 @@ def test_no_parameter_is_without_gradient(seq2seq, examples):
 @pytest.mark.parametrize("place", PLACES)
 def test_each_place_changes_the_output(seq2seq, hidden_of, place, same):
     one = Prefix(seq2seq, 4, 8, [1])().prefixes[place]
-    plain, changed = hidden_of(seq2seq), hidden_of(seq2seq, Steering({place: one}))
+    plain, changed = hidden_of(seq2seq), hidden_of(seq2seq, Adaptation({place: one}))
     assert (plain - changed).abs().max() > 1e-3
     same(hidden_of(seq2seq), plain)  # nothing is left behind in the model
 
@@ -35,7 +35,7 @@ def test_each_place_changes_the_output(seq2seq, hidden_of, place, same):
 def test_a_prefix_of_zero_keys_and_values_still_takes_attention(seq2seq, hidden_of):
     """It is no mask: a key of zeros has a score of 0, not of minus infinity."""
     zeros = {place: torch.zeros_like(prefix) for place, prefix in Prefix(seq2seq, 2, 8, [1])().prefixes.items()}
-    assert (hidden_of(seq2seq, Steering(zeros)) - hidden_of(seq2seq)).abs().max() > 1e-3
+    assert (hidden_of(seq2seq, Adaptation(zeros)) - hidden_of(seq2seq)).abs().max() > 1e-3
 
 
 def heads(linear, states, shape):
@@ -62,8 +62,8 @@ def by_hand_encoder(model, prefix, ids, shape):
 @pytest.mark.parametrize("number", range(3))
 def test_equals_past_key_values_made_by_hand(bart_lm, alone, number, same, examples):
     """transformers' own decoder with a filled EncoderDecoderCache; the encoder, which takes none, by hand."""
-    steering = Prefix(bart_lm, 4, 8, [1])()
-    encoder, decoder, cross = (steering.prefixes[place][0] for place in PLACES)
+    adaptation = Prefix(bart_lm, 4, 8, [1])()
+    encoder, decoder, cross = (adaptation.prefixes[place][0] for place in PLACES)
     model, example = bart_lm.model, examples[number]
     model.set_attn_implementation("sdpa")
     encoded = by_hand_encoder(model, encoder, torch.tensor([example.source]), bart_lm.shapes["encoder"])
@@ -83,7 +83,7 @@ def test_equals_past_key_values_made_by_hand(bart_lm, alone, number, same, examp
     ).last_hidden_state[0]  # fmt: skip
     positions.offset += decoder.shape[3]
     model.set_attn_implementation(ATTENTION)
-    same(alone(bart_lm, examples.index(example), steering), theirs)
+    same(alone(bart_lm, examples.index(example), adaptation), theirs)
 
 
 def test_without_a_prefix_it_is_the_model(seq2seq, hidden_of, examples):

@@ -7,13 +7,13 @@ from transformers import DynamicCache
 from stages.decoding.beam import Search, search_sources
 from stages.methods import infix
 from stages.methods.infix import InfixTuning
-from stages.models.steering import Infix, Steering
+from stages.models.adaptation import Adaptation, Infix
 from tests.conftest import config_of
 
 
-def stepwise(lm, steering, example):
+def stepwise(lm, adaptation, example):
     """One token at a time: the source, each vector, offsets added at the end, then separator and target."""
-    infix, cache, position = steering.infix, DynamicCache(), 0
+    infix, cache, position = adaptation.infix, DynamicCache(), 0
 
     def read(**inputs):
         nonlocal position
@@ -36,23 +36,23 @@ def stepwise(lm, steering, example):
 @pytest.mark.parametrize("number", range(3))
 def test_equals_a_stepwise_reference(lm, alone, number, same, examples):
     with torch.no_grad():
-        steering = InfixTuning(lm, 4, 8, [1])()
-        same(alone(lm, number, steering), stepwise(lm, steering, examples[number]))
+        adaptation = InfixTuning(lm, 4, 8, [1])()
+        same(alone(lm, number, adaptation), stepwise(lm, adaptation, examples[number]))
 
 
 def test_padding_changes_nothing(lm, hidden_of, alone, same):
-    steering = InfixTuning(lm, 4, 8, [1, 2])()
-    rows = [alone(lm, i, steering, run) for i, run in enumerate((0, 1, 0))]
-    same(hidden_of(lm, steering, runs=(0, 1, 0)), torch.cat(rows))
+    adaptation = InfixTuning(lm, 4, 8, [1, 2])()
+    rows = [alone(lm, i, adaptation, run) for i, run in enumerate((0, 1, 0))]
+    same(hidden_of(lm, adaptation, runs=(0, 1, 0)), torch.cat(rows))
 
 
 def test_changes_only_what_follows_it(lm, examples):
     """Keys and values of the source are bit for bit those without an infix; those behind it are not."""
-    steering, runs = InfixTuning(lm, 4, 8, [1])(), torch.zeros(1, dtype=torch.long)
+    adaptation, runs = InfixTuning(lm, 4, 8, [1])(), torch.zeros(1, dtype=torch.long)
     source = examples[1].source
     with torch.no_grad():
-        moved = Steering(infix=Infix(steering.infix.embeddings + 1, steering.infix.offsets - 1))
-        (_, one), (_, two) = (lm.past([source], each, runs) for each in (steering, moved))
+        moved = Adaptation(infix=Infix(adaptation.infix.embeddings + 1, adaptation.infix.offsets - 1))
+        (_, one), (_, two) = (lm.past([source], each, runs) for each in (adaptation, moved))
     assert one.following.tolist() == [len(source) + 4] and one.visible.sum() == len(source) + 4
     assert torch.equal(one.keys_values[..., : len(source), :], two.keys_values[..., : len(source), :])
     behind = one.keys_values[..., -4:, :] != two.keys_values[..., -4:, :]
@@ -61,14 +61,14 @@ def test_changes_only_what_follows_it(lm, examples):
 
 def test_decodes_as_it_trains(lm, examples):
     """The greedy path has the log-probabilities that training sees."""
-    steering = InfixTuning(lm, 4, 8, [1])()
+    adaptation = InfixTuning(lm, 4, 8, [1])()
     search = Search(1, 1.0, 6, 3071)
-    together = dict(search_sources(lm, steering, [0, 0, 0], [e.source for e in examples], search, 2))
+    together = dict(search_sources(lm, adaptation, [0, 0, 0], [e.source for e in examples], search, 2))
     for number, example in enumerate(examples):
         ids = []
         for _ in range(6):
             step = type(example)(example.source, [*ids, 0])
-            ids.append(lm.logits(stepwise(lm, steering, step)[-1]).argmax().item())
+            ids.append(lm.logits(stepwise(lm, adaptation, step)[-1]).argmax().item())
         assert together[number] == ids
 
 

@@ -6,8 +6,8 @@ from peft import PrefixTuningConfig, TaskType, get_peft_model
 
 from stages.methods import prefix
 from stages.methods.prefix import Prefix
+from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch, Example
-from stages.models.steering import Steering
 from tests.conftest import config_of
 
 
@@ -27,9 +27,9 @@ def test_equals_peft(lm):
 
 
 def test_padded_batch_equals_one_by_one(any_lm, hidden_of, alone, same):
-    steering = Prefix(any_lm, 4, 8, [1, 2])()
-    together = hidden_of(any_lm, steering, runs=(0, 1, 0))
-    same(together, torch.cat([alone(any_lm, i, steering, run) for i, run in enumerate((0, 1, 0))]))
+    adaptation = Prefix(any_lm, 4, 8, [1, 2])()
+    together = hidden_of(any_lm, adaptation, runs=(0, 1, 0))
+    same(together, torch.cat([alone(any_lm, i, adaptation, run) for i, run in enumerate((0, 1, 0))]))
 
 
 def test_each_row_attends_to_its_own_run(any_lm, alone, same):
@@ -40,9 +40,9 @@ def test_each_row_attends_to_its_own_run(any_lm, alone, same):
 
 def test_activations_of_words_stand_for_the_words(lm, same):
     words, text, target = [10, 20, 30, 40], [50, 60], [70, 80]
-    behind = Steering({"decoder": lm.activations(words)["decoder"][None]})
+    behind = Adaptation({"decoder": lm.activations(words)["decoder"][None]})
     ours = lm.target_hidden(Batch.of([Example(text, target)], [0], lm.device), behind)
-    whole = lm.target_hidden(Batch.of([Example(words + text, target)], [0], lm.device), Steering())
+    whole = lm.target_hidden(Batch.of([Example(words + text, target)], [0], lm.device), Adaptation())
     same(ours, whole)
 
 

@@ -13,10 +13,10 @@ from stages.methods import files_of
 from stages.methods.parts import saved
 from stages.methods.parts.head import build
 from stages.methods.prompt_tuning import PromptTuning, uniform
+from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch, Example
 from stages.models.encoder_decoder import EncoderDecoder
 from stages.models.identity import base_model_id
-from stages.models.steering import Steering
 from tests.conftest import config_of, tiny_gpt2
 
 SOURCES = [[5, 300, 700], [42, 7, 9, 11, 13, 900], [7], [8, 8, 9, 500]]
@@ -54,9 +54,9 @@ def test_equals_feeding_the_vectors_before_the_text(lm, alone, number, same, exa
 
 @torch.no_grad()
 def test_padding_and_neighbours_change_nothing(any_lm, hidden_of, alone, same):
-    steering = method_of(any_lm)()
-    found = hidden_of(any_lm, steering, (1, 0, 1))
-    same(found, torch.cat([alone(any_lm, i, steering, run) for i, run in enumerate((1, 0, 1))]))
+    adaptation = method_of(any_lm)()
+    found = hidden_of(any_lm, adaptation, (1, 0, 1))
+    same(found, torch.cat([alone(any_lm, i, adaptation, run) for i, run in enumerate((1, 0, 1))]))
 
 
 @torch.no_grad()
@@ -94,7 +94,7 @@ def test_several_prompts_answer_in_one_pass_what_each_answers_alone(any_lm):
 
 @torch.no_grad()
 def test_prompts_of_several_trainings_are_joined(seq2seq):
-    joined = Steering.joined([method_of(seq2seq, seeds=[seed])() for seed in (1, 2, 3)])
+    joined = Adaptation.joined([method_of(seq2seq, seeds=[seed])() for seed in (1, 2, 3)])
     assert joined.runs == 3 and torch.equal(joined.of(2).prompt, method_of(seq2seq, seeds=[3])().prompt)
 
 
@@ -141,7 +141,7 @@ def test_starts_from_the_pieces_that_are_written():
     lm = tiny_gpt2(PreTrainedTokenizerFast(tokenizer_object=pairs, eos_token="<end>"))
     lm.labels = ["True"]
     [number] = written(lm, "True")
-    assert lm.pieces("True") != [number]
+    assert lm.token_ids("True") != [number]
     vectors = build(lm, prompt_config(init="labels"), [1]).vectors.detach()[0]
     assert torch.equal(vectors[0], lm.embed([number])[0])
 
@@ -171,7 +171,7 @@ def test_words_stand_for_classes_where_there_are_none(any_lm):
 
 def test_starts_from_words(any_lm):
     vectors = build(any_lm, prompt_config(init="words", words="a place"), [1]).vectors.detach()[0]
-    words = any_lm.embed(any_lm.pieces("a place"))
+    words = any_lm.embed(any_lm.token_ids("a place"))
     assert torch.equal(vectors[: len(words)], words) and len(vectors) == 6
     with pytest.raises(UserError, match=r"methods\.prompt_tuning\.words .* tokens for .*, prefix_len is 6"):
         build(any_lm, prompt_config(init="words", words="a " * 9), [1])
@@ -219,13 +219,13 @@ def test_a_model_that_scales_its_tokens_is_refused(seq2seq):
 
 
 def test_a_prompt_takes_positions_of_an_encoder_that_counts_them(bart_lm):
-    steering = method_of(bart_lm, 100)()
-    assert bart_lm.num_virtual_tokens(steering) == 100 and bart_lm.room(steering) == 28
-    bart_lm.check_room(28, 20, 100)
+    adaptation = method_of(bart_lm, 100)()
+    assert bart_lm.num_virtual_tokens(adaptation) == 100 and bart_lm.room(adaptation) == 28
+    bart_lm.check_max_length(28, 20, 100)
     with pytest.raises(UserError, match=r"a prompt of 100 before a source of 29 .* set cut.source_tokens to 28"):
-        bart_lm.check_room(29, 20, 100)
+        bart_lm.check_max_length(29, 20, 100)
     batch = Batch.of([Example([5] * 28, [2]), Example([6] * 3, [2])], [0, 0], bart_lm.device)
-    assert bart_lm.target_hidden(batch, steering).shape[0] == 2
+    assert bart_lm.target_hidden(batch, adaptation).shape[0] == 2
 
 
 def test_a_saved_prompt_is_the_prompt(any_lm, tmp_path, hidden_of):

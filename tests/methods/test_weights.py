@@ -15,10 +15,10 @@ from stages.methods.infix import InfixTuning
 from stages.methods.parts import saved
 from stages.methods.prefix import Prefix
 from stages.methods.prompt_projection import PromptProjection
+from stages.models.adaptation import Adaptation
+from stages.models.attached import adapted
 from stages.models.decoder_only import DecoderOnly
-from stages.models.held import adapted
 from stages.models.identity import base_model_id
-from stages.models.steering import Steering
 from tests.conftest import config_of
 
 
@@ -47,11 +47,11 @@ def test_rows_pass_the_adapters_of_their_runs(any_lm, hidden_of, alone, layout, 
     with torch.no_grad():
         for number, weight in enumerate(method.trainable_parameters()):
             weight += 0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
-    steering = method()
-    together = hidden_of(any_lm, steering, runs)
-    one_by_one = [alone(any_lm, row, steering.of(run)) for row, run in enumerate(runs)]
+    adaptation = method()
+    together = hidden_of(any_lm, adaptation, runs)
+    one_by_one = [alone(any_lm, row, adaptation.of(run)) for row, run in enumerate(runs)]
     same(together, torch.cat(one_by_one))
-    assert (alone(any_lm, 0, steering.of(0)) - one_by_one[0]).abs().max() > 1e-3, "the runs differ"
+    assert (alone(any_lm, 0, adaptation.of(0)) - one_by_one[0]).abs().max() > 1e-3, "the runs differ"
 
 
 def test_a_beam_search_with_adapters_of_several_runs(any_lm):
@@ -60,10 +60,10 @@ def test_a_beam_search_with_adapters_of_several_runs(any_lm):
     with torch.no_grad():
         for number, weight in enumerate(method.trainable_parameters()):
             weight += 0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
-    steering, sources, runs = method(), [[5, 300, 700], [42, 7], [9, 11, 13, 900], [7], [8, 8]], [2, 0, 1, 1, 0]
-    together = dict(search_sources(any_lm, steering, runs, sources, search, 2))
+    adaptation, sources, runs = method(), [[5, 300, 700], [42, 7], [9, 11, 13, 900], [7], [8, 8]], [2, 0, 1, 1, 0]
+    together = dict(search_sources(any_lm, adaptation, runs, sources, search, 2))
     for number, (source, run) in enumerate(zip(sources, runs, strict=True)):
-        [(_, expected)] = search_sources(any_lm, steering.of(run), [0], [source], search, 1)
+        [(_, expected)] = search_sources(any_lm, adaptation.of(run), [0], [source], search, 1)
         assert together[number] == expected
 
 
@@ -154,7 +154,7 @@ def test_a_method_that_does_not_fit_names_those_that_do(lm, seq2seq):
 
 def test_the_untuned_model(any_lm, hidden_of):
     method = none.build(any_lm, config_of("none"), [1])
-    assert method.trainable_parameters() == [] and method.state() == {} and method() == Steering()
+    assert method.trainable_parameters() == [] and method.state() == {} and method() == Adaptation()
     torch.testing.assert_close(hidden_of(any_lm, none.load(any_lm, {})), hidden_of(any_lm), atol=0, rtol=0)
 
 

@@ -7,10 +7,10 @@ from transformers import AutoModelForCausalLM, OPTConfig
 
 from stages.core.record import Record
 from stages.methods.parts.head import build
+from stages.models.attached import PREFIX, attached
 from stages.models.attention import attend
 from stages.models.batches import Batch
 from stages.models.encode import encode
-from stages.models.held import PREFIX, holding
 from stages.models.load import load
 from stages.training.step import target_losses
 from tests.conftest import config_of
@@ -28,10 +28,10 @@ def test_a_mask_that_is_added_says_the_same(dtype, visible):
     seen[1, :, :, 4] = False
     added = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
     module = nn.Module()
-    with holding({(module, PREFIX): (torch.randn(2, 2, 2, 2, 8), visible)}):
+    with attached({(module, PREFIX): (torch.randn(2, 2, 2, 2, 8), visible)}):
         one, other = (attend(module, query, key, value, mask)[0] for mask in (seen, added))
     assert torch.allclose(one, other, atol=1e-6 if dtype == torch.float32 else 1e-2)
-    with holding({(module, PREFIX): (torch.zeros(2, 2, 2, 2, 8), visible)}):
+    with attached({(module, PREFIX): (torch.zeros(2, 2, 2, 2, 8), visible)}):
         assert not torch.allclose(attend(module, query, key, value, added)[0], other, atol=0.1)
 
 

@@ -28,9 +28,9 @@ def test_a_word_has_no_piece_of_white_space_before_it(tokenizer, prepending):
     assert (space_before(tokenizer), space_before(prepending)) == (" ", "")
     lm = tiny_llama(prepending)
     plain = prepending(TEXT, add_special_tokens=False)["input_ids"]
-    assert lm.source_ids([TEXT, f"  {TEXT} "], None) == [plain, plain] and lm.pieces(TEXT) == plain
+    assert lm.source_ids([TEXT, f"  {TEXT} "], None) == [plain, plain] and lm.token_ids(TEXT) == plain
     assert prepending.convert_ids_to_tokens(plain)[0].startswith("▁") and plain[0] != plain[1]
-    assert "▁" not in prepending.convert_ids_to_tokens(lm.pieces("hotel"))
+    assert "▁" not in prepending.convert_ids_to_tokens(lm.token_ids("hotel"))
     assert lm.target_ids([TEXT], None) == [[*plain, lm.end]]
 
 
@@ -44,7 +44,7 @@ def test_a_text_begins_as_the_tokenizer_begins_it():
     lm = tiny_llama(begins())
     [ids] = lm.source_ids([TEXT], None)
     assert lm.begin == [lm.tokenizer.bos_token_id] and ids == lm.tokenizer(lm.space + TEXT)["input_ids"]
-    assert lm.source_ids([TEXT], 3) == [ids[:3]] and lm.pieces(TEXT) == ids[1:]
+    assert lm.source_ids([TEXT], 3) == [ids[:3]] and lm.token_ids(TEXT) == ids[1:]
     assert lm.target_ids([TEXT], None)[0][0] != lm.tokenizer.bos_token_id
 
 

@@ -12,8 +12,8 @@ from stages.core.scratch import SCRATCH
 from stages.models import encode as engine
 from stages.models.batches import Batch, Example
 from stages.models.encode import Examples, Rows, check_length, encode
-from stages.models.model import Writer
-from stages.training.batches import Order
+from stages.models.model import GenerativeLM
+from stages.training.batches import BatchSampler
 
 RECORDS = [Record(f"r{i}", f"name : Oak {i}", [f"Oak {i} is old. " * (k + 1) for k in range(i % 4)]) for i in range(9)]
 
@@ -61,7 +61,7 @@ def test_memory_does_not_grow_with_the_examples(project):
         return [list(range(1000, 1100)) for _ in texts]
 
     lm = SimpleNamespace(source_ids=ids, target_ids=ids)
-    lm.examples = MethodType(Writer.examples, lm)
+    lm.examples = MethodType(GenerativeLM.examples, lm)
     path = project / "records.jsonl"
     write_records(path, (Record(f"r{i}", "x" * 500, ["y" * 100]) for i in range(5000)))
     tracemalloc.start()
@@ -86,12 +86,12 @@ def test_text_that_does_not_fit_behind_the_prefix(lm, project):
 
 def test_the_order_of_published_runs():
     """Of lengths with ties and a last batch that is not full, over two epochs; and of more than one pool."""
-    order = Order(torch.tensor([i * i % 13 + 2 for i in range(14)]), 4, 101, 50)
+    order = BatchSampler(torch.tensor([i * i % 13 + 2 for i in range(14)]), 4, 101, 50)
     assert [order.at(step) for step in range(8)] == [
         [13, 0, 11, 2], [3, 7], [9, 6, 8, 5], [12, 1, 4, 10],
         [0, 1, 4, 3], [13, 9, 11, 5], [2, 8], [12, 10, 6, 7],
     ]  # fmt: skip
-    order = Order(torch.tensor([i * i % 13 + 2 for i in range(205)]), 1, 101, 50)
+    order = BatchSampler(torch.tensor([i * i % 13 + 2 for i in range(205)]), 1, 101, 50)
     assert [order.at(step)[0] for step in range(30)] == [
         140, 133, 41, 146, 44, 4, 86, 84, 69, 121, 45, 167, 202, 116, 201, 83, 74, 164, 141, 30,
         180, 91, 155, 134, 37, 138, 127, 152, 42, 33,

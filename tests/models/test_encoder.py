@@ -12,11 +12,11 @@ from transformers import DynamicCache, PreTrainedTokenizerFast
 from stages.core.errors import UserError
 from stages.core.record import Record
 from stages.decoding.classify import classify
+from stages.models.adaptation import ENCODER, Adaptation, Head
 from stages.models.batches import NONE, Batch
 from stages.models.encode import encode
 from stages.models.encoder import Encoder
 from stages.models.load import load
-from stages.models.steering import ENCODER, Head, Steering
 from tests.conftest import bare_encoder
 
 KINDS = ("bert", "roberta", "deberta", "deberta-v2", "deberta-v2-conv")
@@ -39,10 +39,10 @@ def prefix(runs=1, length=5):
     return torch.randn(runs, 3, 2, 4, length, 8)
 
 
-def scores(lm, steering, chosen, runs=None):
+def scores(lm, adaptation, chosen, runs=None):
     examples = encode(lm, chosen, None, None)
     batch = Batch.of(list(examples), runs or [0] * len(chosen), lm.device)
-    return lm.target_hidden(batch, steering), batch
+    return lm.target_hidden(batch, adaptation), batch
 
 
 @torch.no_grad()
@@ -58,7 +58,7 @@ def test_texts_of_a_batch_are_read_as_transformers_reads_each_alone(kind, word_p
         expected.append(found.last_hidden_state[0, 0] if pooled is None else pooled[0])
     lm, top = Encoder(bare_encoder(kind, len(word_pieces)), word_pieces, f"tiny-{kind}"), head()
     lm.labels = ["no", "perhaps", "yes"]
-    found, _ = scores(lm, Steering(head=top), records("no", "yes", "yes"))
+    found, _ = scores(lm, Adaptation(head=top), records("no", "yes", "yes"))
     wanted = torch.stack(expected) @ top.weight[0].T + top.bias[0]
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-5)
 
@@ -79,7 +79,7 @@ def test_a_prefix_is_a_cache_before_the_text(kind, word_pieces):
         position_ids=torch.arange(first, first + len(ids))[None], **types,
     ).last_hidden_state  # fmt: skip
     runs = torch.zeros(2, dtype=torch.long)
-    ours, _ = lm.read([ids, ids[:4]], Steering({ENCODER: prefix()}), runs)
+    ours, _ = lm.read([ids, ids[:4]], Adaptation({ENCODER: prefix()}), runs)
     torch.testing.assert_close(ours[:1, : len(ids)], theirs, atol=1e-4, rtol=1e-4)
 
 
@@ -95,7 +95,7 @@ def test_deberta_attends_to_a_prefix_by_content_alone(kind, word_pieces):
     for length in (0, 1, 3):
         before = torch.zeros(1, 3, 2, 4, length, 8)
         before[:, 0, 1] = values[:, None]
-        lm.read([ids], Steering({ENCODER: before}), runs)
+        lm.read([ids], Adaptation({ENCODER: before}), runs)
     hook.remove()
     without, one, three = (found[0, : len(ids)] for found in taken)  # [length, heads, head_dim]
     share = ((one - without) / (values - without)).median(-1, keepdim=True).values
@@ -108,10 +108,10 @@ def test_deberta_attends_to_a_prefix_by_content_alone(kind, word_pieces):
 @torch.no_grad()
 def test_rows_take_prefix_and_head_of_their_run(encoder):
     lm = encoder
-    steering = Steering({ENCODER: prefix(2)}, head=head(2))
-    together, _ = scores(lm, steering, records("no", "yes", "yes"), [1, 0, 1])
+    adaptation = Adaptation({ENCODER: prefix(2)}, head=head(2))
+    together, _ = scores(lm, adaptation, records("no", "yes", "yes"), [1, 0, 1])
     for row, run in enumerate((1, 0, 1)):
-        alone, _ = scores(lm, steering.of(run), records("no", "yes", "yes")[row : row + 1])
+        alone, _ = scores(lm, adaptation.of(run), records("no", "yes", "yes")[row : row + 1])
         torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)
 
 
@@ -133,10 +133,10 @@ def test_choices_are_scored_by_one_number_each(encoder):
     ]
     lm.set_labels(chosen)
     assert lm.labels == ["choice1", "choice2"] and lm.choosing and lm.scores == 1
-    found, batch = scores(lm, Steering(head=head(classes=1)), chosen)
+    found, batch = scores(lm, Adaptation(head=head(classes=1)), chosen)
     assert found.shape == (2, 2) and batch.labels.tolist() == [1, 0]
     flat = [Record(str(i), "", ["choice1"], parts=[parts]) for i, parts in enumerate(chosen[0].parts + chosen[1].parts)]
-    each, _ = scores(lm, Steering(head=head(classes=1)), flat)
+    each, _ = scores(lm, Adaptation(head=head(classes=1)), flat)
     torch.testing.assert_close(found.flatten(), each[:, 0], atol=1e-5, rtol=1e-5)
 
 
@@ -152,9 +152,9 @@ def test_a_word_is_tagged_at_its_first_token(encoder):
     pieces = lm.tokenizer.convert_ids_to_tokens(example.source[1:])
     firsts = [piece for piece, tag in zip(pieces, example.target, strict=True) if tag != NONE]
     assert len(pieces) > 5 and firsts[1:] == ["is", "cheap"] and pieces[1] == firsts[0]
-    found, batch = scores(lm, Steering(head=head(classes=2)), [SENTENCE])
+    found, batch = scores(lm, Adaptation(head=head(classes=2)), [SENTENCE])
     assert found.shape == (3, 2) and batch.labels.tolist() == [1, 0, 1] and batch.rows.tolist() == [0, 0, 0]
-    hidden, _ = lm.read([example.source[1:]], Steering(), batch.runs[:1])
+    hidden, _ = lm.read([example.source[1:]], Adaptation(), batch.runs[:1])
     places = [place for place, tag in enumerate(example.target) if tag != NONE]
     wanted = hidden[0, places] @ head(classes=2).weight[0].T + head(classes=2).bias[0]
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
@@ -164,10 +164,10 @@ def test_a_word_is_tagged_at_its_first_token(encoder):
 def test_answers_are_the_classes_of_the_highest_scores(encoder):
     lm = encoder
     chosen = records("no", "yes", "perhaps")
-    found, _ = scores(lm, Steering(head=head()), chosen)
-    assert classify(lm, Steering(head=head()), chosen, None, 2) == [lm.labels[i] for i in found.argmax(1)]
+    found, _ = scores(lm, Adaptation(head=head()), chosen)
+    assert classify(lm, Adaptation(head=head()), chosen, None, 2) == [lm.labels[i] for i in found.argmax(1)]
     unknown = [Record("0", "", ["never seen"], parts=[TEXTS[0]])]  # an answer does not depend on the gold
-    assert classify(lm, Steering(head=head()), unknown, None, 2) == [lm.labels[found[0].argmax()]]
+    assert classify(lm, Adaptation(head=head()), unknown, None, 2) == [lm.labels[found[0].argmax()]]
 
 
 def test_what_cannot_be_read_is_named(encoder):
@@ -188,7 +188,7 @@ def test_what_cannot_be_read_is_named(encoder):
 
 
 def test_a_word_of_no_token_is_one_that_the_model_does_not_know(encoder):
-    """Files have characters of no width as words; each keeps its tag, in training and answer alike."""
+    """Files have characters of no width as words; each keeps its tag, in training and answer uniform_length."""
     encoder.set_labels([SENTENCE])
     asked = Record("7", "", ["O B-LOC O"], words=["is", "\u200b", "cheap"])
     [example], question = encode(encoder, [asked], None, None), encoder.question(asked, None)
@@ -210,7 +210,7 @@ def test_a_checkpoint_without_a_pooler_has_none(word_pieces, tmp_path, lacking):
         return
     lm = load(str(tmp_path), "mine", "main")
     assert lm.family == "encoder" and (lm.model.pooler is None) == (lacking == "pooler.")
-    hidden, pooled = lm.read([[101, 2000, 102]], Steering(), torch.zeros(1, dtype=torch.long))
+    hidden, pooled = lm.read([[101, 2000, 102]], Adaptation(), torch.zeros(1, dtype=torch.long))
     assert torch.equal(pooled, hidden[:, 0]) == (lacking == "pooler.")
 
 
@@ -221,7 +221,7 @@ def test_a_pooler_that_nobody_trained_is_taken_away(word_pieces, tmp_path):
     word_pieces.save_pretrained(tmp_path)
     lm = load(str(tmp_path), "mine", "main")
     assert lm.model.pooler is None
-    hidden, pooled = lm.read([[101, 2000, 102]], Steering(), torch.zeros(1, dtype=torch.long))
+    hidden, pooled = lm.read([[101, 2000, 102]], Adaptation(), torch.zeros(1, dtype=torch.long))
     assert torch.equal(pooled, hidden[:, 0])
     minilm = get_model_path()
     with safe_open(Path(minilm) / "model.safetensors", "pt") as file:
@@ -230,16 +230,16 @@ def test_a_pooler_that_nobody_trained_is_taken_away(word_pieces, tmp_path):
 
 
 def test_the_heads_dropout_is_at_work_with_the_models(encoder):
-    steering = Steering(head=head())
+    adaptation = Adaptation(head=head())
     with torch.no_grad():
-        still = scores(encoder, steering, records("no", "yes", "yes"))[0]
+        still = scores(encoder, adaptation, records("no", "yes", "yes"))[0]
         for module in encoder.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         encoder.model.train()
-        assert not torch.allclose(still, scores(encoder, steering, records("no", "yes", "yes"))[0], atol=1e-3)
+        assert not torch.allclose(still, scores(encoder, adaptation, records("no", "yes", "yes"))[0], atol=1e-3)
         encoder.model.eval()
-        torch.testing.assert_close(still, scores(encoder, steering, records("no", "yes", "yes"))[0])
+        torch.testing.assert_close(still, scores(encoder, adaptation, records("no", "yes", "yes"))[0])
 
 
 @torch.no_grad()
@@ -247,11 +247,11 @@ def test_the_heads_dropout_is_at_work_with_the_models(encoder):
 @pytest.mark.parametrize("finetuned", [False, True])
 def test_in_bf16_the_head_stays_in_fp32(encoder, finetuned, of_runs):
     encoder.model.requires_grad_(finetuned)  # then its weights stay in fp32, and it computes in bf16 by autocast
-    steering = Steering({ENCODER: prefix(of_runs)}, head=head(of_runs))
-    exact = scores(encoder, steering, records("no", "yes", "yes"))[0]
+    adaptation = Adaptation({ENCODER: prefix(of_runs)}, head=head(of_runs))
+    exact = scores(encoder, adaptation, records("no", "yes", "yes"))[0]
     encoder.compute_in(torch.bfloat16)
     with encoder.computing():
-        rounded = scores(encoder, steering, records("no", "yes", "yes"))[0]
+        rounded = scores(encoder, adaptation, records("no", "yes", "yes"))[0]
     assert rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, exact, atol=0.5, rtol=0.1)
 

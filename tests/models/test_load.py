@@ -14,10 +14,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config, GPT2
 
 from bench.compatibility.vocabularies import begins
 from stages.core.errors import UserError
+from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch, Example
 from stages.models.check import check_logits, some_ids
 from stages.models.load import load
-from stages.models.steering import Steering
 
 ROOT = Path(__file__).parents[2]
 
@@ -162,7 +162,7 @@ def test_longrope_is_kept_to_its_short_range(tmp_path, tokenizer):
     lm = load(saved(tmp_path, config, tokenizer), "phi", "main")
     assert lm.positions == 64
     with pytest.raises(UserError, match="exceed the 64 positions of phi"):
-        lm.check_room(60, 10, 0)
+        lm.check_max_length(60, 10, 0)
 
 
 def test_a_model_whose_numbers_depend_on_its_neighbours(lm, monkeypatch):
@@ -195,10 +195,10 @@ def test_a_model_that_begins_texts_reads_them_so(tmp_path):
     batch = Batch.of([example], [0], lm.device)
     with torch.no_grad():
         own = lm.model(input_ids=torch.tensor([[*source, lm.separator]])).logits[0, -1]
-        assert torch.allclose(lm.logits(lm.target_hidden(batch, Steering()))[0], own, atol=1e-5)
+        assert torch.allclose(lm.logits(lm.target_hidden(batch, Adaptation()))[0], own, atol=1e-5)
         # A prefix of the activations of words stands as the words would.
-        words = lm.pieces("near the river")
-        prefix = Steering({"decoder": lm.activations(words)["decoder"][None]})
+        words = lm.token_ids("near the river")
+        prefix = Adaptation({"decoder": lm.activations(words)["decoder"][None]})
         ours = lm.logits(lm.target_hidden(batch, prefix))
         ids = [*lm.begin, *words, *source[1:], lm.separator, *example.target[:-1]]
         theirs = lm.model(input_ids=torch.tensor([ids])).logits[0, -len(example.target) :]

@@ -50,9 +50,9 @@ def test_a_text_is_cut_or_refused(any_lm):
     cut = any_lm.target_ids(["The Oak is old and near the river."], 5)[0]
     assert cut[-1] == any_lm.end and len(cut) <= 6
     if any_lm.positions:
-        any_lm.check_room(any_lm.positions - 30, 10, 5)
+        any_lm.check_max_length(any_lm.positions - 30, 10, 5)
         with pytest.raises(UserError, match=r"a source of 300 and a target of 10 tokens.* set cut\.source_tokens"):
-            any_lm.check_room(300, 10, 5)
+            any_lm.check_max_length(300, 10, 5)
 
 
 def test_words_are_repeated_and_never_cut(any_lm):
@@ -175,6 +175,6 @@ def test_a_tokenizer_that_is_published_as_sentencepiece_alone_is_read(tmp_path):
         pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
     )  # fmt: skip
     lm = load(str(model), "t5", "main")
-    pieces = lm.pieces("the hotel is low")
+    pieces = lm.token_ids("the hotel is low")
     assert lm.family == "encoder-decoder" and lm.tokenizer.decode(pieces) == "the hotel is low"
     assert lm.tokenizer.unk_token_id not in pieces and lm.end == 1

@@ -12,10 +12,10 @@ from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.finetune import OwnWeights
 from stages.methods.infix import InfixTuning
 from stages.methods.prefix import Prefix
+from stages.models.adaptation import Adaptation
 from stages.models.attention import MOST, _by_products, attend
 from stages.models.batches import Batch, Example
 from stages.models.precision import dtype_of, has_bf16
-from stages.models.steering import Steering
 from stages.training.step import target_losses
 
 EXAMPLES = [Example([5, 300, 700], [4, 8, 15, 2]), Example([42, 7, 9, 11, 13], [23, 2])]
@@ -89,12 +89,12 @@ def test_weights_that_move_stay_in_fp32_and_are_cast_as_they_are_used(any_lm):
 
 def test_decoding_in_bf16(any_lm):
     """The best hypothesis of bf16 is in fp32 not much less likely than the best of fp32; eight random tokens are by 50."""
-    steering = Prefix(any_lm, 4, 8, [1])()
-    steering = replace(steering, prefixes={place: prefix.detach() for place, prefix in steering.prefixes.items()})
+    adaptation = Prefix(any_lm, 4, 8, [1])()
+    adaptation = replace(adaptation, prefixes={place: prefix.detach() for place, prefix in adaptation.prefixes.items()})
     search, sources = Search(4, 1.0, 8, 3071), [example.source for example in EXAMPLES]
-    exact = dict(search_sources(any_lm, steering, [0, 0], sources, search, 2))
+    exact = dict(search_sources(any_lm, adaptation, [0, 0], sources, search, 2))
     any_lm.compute_in(torch.bfloat16)
-    rounded = dict(search_sources(any_lm, steering, [0, 0], sources, search, 2))
+    rounded = dict(search_sources(any_lm, adaptation, [0, 0], sources, search, 2))
     parameters = list(any_lm.model.parameters())
     for parameter in parameters:
         parameter.data = parameter.data.float()
@@ -102,13 +102,13 @@ def test_decoding_in_bf16(any_lm):
     for number, source in enumerate(sources):
         pair = [Example(source, ids[number]) for ids in (exact, rounded)]
         with torch.no_grad():
-            one, two = target_losses(any_lm, steering, Batch.of(pair, [0, 0], any_lm.device))[0]
+            one, two = target_losses(any_lm, adaptation, Batch.of(pair, [0, 0], any_lm.device))[0]
         assert two < one + 5
 
 
 def test_no_steering_at_all(any_lm):
     any_lm.compute_in(torch.bfloat16)
-    found = dict(search_sources(any_lm, Steering(), [0], [EXAMPLES[0].source], Search(2, 1.0, 4, 3071), 1))
+    found = dict(search_sources(any_lm, Adaptation(), [0], [EXAMPLES[0].source], Search(2, 1.0, 4, 3071), 1))
     assert len(found[0]) <= 4
 
 

@@ -23,9 +23,9 @@ def gradients(lm, method):
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    steering = method()
+    adaptation = method()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        sums = target_losses(lm, steering, Batch.of(EXAMPLES, runs, lm.device))[0]
+        sums = target_losses(lm, adaptation, Batch.of(EXAMPLES, runs, lm.device))[0]
     sums.sum().backward()
     found = [parameter.grad.clone() for parameter in method.trainable_parameters()]
     method.zero_grad()

@@ -19,12 +19,12 @@ from stages.methods.finetune import OwnWeights
 from stages.methods.infix import InfixTuning
 from stages.methods.prefix import Prefix
 from stages.methods.prompt_tuning import PromptTuning, uniform
+from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch, Example
 from stages.models.decoder_only import DecoderOnly
 from stages.models.encode import Examples
-from stages.models.steering import Steering
 from stages.training import loop as engine
-from stages.training.batches import Order
+from stages.training.batches import BatchSampler
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import steps_of, train
 from stages.training.optimizer import lr_factor
@@ -61,13 +61,13 @@ def close(one, two, rtol=1e-4, atol=1e-5):
 
 
 def test_losses_equal_full_logits(lm):
-    steering, data = method_of(lm, 1)(), examples(0, 4)
+    adaptation, data = method_of(lm, 1)(), examples(0, 4)
     batch = Batch.of(data, [0] * 4, lm.device)
-    sums, counts = target_losses(lm, steering, batch)
+    sums, counts = target_losses(lm, adaptation, batch)
     for row, example in enumerate(data):
         ids = torch.tensor([[*example.source, lm.separator, *example.target]])
         cache = DynamicCache()
-        for layer, (keys, values) in enumerate(steering.prefixes["decoder"][0]):
+        for layer, (keys, values) in enumerate(adaptation.prefixes["decoder"][0]):
             cache.update(keys[None], values[None], layer)
         logits = lm.model(ids, past_key_values=cache, position_ids=4 + torch.arange(ids.shape[1])[None]).logits
         start = len(example.source)
@@ -89,7 +89,7 @@ def test_equals_a_plain_loop(any_lm, project, loss):
 
 def plain_loop(lm, method, parameters, loss):
     parameters, data = list(parameters), examples(0)
-    order = Order(data.lengths.sum(1), 3, 5, 50)
+    order = BatchSampler(data.lengths.sum(1), 3, 5, 50)
     optimizer = torch.optim.AdamW(parameters, lr=TRAINING.lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor("linear", step, 2, 12))
     for step in range(12):
@@ -117,7 +117,7 @@ def test_finetuning_equals_transformers_own_loss(tokenizer, project):
     optimizer = torch.optim.AdamW(theirs.parameters(), lr=1e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor("linear", step, 2, 12))
     data = examples(0)
-    order = Order(data.lengths.sum(1), 3, 5, 50)
+    order = BatchSampler(data.lengths.sum(1), 3, 5, 50)
     for step in range(12):
         chosen = [data[i] for i in order.at(step)]
         tokens = sum(len(example.target) for example in chosen)
@@ -186,13 +186,18 @@ def test_the_rows_of_a_step_stand_beside_rows_of_their_length():
     assert sources == [[5, 5, 7], [7, 8, 8], [140, 140, 150, 150]], "no more rows than one run has"
     for batch in batches:
         assert all(one.source[0] == run + 1 for run, one in zip(batch.runs, batch.examples, strict=True))
-    for rows, alike in ((chosen, True), ([(0, 4), (0, 0), (0, 2)], False)):  # alike, or too short for a cut to pay
-        [batch] = step_batches(rows, data, 5, alike, torch.device("cpu"))
+    for rows, uniform_length in (
+        (chosen, True),
+        ([(0, 4), (0, 0), (0, 2)], False),
+    ):  # uniform_length, or too short for a cut to pay
+        [batch] = step_batches(rows, data, 5, uniform_length, torch.device("cpu"))
         assert sorted(batch.examples, key=str) == sorted((data[run][i] for run, i in rows), key=str)
 
 
-@pytest.mark.parametrize(("examples_of_each", "runs", "alike"), [(11, 1, False), (12, 1, True), (12, 2, False)])
-def test_rows_are_taken_as_alike_where_batches_are(lm, project, monkeypatch, examples_of_each, runs, alike):
+@pytest.mark.parametrize(
+    ("examples_of_each", "runs", "uniform_length"), [(11, 1, False), (12, 1, True), (12, 2, False)]
+)
+def test_rows_are_taken_as_alike_where_batches_are(lm, project, monkeypatch, examples_of_each, runs, uniform_length):
     """A run's own, of data so many that its batches are of similar length."""
     monkeypatch.setattr("stages.training.batches.POOLS", 4)
     said = []
@@ -200,7 +205,7 @@ def test_rows_are_taken_as_alike_where_batches_are(lm, project, monkeypatch, exa
     run(
         lm, project, method_of(lm, *range(runs)), [examples(1, examples_of_each)] * runs, "said", steps=1, length_pool=1
     )
-    assert said == [alike]
+    assert said == [uniform_length]
 
 
 @pytest.mark.parametrize("loss", ["sequence_sum", "token_mean"])
@@ -216,14 +221,16 @@ def test_what_a_run_becomes_does_not_depend_on_how_its_rows_are_cut(any_lm, proj
 
 
 def test_each_run_is_judged_by_its_own_dev_examples(any_lm):
-    steering, dev = method_of(any_lm, 1, 2)(), [examples(99, 4), examples(98, 5)]
-    found = engine.dev_loss(any_lm, steering, dev, 3)
-    assert found.tolist() == [engine.dev_loss(any_lm, steering.of(run), dev[run : run + 1], 3).item() for run in (0, 1)]
-    assert (found - engine.dev_loss(any_lm, steering, dev[::-1], 3)).abs().min() > 1e-3
+    adaptation, dev = method_of(any_lm, 1, 2)(), [examples(99, 4), examples(98, 5)]
+    found = engine.dev_loss(any_lm, adaptation, dev, 3)
+    assert found.tolist() == [
+        engine.dev_loss(any_lm, adaptation.of(run), dev[run : run + 1], 3).item() for run in (0, 1)
+    ]
+    assert (found - engine.dev_loss(any_lm, adaptation, dev[::-1], 3)).abs().min() > 1e-3
 
 
-def loss_of(lm, steering):
-    return engine.dev_loss(lm, steering, [examples(0)], 3)
+def loss_of(lm, adaptation):
+    return engine.dev_loss(lm, adaptation, [examples(0)], 3)
 
 
 def test_the_frozen_model_is_bit_identical_and_the_prefix_learns(any_lm, project):
@@ -233,7 +240,7 @@ def test_the_frozen_model_is_bit_identical_and_the_prefix_learns(any_lm, project
     trained, points = run(any_lm, project, method, [examples(0)], "a")
     assert all(torch.equal(weight, before[name]) for name, weight in any_lm.model.state_dict().items())
     assert all(p.grad is None for p in any_lm.model.parameters())
-    assert loss_of(any_lm, Steering(trained)) < untrained
+    assert loss_of(any_lm, Adaptation(trained)) < untrained
     assert [p.step for p in points] == list(range(1, 13))
 
 
@@ -303,7 +310,7 @@ def test_an_interrupted_training_goes_on_where_it_was(any_lm, project, monkeypat
 
 def test_best_dev_loss_is_kept(lm, project):
     def on_dev(stored):
-        return engine.dev_loss(lm, Steering(stored), [examples(99, 4)], 3)
+        return engine.dev_loss(lm, Adaptation(stored), [examples(99, 4)], 3)
 
     best = on_dev(run(lm, project, method_of(lm, 1), [examples(0)], "best", eval_every=1)[0])
     last = on_dev(run(lm, project, method_of(lm, 1), [examples(0)], "last")[0])
@@ -316,13 +323,13 @@ def test_texts_that_fill_the_last_position(any_lm):
     full = (
         Example([7] * (most - 9), [5] * 9) if any_lm.family == "decoder-only" else Example([7] * (most + 1), [5] * most)
     )
-    steering = method_of(any_lm, 1)()
-    any_lm.check_room(len(full.source), len(full.target), any_lm.num_virtual_tokens(steering))
-    losses = [target_losses(any_lm, steering, Batch.of(part, [0] * len(part), any_lm.device))[0]
+    adaptation = method_of(any_lm, 1)()
+    any_lm.check_max_length(len(full.source), len(full.target), any_lm.num_virtual_tokens(adaptation))
+    losses = [target_losses(any_lm, adaptation, Batch.of(part, [0] * len(part), any_lm.device))[0]
               for part in ([full], [full, Example([7], [5])])]  # fmt: skip
     torch.testing.assert_close(losses[0][0], losses[1][0])
     found = dict(
-        search_sources(any_lm, steering, [0, 0], [full.source, [7]], Search(2, 1.0, len(full.target), 3071), 2)
+        search_sources(any_lm, adaptation, [0, 0], [full.source, [7]], Search(2, 1.0, len(full.target), 3071), 2)
     )
     assert sorted(found) == [0, 1]
 

@@ -7,9 +7,9 @@ from torch import nn
 
 from stages.core.run_config import RunConfig
 from stages.methods import check_fits, module_of
+from stages.models.adaptation import Adaptation, Head
 from stages.models.encoder import Encoder
 from stages.models.model import LM
-from stages.models.steering import Head, Steering
 from stages.training.method import Method, generators
 
 _SALT = 15_485_863  # keeps a head's random numbers apart from those of the method
@@ -28,7 +28,7 @@ class Headed(Method):
         self.weight = nn.Parameter(torch.stack(drawn).to(lm.device))
         self.bias = nn.Parameter(torch.zeros(len(drawn), lm.scores, device=lm.device))
 
-    def forward(self, step: int | None = None) -> Steering:
+    def forward(self, step: int | None = None) -> Adaptation:
         return replace(self.method(step), head=Head(self.weight, self.bias))
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -43,7 +43,7 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Method:
     return Headed(lm, method, config.head_init_std) if isinstance(lm, Encoder) else method
 
 
-def load(method: str, lm: LM, state: dict[str, torch.Tensor]) -> Steering:
+def load(method: str, lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
     """Attach trained runs to the model. Raises UserError for a method that does not fit."""
     check_fits(method, lm.family, lm.name)
     own = {name: tensor for name, tensor in state.items() if name not in (WEIGHT, BIAS)}

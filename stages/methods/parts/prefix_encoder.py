@@ -40,7 +40,7 @@ class PrefixEncoder(nn.Module, ABC):
 
     @abstractmethod
     def init_from(self, target: torch.Tensor, fit: Fit) -> None:
-        """Begin at `target` [len, out], all runs alike, or as near as an MLP comes by `fit`."""
+        """Begin at `target` [len, out], all runs uniform_length, or as near as an MLP comes by `fit`."""
 
     def forward(self, step: int | None = None) -> torch.Tensor:
         """With dropout if `step`, the number of the training step, is given."""

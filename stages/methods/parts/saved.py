@@ -14,9 +14,9 @@ from stages.core.run_config import RunConfig
 from stages.core.tensors import write_tensors
 from stages.methods import names
 from stages.methods.parts import head
+from stages.models.adaptation import Adaptation
 from stages.models.identity import CONFIG, check_belongs
 from stages.models.model import LM
-from stages.models.steering import Steering
 
 
 def save(
@@ -32,7 +32,7 @@ def save(
         (directory / CONFIG).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def load(directory: Path, lm: LM) -> Steering:
+def load(directory: Path, lm: LM) -> Adaptation:
     """Put a saved run into effect on `lm`. Raises UserError that says in one line what does not fit."""
     config = check_belongs(directory, lm)
     try:

@@ -1,4 +1,4 @@
-"""What a module of the model holds of a steering while a batch passes: its attention's prefix, the adapter behind it."""
+"""What a module of the model holds of an adaptation while a batch passes: its attention's prefix, the adapter behind it."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -7,18 +7,18 @@ from functools import partial
 import torch
 from torch import nn
 
-from stages.models.steering import Steering
+from stages.models.adaptation import Adaptation
 
 # Of an attention: its keys and values [batch, 2, kv_heads, len, head_dim], and which are seen [batch, len] or None.
 PREFIX = "held_prefix"
 ADAPTER = "held_adapter"  # of any module: hidden states [batch, ..., width] -> the same
 _HOOK = "adapter_hook"
 
-Held = Mapping[tuple[nn.Module, str], object]
+Attached = Mapping[tuple[nn.Module, str], object]
 
 
 @contextlib.contextmanager
-def holding(held: Held) -> Iterator[None]:
+def attached(held: Attached) -> Iterator[None]:
     """Within the block, these modules have these values."""
     for (module, name), value in held.items():
         setattr(module, name, value)
@@ -29,7 +29,7 @@ def holding(held: Held) -> Iterator[None]:
             delattr(module, name)
 
 
-def held_in(block: nn.Module) -> Held:
+def attached_to(block: nn.Module) -> Attached:
     """What the modules of a block hold at present."""
     return {
         (module, name): module.__dict__[name]
@@ -39,12 +39,12 @@ def held_in(block: nn.Module) -> Held:
     }
 
 
-def adapted(steering: Steering, runs: torch.Tensor) -> contextlib.AbstractContextManager[None]:
+def adapted(adaptation: Adaptation, runs: torch.Tensor) -> contextlib.AbstractContextManager[None]:
     """Within the block, row `i` of a batch passes the adapters of run `runs[i]`."""
-    for module in steering.adapters:
+    for module in adaptation.adapters:
         if _HOOK not in module.__dict__:  # one for good, which does nothing where nothing is held
             setattr(module, _HOOK, module.register_forward_hook(_through))
-    return holding({(module, ADAPTER): partial(one, runs=runs) for module, one in steering.adapters.items()})
+    return attached({(module, ADAPTER): partial(one, runs=runs) for module, one in adaptation.adapters.items()})
 
 
 def _through(module: nn.Module, _inputs, output: torch.Tensor | tuple) -> torch.Tensor | tuple:

@@ -67,7 +67,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Steering:
+class Adaptation:
     """`prefixes` are `[runs, layers, 2, kv_heads, len, head_dim]` by place, `adapters` stand behind modules.
 
     `lengths` [runs]: how many of the `len` positions are a run's own, the first ones; None: all of them.
@@ -103,12 +103,12 @@ class Steering:
             return None
         return torch.arange(self.length, device=runs.device) < self.lengths[runs][:, None]
 
-    def of(self, run: int) -> "Steering":
+    def of(self, run: int) -> "Adaptation":
         """That of one run alone."""
         infix = self.infix and Infix(self.infix.embeddings[run : run + 1], self.infix.offsets[run : run + 1])
         length = self.length if self.lengths is None else int(self.lengths[run])
         prefixes = {place: prefix[run : run + 1, ..., :length, :] for place, prefix in self.prefixes.items()}
-        return Steering(
+        return Adaptation(
             prefixes,
             infix,
             adapters={module: one.of(run) for module, one in self.adapters.items()},
@@ -118,12 +118,12 @@ class Steering:
         )
 
     @classmethod
-    def joined(cls, one_each: Sequence["Steering"]) -> "Steering":
-        """The prefixes of several trainings as runs of one steering, of whatever lengths (section 8.2); or prompts of one length."""
+    def joined(cls, one_each: Sequence["Adaptation"]) -> "Adaptation":
+        """The prefixes of several trainings as runs of one adaptation, of whatever lengths (section 8.2); or prompts of one length."""
         if one_each[0].prompt is not None:
-            return cls(prompt=torch.cat([steering.prompt for steering in one_each]))
-        longest = max(steering.length for steering in one_each)
-        lengths = [steering.length for steering in one_each for _ in range(steering.runs)]
+            return cls(prompt=torch.cat([adaptation.prompt for adaptation in one_each]))
+        longest = max(adaptation.length for adaptation in one_each)
+        lengths = [adaptation.length for adaptation in one_each for _ in range(adaptation.runs)]
         prefixes = {
             place: torch.cat([F.pad(s.prefixes[place], (0, 0, 0, longest - s.length)) for s in one_each])
             for place in one_each[0].prefixes
