@@ -21,11 +21,16 @@ FIRST_METRIC = {
 FAMILY = {"mini-gpt2": "decoder-only", "mini-bart": "encoder-decoder", "minilm": "encoder"}
 PAIRS = [(task, "mini-gpt2") for task in ("mini_e2e", "mini_webnlg", "mini_xsum")]
 PAIRS += [("mini_xsum", "mini-bart"), ("mini_rte", "mini-bart"), ("mini_rte", "minilm"), ("mini_conll2003", "minilm")]
-RUNS = [
+FITTING = [
     (task, model, method) for task, model in PAIRS for method in names()
     # Of minilm, the other methods have no recipe.
     if FAMILY[model] in module_of(method).FAMILIES and (model != "minilm" or method in ("prefix", "apt", "linear_probe", "finetune"))
 ]  # fmt: skip
+# The quick tier has each method once, and each model with its own task.
+FIRST = {method: (task, model) for task, model, method in reversed(FITTING)} | {"prefix": ("mini_xsum", "mini-bart")}
+RUNS = [
+    pytest.param(*one, marks=[] if FIRST[one[2]] == one[:2] else pytest.mark.slow, id="-".join(one)) for one in FITTING
+]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +122,7 @@ def test_words_before_the_source(configure, data, task, model, monkeypatch):
     assert not any("In words" in row["source"] for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "method"), [("minilm", "apt"), ("mini-bart", "prefix")])
 def test_what_was_done_outlives_what_cannot_be_written(configure, data, monkeypatch, model, method):
     """As on a full disk: the same command goes on from the checkpoint, and a beam search from its last batches."""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.pipeline.clone import call, commit, copy, restore, stages_run
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

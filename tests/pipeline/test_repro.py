@@ -47,6 +47,7 @@ def test_nothing_to_do_runs_nothing(clone):
     assert stages_run(call(clone, "dvc", "repro")) == []
 
 
+@pytest.mark.slow
 def test_forced_again_gives_the_same_bytes(clone):
     call(clone, "dvc", "repro", "--force")
     assert call(clone, "git", "status", "--porcelain") == ""
@@ -64,6 +65,7 @@ def test_one_changed_parameter_runs_what_depends_on_it_and_is_shown(clone):
     assert stages_run(call(clone, "dvc", "repro")) == []
 
 
+@pytest.mark.slow
 def test_another_task_and_method(clone):
     """From the command line alone: seen and unseen apart, on a test set of a few entries."""
     small = [f"sources.mini_webnlg.{split}={count}" for split, count in (("train", 30), ("dev", 8), ("test", 8))]
@@ -76,6 +78,7 @@ def test_another_task_and_method(clone):
     restore(clone)
 
 
+@pytest.mark.slow
 def test_a_model_of_the_other_family(clone):
     small = [f"sources.mini_xsum.{split}={count}" for split, count in (("train", 20), ("dev", 8), ("test", 8))]
     changes = [word for change in ("task=mini_xsum", "model=mini-bart", *small) for word in ("-S", change)]
@@ -92,6 +95,7 @@ def test_a_model_of_the_other_family(clone):
     restore(clone)
 
 
+@pytest.mark.slow
 def test_the_frozen_model_alone(clone):
     assert stages_run(call(clone, "dvc", "exp", "run", "-S", "method=none")) == ["train", "decode", "score"]
     counts = json.loads((clone / "metrics/train.json").read_text())
@@ -99,6 +103,7 @@ def test_the_frozen_model_alone(clone):
     restore(clone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["prefix_len=0", "train_size=-1", "decode.beam=0", "train.lr=-1"])
 def test_an_impossible_value_is_one_line_of_the_stage(clone, change):
     output = call(clone, "dvc", "exp", "run", "-S", change, status=255)
@@ -106,6 +111,7 @@ def test_an_impossible_value_is_one_line_of_the_stage(clone, change):
     restore(clone)
 
 
+@pytest.mark.slow
 def test_an_unknown_key_is_refused(clone):
     assert "prefix_length" in call(clone, "dvc", "exp", "run", "-S", "prefix_length=7", status=255)
 

@@ -18,7 +18,7 @@ from stages.studies.grid import cells_of
 from stages.studies.run import cache_key, files_of
 from tests.pipeline.clone import call, commit, copy, restore, stages_run
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 CELLS = [f"lowdata@{variant}-{size}" for variant in ("prefix", "finetune") for size in (10, 20)]
 SUMMARY, AFTER = "summary@lowdata", ["scores@lowdata", "summary@lowdata"]

@@ -24,7 +24,7 @@ DECIMALS = {"e2e": dict.fromkeys(("BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr"),
 DECIMALS["webnlg"] = DECIMALS["dart"] = {"BLEU": 2}
 EXACT = ("hyp_len", "ref_len", "METEOR", "TER", "TER_edits", "TER_ref_words")
 
-pytestmark = [pytest.mark.shared, pytest.mark.skipif(not CASES, reason="no ../shared/golden here")]
+pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.skipif(not CASES, reason="no ../shared/golden here")]
 
 
 @pytest.fixture(autouse=True)

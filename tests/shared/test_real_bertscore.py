@@ -17,7 +17,11 @@ SHARED = Path(__file__).parents[3] / "shared"
 DART = SHARED / "golden" / "dart_test" / "bartq"
 PIECES = SHARED / "data" / "tokenizers" / "gpt2"
 
-pytestmark = [pytest.mark.shared, pytest.mark.skipif(not DART.is_dir(), reason="no ../shared/golden/dart_test here")]
+pytestmark = [
+    pytest.mark.shared,
+    pytest.mark.slow,
+    pytest.mark.skipif(not DART.is_dir(), reason="no ../shared/golden/dart_test here"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from stages import params
 from stages.tasks import Linearize, dart
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.slow]
 SHARED = Path(__file__).parents[3] / "shared"
 
 

@@ -11,7 +11,7 @@ from stages.models.decoder_only import DecoderOnly
 from stages.models.encode import encode
 from stages.tasks import Linearize, e2e
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.slow]
 SHARED = Path(__file__).parents[3] / "shared"
 
 

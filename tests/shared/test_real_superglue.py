@@ -10,7 +10,7 @@ from stages.core.files import TextFile
 from stages.scoring.scores import Scores
 from stages.scoring.superglue import METRIC_SETS
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.slow]
 SHARED = Path(__file__).parents[3] / "shared"
 
 EXAMPLES = {"BoolQ": 3_270, "CB": 56, "COPA": 100, "RTE": 277, "WSC": 104}

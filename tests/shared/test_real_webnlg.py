@@ -12,7 +12,7 @@ from stages.scoring.segments import collapse
 from stages.scoring.webnlg import prepare_reference
 from stages.tasks import webnlg
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.slow]
 SHARED = Path(__file__).parents[3] / "shared"
 
 

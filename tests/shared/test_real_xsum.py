@@ -10,7 +10,7 @@ from stages import params
 from stages.core.errors import UserError
 from stages.tasks import Linearize, xsum
 
-pytestmark = pytest.mark.shared
+pytestmark = [pytest.mark.shared, pytest.mark.slow]
 SHARED = Path(__file__).parents[3] / "shared"
 SAMPLE = SHARED / "data/xsum/sample.jsonl"
 
