@@ -41,9 +41,9 @@ def ours(home: str, name: str, steps: int, together: bool) -> dict:
     size = len(seeds) if together else 1
 
     def cell(steps: int) -> list[list[float]]:
-        return [gang(seeds[i : i + size], parts[i : i + size], steps) for i in range(0, len(seeds), size)]
+        return [batch(seeds[i : i + size], parts[i : i + size], steps) for i in range(0, len(seeds), size)]
 
-    def gang(seeds: list[int], parts: list[Examples], steps: int) -> list[float]:
+    def batch(seeds: list[int], parts: list[Examples], steps: int) -> list[float]:
         method = Prefix(lm, LENGTH, HIDDEN, seeds)
         with TemporaryDirectory() as directory:
             checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")

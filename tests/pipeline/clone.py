@@ -52,6 +52,14 @@ def copy(root: Path, directory: Path, change, locks=()) -> Path:
     return directory
 
 
+def small_run(raw):
+    """A world and a training of seconds, for `copy`."""
+    raw["sources"]["mini_e2e"] |= {"train": 60, "dev": 10, "test": 8}
+    raw["train"] |= {"steps": 4, "batch_size": 2, "warmup_steps": 0}
+    raw["decode"] |= {"beam": 2, "max_new_tokens": 12}
+    raw["threads"] = 1
+
+
 def commit(clone, message):
     call(clone, "git", "add", "-A")
     call(clone, "git", "commit", "-qm", message)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from stages.studies.grid import merged
-from tests.pipeline.clone import call, commit, copy, restore, stages_run
+from tests.pipeline.clone import call, commit, copy, restore, small_run, stages_run
 
 pytestmark = pytest.mark.pipeline
 
@@ -19,13 +19,7 @@ def clone(tmp_path_factory, request):
     """In a path with a space, with a world and a training made small."""
     directory = tmp_path_factory.mktemp("a clone") / "of the project"
 
-    def small(raw):
-        raw["sources"]["mini_e2e"] |= {"train": 60, "dev": 10, "test": 8}
-        raw["train"] |= {"steps": 4, "batch_size": 2, "warmup_steps": 0}
-        raw["decode"] |= {"beam": 2, "max_new_tokens": 12}
-        raw["threads"] = 1
-
-    copy(request.config.rootpath, directory, small)
+    copy(request.config.rootpath, directory, small_run)
     call(directory, "dvc", "repro")
     commit(directory, "run")
     return directory

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.pipeline.clone import call, copy, stages_run
+from tests.pipeline.clone import call, copy, small_run, stages_run
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
@@ -12,13 +12,7 @@ def clone(tmp_path_factory, request):
     """With the locks of the studies and the pretraining as they are committed: their outs are nowhere to be had."""
     directory = tmp_path_factory.mktemp("stranger") / "clone"
 
-    def small(raw):
-        raw["sources"]["mini_e2e"] |= {"train": 60, "dev": 10, "test": 8}
-        raw["train"] |= {"steps": 4, "batch_size": 2, "warmup_steps": 0}
-        raw["decode"] |= {"beam": 2, "max_new_tokens": 12}
-        raw["threads"] = 1
-
-    copy(request.config.rootpath, directory, small, locks=("studies/dvc.lock", "pretrain/dvc.lock"))
+    copy(request.config.rootpath, directory, small_run, locks=("studies/dvc.lock", "pretrain/dvc.lock"))
     call(directory, "dvc", "repro")
     call(directory, "git", "add", "-A")
     call(directory, "git", "commit", "-qm", "run")
