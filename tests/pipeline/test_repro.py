@@ -110,6 +110,16 @@ def test_an_unknown_key_is_refused(clone):
     assert "prefix_length" in call(clone, "dvc", "exp", "run", "-S", "prefix_length=7", status=255)
 
 
+@pytest.mark.slow
+def test_the_code_of_another_task_trains_nothing(clone):
+    """It makes the same data again, and the same scores."""
+    file = clone / "stages/tasks/webnlg.py"
+    file.write_text(file.read_text() + "\nMORE = 1\n")
+    assert stages_run(call(clone, "dvc", "repro")) == ["download", "linearize", "score"]
+    assert call(clone, "git", "status", "--porcelain").split() == ["M", "dvc.lock", "M", "stages/tasks/webnlg.py"]
+    restore(clone)
+
+
 def test_one_file_is_a_task_and_one_is_a_method(clone):
     """The examples of the docs, dropped into the tree with their sections of params.yaml; nothing else is edited."""
     for example, package in (("toy_task", "tasks"), ("toy_method", "methods")):
