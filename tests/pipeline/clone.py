@@ -63,3 +63,39 @@ def small_run(raw):
 def commit(clone, message):
     call(clone, "git", "add", "-A")
     call(clone, "git", "commit", "-qm", message)
+
+
+def small_study(raw):
+    """ROUGE needs no Java, whose start takes longer than such runs."""
+    raw["sources"]["mini_xsum"] |= {"train": 60, "dev": 10, "test": 8}
+    raw["decode"] |= {"beam": 2, "max_new_tokens": 12}
+    raw["cells"] |= {"tasks": ["mini_xsum"], "processes": 1}
+    lowdata = raw["studies"]["lowdata"]
+    raw["studies"] = {"lowdata": lowdata}
+    lowdata |= {"sizes": [10, 20], "subsets": 1, "test": "full"}
+    lowdata["run"] |= {"task": "mini_xsum", "model": "mini-bart", "methods": {"prefix": {"init_words": None}}}
+    lowdata["run"]["train"] |= {"batch_size": 2, "eval_every": 2}
+    for variant in lowdata["variants"].values():
+        variant["steps"] = [3, 4]
+
+
+def only_lowdata(directory):
+    """The other studies have no parameters in so small a world."""
+    file = directory / "studies/dvc.yaml"
+    raw = yaml.safe_load(file.read_text())
+    kept = ("check", "data", "scores", "summary", "lowdata")
+    raw["stages"] = {name: stage for name, stage in raw["stages"].items() if name in kept}
+    file.write_text(yaml.safe_dump(raw, sort_keys=False))
+
+
+def cell_files(clone):
+    return {
+        str(file.relative_to(clone)): file.read_bytes()
+        for file in sorted((clone / "studies/data/runs/lowdata").rglob("*.jsonl"))
+    }
+
+
+def members(group):
+    """Processes of a process group that are no zombies."""
+    listed = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if line.split()[0] == str(group) and "Z" not in line.split()[1]]

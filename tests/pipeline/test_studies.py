@@ -16,35 +16,12 @@ from stages.core.scratch import scratch
 from stages.studies.check import settings_of
 from stages.studies.grid import cells_of
 from stages.studies.run import cache_key, files_of
-from tests.pipeline.clone import call, commit, copy, restore, stages_run
+from tests.pipeline.clone import call, cell_files, commit, copy, members, only_lowdata, restore, small_study, stages_run
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 CELLS = [f"lowdata@{variant}-{size}" for variant in ("prefix", "finetune") for size in (10, 20)]
 SUMMARY, AFTER = "summary@lowdata", ["scores@lowdata", "summary@lowdata"]
-
-
-def small(raw):
-    """ROUGE needs no Java, whose start takes longer than such runs."""
-    raw["sources"]["mini_xsum"] |= {"train": 60, "dev": 10, "test": 8}
-    raw["decode"] |= {"beam": 2, "max_new_tokens": 12}
-    raw["cells"] |= {"tasks": ["mini_xsum"], "processes": 1}
-    lowdata = raw["studies"]["lowdata"]
-    raw["studies"] = {"lowdata": lowdata}
-    lowdata |= {"sizes": [10, 20], "subsets": 1, "test": "full"}
-    lowdata["run"] |= {"task": "mini_xsum", "model": "mini-bart", "methods": {"prefix": {"init_words": None}}}
-    lowdata["run"]["train"] |= {"batch_size": 2, "eval_every": 2}
-    for variant in lowdata["variants"].values():
-        variant["steps"] = [3, 4]
-
-
-def only_lowdata(directory):
-    """The other studies have no parameters in so small a world."""
-    file = directory / "studies/dvc.yaml"
-    raw = yaml.safe_load(file.read_text())
-    kept = ("check", "data", "scores", "summary", "lowdata")
-    raw["stages"] = {name: stage for name, stage in raw["stages"].items() if name in kept}
-    file.write_text(yaml.safe_dump(raw, sort_keys=False))
 
 
 def repro(clone, *targets, **options):
@@ -62,18 +39,11 @@ def changed(clone):
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory, request):
     directory = tmp_path_factory.mktemp("a clone") / "with studies"
-    copy(request.config.rootpath, directory, small)
+    copy(request.config.rootpath, directory, small_study)
     only_lowdata(directory)
     assert repro(directory, SUMMARY) == ["check", "data@mini_xsum", *CELLS, *AFTER]
     commit(directory, "grid")
     return directory
-
-
-def cell_files(clone):
-    return {
-        str(file.relative_to(clone)): file.read_bytes()
-        for file in sorted((clone / "studies/data/runs/lowdata").rglob("*.jsonl"))
-    }
 
 
 def test_a_grid_is_summed_up(clone):
@@ -265,12 +235,6 @@ def test_a_cell_is_worked_at_by_one_process(clone, monkeypatch):
     before = cell_files(clone)
     call(clone, *command)
     assert cell_files(clone) == before
-
-
-def members(group):
-    """Processes of a process group that are no zombies."""
-    listed = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if line.split()[0] == str(group) and "Z" not in line.split()[1]]
 
 
 def test_bad_input_is_one_line_before_any_work(clone):

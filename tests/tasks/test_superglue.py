@@ -6,50 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.errors import UserError
 from stages.scoring.scores import Scores
-from stages.tasks import Linearize, task_of
-from stages.tasks.common import hub
-from stages.tasks.common.rows import SplitRowsSource
+from stages.tasks import task_of
 from stages.tasks.superglue import FORMS
+from tests.tasks.conftest import HUB, OFFICIAL, OPTIONS, source
 
 SHARED = Path(__file__).parents[3] / "shared/data/superglue"
-OPTIONS = Linearize(tokenize_targets=False, authors_first_entry=False)
 
-OFFICIAL = {
-    "boolq": {"question": "is it far", "passage": "It -- the inn -- is far.", "idx": 3, "label": True},
-    "cb": {"premise": "He may go.", "hypothesis": "he goes", "label": "neutral", "idx": 1},
-    "copa": {"premise": "It rained.", "choice1": "It was wet.", "choice2": "It was dry.", "question": "effect",
-             "label": 0, "idx": 2},
-    "multirc": {"idx": 4, "passage": {"text": "<b>Sent 1: </b>It rained.<br>He went.", "questions": [
-        {"question": "Who?", "idx": 7, "answers": [{"text": "He", "idx": 20, "label": 1}, {"text": "It", "idx": 21, "label": 0}]},
-    ]}},
-    "record": {"source": "Daily mail", "idx": 5, "passage": {
-        "text": "Ann met Bob.\n@highlight\nBob left\n@highlight\nAnn stayed",
-        "entities": [{"start": 8, "end": 10}, {"start": 0, "end": 2}, {"start": 8, "end": 10}]},
-        "qas": [{"query": "@placeholder stayed", "idx": 9, "answers": [{"start": 0, "end": 2, "text": "Ann"}]}]},
-    "rte": {"premise": "It is red.", "hypothesis": "It has a colour.", "label": "entailment", "idx": 6},
-    "wic": {"word": "run", "sentence1": "A run.", "sentence2": "They run.", "idx": 8, "label": False, "start1": 2,
-            "start2": 5, "end1": 5, "end2": 8, "version": 1.1},
-    "wsc": {"text": "Ann told Bob that she won .", "idx": 9, "label": True,
-            "target": {"span1_text": "Ann", "span1_index": 0, "span2_text": "she", "span2_index": 4}},
-}  # fmt: skip
-OFFICIAL["wsc_referent"] = OFFICIAL["wsc"]
-# The same rows as the Hugging Face hub has them: numbers for classes, one row an answer or a query.
-HUB = {
-    "boolq": OFFICIAL["boolq"] | {"label": 1},
-    "cb": OFFICIAL["cb"] | {"label": 2},
-    "copa": OFFICIAL["copa"],
-    "multirc": {"paragraph": "<b>Sent 1: </b>It rained.<br>He went.", "question": "Who?", "answer": "He", "label": 1,
-                "idx": {"paragraph": 4, "question": 7, "answer": 20}},
-    "record": {"passage": "Ann met Bob.\n@highlight\nBob left\n@highlight\nAnn stayed", "query": "@placeholder stayed",
-               "entities": ["Ann", "Bob"], "answers": ["Ann"], "idx": {"passage": 5, "query": 9}},
-    "rte": OFFICIAL["rte"] | {"label": 0},
-    "wic": OFFICIAL["wic"] | {"label": 0},
-    "wsc": {"text": "Ann told Bob that she won .", "idx": 9, "label": 1, "span1_text": "Ann", "span1_index": 0,
-            "span2_text": "she", "span2_index": 4},
-}  # fmt: skip
-HUB["wsc_referent"] = HUB["wsc"]
 # T5's strings without the task's name, and the targets.
 EXPECTED = {
     "boolq": ("passage: It -- the inn -- is far. question: is it far", ["True"]),
@@ -189,145 +152,6 @@ def test_a_referent_is_judged_as_t5_judges_it():
     hypotheses = ["bob", "The old Bob and Ann", "Ann", "Ann", "Bob", "Bob", "", "the"]
     # right, right, wrong, right (Ann is not Bob), wrong, wrong (an owner is not his hat), and twice nothing said: wrong
     assert numbers("wsc_referent", hypotheses, records) == {"accuracy": 0.375}
-
-
-def write(directory, name, rows):
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def source(root, **more):
-    options = {"dataset": "aps/super_glue", "revision": "main", "dev_share": 0.1, "divide": False}
-    return SplitRowsSource(**options | {"root": str(root)} | more)
-
-
-def rows(count, label="entailment"):
-    return [OFFICIAL["rte"] | {"idx": i, "premise": f"It is {i}.", "label": label} for i in range(count)]
-
-
-def splits(tmp_path, task="rte", **more):
-    task_of(task).download(source(tmp_path, **more), tmp_path / "raw")
-    return task_of(task).linearize(tmp_path / "raw", OPTIONS)
-
-
-def test_the_tasks_share_a_section_and_name_their_data_set_on_the_hub(tmp_path, monkeypatch):
-    asked = []
-
-    def load(dataset, config, revision, splits, instead):
-        asked.append((dataset, config, revision))
-        return {split: [] for split in splits}
-
-    monkeypatch.setattr(hub, "load", load)
-    nowhere = SplitRowsSource(root=None, dataset="some/where", revision="main", dev_share=0.1, divide=False)
-    for task in FORMS:
-        assert task_of(task).section == "superglue"
-        with pytest.raises(UserError, match=r"^some/where has too few rows"):
-            task_of(task).download(nowhere, tmp_path / "raw")
-    configs = ["boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc.fixed", "wsc.fixed"]
-    assert asked == [("some/where", config, "main") for config in configs]
-
-
-def test_the_validation_set_is_the_test_split_and_dev_a_share_of_the_training_rows(tmp_path):
-    write(tmp_path / "RTE", "train.jsonl", rows(40))
-    write(tmp_path / "RTE", "val.jsonl", rows(7, "not_entailment"))
-    found = splits(tmp_path)
-    assert {split: len(records) for split, records in found.items()} == {"train": 36, "dev": 4, "test": 7}
-    assert {r.targets[0] for r in found["test"]} == {"not_entailment"}
-    assert len({r.source for split in ("train", "dev") for r in found[split]}) == 40
-
-
-def test_or_is_divided(tmp_path):
-    """The validation rows, without a file of training rows."""
-    write(tmp_path, "val.jsonl", rows(50, "not_entailment"))
-    found = splits(tmp_path, divide=True)
-    assert {split: len(records) for split, records in found.items()} == {"train": 40, "dev": 5, "test": 5}
-    assert len({r.source for records in found.values() for r in records}) == 50
-
-
-def test_rows_about_one_text_stay_together(tmp_path):
-    """Answers to one question in training and dev would be no test of anything."""
-
-    def row(paragraph, answer):
-        return HUB["multirc"] | {"idx": {"paragraph": paragraph, "question": 0, "answer": answer}}
-
-    for name in ("train", "val"):
-        write(tmp_path, f"{name}.jsonl", [row(paragraph, answer) for paragraph in range(20) for answer in range(3)])
-    for divide in (False, True):
-        task_of("multirc").download(source(tmp_path, divide=divide), tmp_path / f"raw{divide}")
-        found = task_of("multirc").linearize(tmp_path / f"raw{divide}", OPTIONS)
-        paragraphs = {split: {r.id.split("-")[0] for r in records} for split, records in found.items()}
-        assert len(found["dev"]) == 6 and not paragraphs["train"] & paragraphs["dev"]
-        assert not divide or not paragraphs["train"] & paragraphs["test"]
-        assert sum(len(records) for records in found.values()) == (60 if divide else 120)
-
-
-def test_the_referent_is_learned_from_true_rows_alone(tmp_path):
-    both = [
-        OFFICIAL["wsc"] | {"idx": i, "label": i % 2 == 0, "text": f"Ann told Bob that she won {i // 2} ."}
-        for i in range(20)
-    ]
-    write(tmp_path, "train.jsonl", both)
-    write(tmp_path, "val.jsonl", both)
-    found = splits(tmp_path, "wsc_referent")
-    assert len(found["train"]) + len(found["dev"]) == 10 and len(found["test"]) == 20
-    write(tmp_path / "false", "train.jsonl", [row | {"label": False} for row in both])
-    write(tmp_path / "false", "val.jsonl", both)
-    with pytest.raises(UserError, match=r"train\.jsonl has no row whose label is true, and is learnt from these alone"):
-        splits(tmp_path / "false", "wsc_referent")
-
-
-@pytest.mark.parametrize(("line", "message"), [
-    ('{"premise": "a", "label": "entailment", "idx": 1}', "line 2: key hypothesis is missing"),
-    ('{"premise": "a", ', "line 2: not JSON"),
-    ("[1]", "line 2: must be an object with premise and hypothesis and label"),
-    ('{"premise": "a", "hypothesis": "b", "label": "maybe", "idx": 1}',
-     "row 2: no row of RTE .the label 'maybe' is not entailment or not_entailment."),
-    ('{"premise": null, "hypothesis": "b", "label": "entailment", "idx": 1}',
-     "row 2: no row of RTE .premise is None, which is no text."),
-])  # fmt: skip
-def test_a_broken_line_is_named(tmp_path, line, message):
-    write(tmp_path / "raw", "train.jsonl", rows(1))
-    with open(tmp_path / "raw/train.jsonl", "a", encoding="utf-8") as out:
-        out.write(line + "\n")
-    with pytest.raises(UserError, match=f"train.jsonl, {message}"):
-        task_of("rte").linearize(tmp_path / "raw", OPTIONS)
-
-
-@pytest.mark.parametrize(
-    ("task", "key"), [("boolq", "passage"), ("multirc", "idx"), ("record", "idx"), ("rte", "premise")]
-)
-def test_a_row_without_the_text_it_is_about_is_named_before_the_rows_are_divided(tmp_path, task, key):
-    for name in ("train", "val"):
-        write(tmp_path, f"{name}.jsonl", [OFFICIAL[task], {k: v for k, v in OFFICIAL[task].items() if k != key}])
-    with pytest.raises(UserError, match=f"train.jsonl, line 2: key {key} is missing"):
-        task_of(task).download(source(tmp_path), tmp_path / "raw")
-    assert not (tmp_path / "raw").exists()
-
-
-@pytest.mark.parametrize(("task", "other"), [("multirc", "passage"), ("record", "paragraph")])
-def test_a_row_of_another_form_is_named_where_rows_are_divided(tmp_path, task, other):
-    for name in ("train", "val"):
-        write(tmp_path, f"{name}.jsonl", [HUB[task] | {"idx": {other: 1}, "passage": ""}] * 3)
-    with pytest.raises(UserError, match=r"a row does not say what it is about \('pa.*'\): "):
-        task_of(task).download(source(tmp_path), tmp_path / "raw")
-
-
-@pytest.mark.parametrize("task", ["rte", "cb"])
-def test_sentences_about_one_premise_stay_together(tmp_path, task):
-    label = OFFICIAL[task]["label"]
-    rows = [{"premise": f"p{i // 3}", "hypothesis": f"h{i}", "label": label, "idx": i} for i in range(60)]
-    for name in ("train", "val"):
-        write(tmp_path, f"{name}.jsonl", rows)
-    found = splits(tmp_path, task, divide=True)
-    premises = [{record.parts[0][0] for record in found[split]} for split in ("train", "dev", "test")]
-    assert len(set.union(*premises)) == 20 == sum(map(len, premises)) and len(found["dev"]) == 6
-
-
-def test_a_missing_file_is_named(tmp_path):
-    write(tmp_path, "train.jsonl", rows(1))
-    with pytest.raises(UserError, match=r"holds no val.jsonl or validation.jsonl or dev.jsonl"):
-        task_of("rte").download(source(tmp_path), tmp_path / "raw")
-    assert not (tmp_path / "raw").exists()
 
 
 # Built here from the fields of real rows, by other means than the tasks'.
