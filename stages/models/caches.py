@@ -284,5 +284,5 @@ class Sources(Beams):
     def _show(self) -> None:
         """Set `layers`, where transformers' models look for cross-attention keys and values."""
         places, width = len(self.counts), max(self.counts, default=0)
-        shown = self.store[:, :, :places, :width].transpose(3, 4)  # [layers, 2, places, kv_heads, width, head_dim]
+        shown = self.store[:, :, :places, :width].transpose(3, 4)  # [layers, 2, slots, kv_heads, width, head_dim]
         self.layers = [SimpleNamespace(keys=keys, values=values) for keys, values in shown]
