@@ -118,7 +118,7 @@ def _advance(search: Search, board: _Board, log_probs: torch.Tensor, ids: torch.
 
     board.scores, kept = (scores + ends * _NEVER).topk(beam)
     board.tokens = tokens.take_along_dim(kept[..., None], 1)  # [sentences, beam, max_new_tokens]
-    return parents.take_along_dim(kept, 1)
+    return parents.take_along_dim(kept, 1)  # [sentences, 2 * beam] -> [sentences, beam]
 
 
 def _open(search: Search, board: _Board) -> list[bool]:

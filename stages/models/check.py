@@ -32,7 +32,10 @@ def some_ids(lm: LM, count: int, salt: int) -> list[int]:
 
 @torch.inference_mode()
 def check_logits(lm: GenerativeLM) -> None:
-    """Raises UserError unless a model's logits equal its own, in one pass and token by token, alone and in a batch."""
+    """Raises UserError unless our logits equal those of the model's eager forward pass.
+
+    Compared are one pass and token-by-token reading, each text alone and in a batch.
+    """
     begin = lm.begin if isinstance(lm, DecoderOnly) else []
     room = (lm.positions or sum(_LENGTHS[-1]) + len(begin) + 1 + _WORDS) - _WORDS
     examples = []
@@ -89,7 +92,8 @@ def _stepwise(lm: GenerativeLM, examples: Sequence[Example]) -> list[torch.Tenso
 
 @torch.inference_mode()
 def check_states(lm: Encoder) -> None:
-    """Raises UserError unless an encoder's hidden states equal its own, alone and in a batch."""
+    """Raises UserError unless our hidden states equal those of the encoder's eager forward pass, alone and in a
+    batch."""
     texts = [some_ids(lm, min(sum(lengths), lm.positions), salt) for salt, lengths in enumerate(_LENGTHS)]
     with lm.own_attention():
         theirs = [lm.model(input_ids=torch.tensor([ids], device=lm.device)).last_hidden_state[0] for ids in texts]

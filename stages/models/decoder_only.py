@@ -149,7 +149,8 @@ class DecoderOnly(GenerativeLM):
     def cache_of(self, inputs: torch.Tensor) -> torch.Tensor:
         """Keys and values [batch, layers, 2, kv_heads, len, head_dim] of ids or embeddings, with gradients.
 
-        The inputs are read after the begin token, where a prefix is, and its own keys and values are left out.
+        The inputs are read after the begin token, as a prefix is; the begin token's keys and values are not in the
+        result.
         """
         read, first = KVRecorder(), len(self.begin)
         if first:

@@ -13,4 +13,4 @@ def set_determinism(threads: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it only
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time; only code that reads uninitialized memory needs it
+    torch.utils.deterministic.fill_uninitialized_memory = False  # slow, and not needed here

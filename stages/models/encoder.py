@@ -47,7 +47,7 @@ class Encoder(LM):
         self._dropout = next((share for share in given if share is not None), 0.0)
 
     def take_attention(self, model: PreTrainedModel) -> None:
-        """Route the attention through `attention.attend`; DeBERTa's by its own module (`deberta.py`)."""
+        """Route the attention through `attention.attend`; for DeBERTa by way of `deberta.py`."""
         if not deberta.take_prefixes(model):
             super().take_attention(model)
 

@@ -248,7 +248,7 @@ class _DecodingState(DecodingState):
             (torch.cat([keys, layer.keys], 2), torch.cat([values, layer.values], 2))
             for (keys, values), layer in zip(past.by_layer(len(text)), read.layers, strict=True)
         ]
-        # A prefix takes no positions of the text: its own are negative, the text's begin at 0. [rows, columns + length]
+        # A prefix takes no text positions: prefix positions are negative, text starts at 0. [rows, columns + length]
         positions = torch.arange(-past.columns, text.shape[1], device=text.device).expand(len(text), -1)
         beams.prefill(layers, past.seen_with(text), positions, (past.columns + text.sum(1)).tolist())
 

@@ -41,10 +41,12 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         weight, x = ctx.saved_tensors
-        flat = gradient.reshape(-1, weight.shape[0])  # [rows, out]
+        flat = gradient.reshape(-1, weight.shape[0])  # [..., out] -> [rows, out]
         for_x, for_weight, for_bias = ctx.needs_input_grad
         return (
+            # [rows, in] -> [..., in]
             _product(flat, weight.t()).view(*gradient.shape[:-1], weight.shape[1]) if for_x else None,
+            # x: [..., in] -> [rows, in]
             _of_weight(flat, x.reshape(-1, weight.shape[1]), weight) if for_weight else None,
             flat.sum(0) if for_bias else None,
         )
@@ -61,6 +63,7 @@ def product_by_run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) ->
     """bias + x @ weight for each run: [runs, 1, out], [runs, rows, in], [runs, in, out] -> [runs, rows, out]"""
     if len(x) > 1 or x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return torch.baddbmm(bias, x, weight)
+    # [rows, in], [out, in], [out] -> [1, rows, out]
     return _Linear.apply(x[0], weight.squeeze(0).t(), bias.flatten())[None]
 
 

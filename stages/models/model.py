@@ -213,6 +213,7 @@ class GenerativeLM(LM):
         """Ids of targets with the end token, cut at `most` tokens (None: no cut)."""
 
     def examples(self, records: list[Record], most_source: int | None, most_target: int | None) -> Iterator[Example]:
+        """See `LM.examples`."""
         wanted = [record for record in records if record.targets]  # no tokenizer takes no texts
         if not wanted:
             return
