@@ -1,1 +1,1 @@
-"""Beam search, ensembles of runs, and the classes of an encoder."""
+"""Decoding: beam search, ensembles of runs, and classification by an encoder."""

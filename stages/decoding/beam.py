@@ -1,7 +1,7 @@
-"""Beam search, equal token for token to transformers' `generate` with the same options (no forced tokens).
+"""Beam search. Its output equals transformers' `generate` with the same options, token for token (no forced tokens).
 
-A source is read once, whatever the number of beams (`caches.Beams`). A sentence leaves as soon as its result stands,
-and the next one takes its place.
+A source is read once for all its beams (`caches.Beams`). A sentence leaves the batch as soon as its result is final,
+and the next sentence takes its slot.
 """
 
 from collections.abc import Iterator
@@ -12,18 +12,21 @@ import torch
 from stages.models.adaptation import Adaptation
 from stages.models.model import LM
 
-_NEVER = -1e9  # what `generate` uses for impossible scores
-# Sentences enter when so much of the batch is free: reading a few at a time would cost a step each.
+_NEVER = -1e9  # the score of impossible beams in `generate`
+# New sentences enter when this share of the batch is free: reading a few at a time would cost a step each.
 _FREE = 0.25
-_PIECE = 8  # batches
+_PIECE = 8  # batches in a piece (`pieces_by_length`)
 
 
 @dataclass(frozen=True)
 class Search:
-    """Options of the search; a finished beam's score is its log-probability over length ** length_penalty.
+    """Options of the search. A finished beam's score is its log-probability (nats) / length ** length_penalty.
 
-    `early_stopping` True: a sentence is done with `beam` finished beams; False: when the best running beam, as if it
-    ended now, is no better than the worst of them.
+    - `beam`: number of beams; `end`: id of the end token.
+    - `max_new_tokens` counts the end token, `min_new_tokens` does not.
+    - `banned`: ids that are never generated.
+    - `early_stopping`: True: a sentence is done with `beam` finished beams. False: it is done when its best running
+      beam, as if it ended now, scores no better than the worst finished one.
     """
 
     beam: int
@@ -37,35 +40,40 @@ class Search:
 
 @dataclass
 class _Board:
-    """The sentences under way; everything is [sentences, beam, ...], beams in order of score."""
+    """The beams of the sentences in the batch: [sentences, beam, ...], running beams in order of score."""
 
-    numbers: list[int]  # where each sentence's result goes
+    numbers: list[int]  # index of each source
     length: torch.Tensor  # tokens generated, [sentences]
     tokens: torch.Tensor  # [sentences, beam, max_new_tokens], beyond the length padded with `end`
-    scores: torch.Tensor  # log-probabilities of the running beams
-    finished: torch.Tensor  # as tokens
+    scores: torch.Tensor  # log-probabilities of the running beams, [sentences, beam]
+    finished: torch.Tensor  # like `tokens`
     finished_scores: torch.Tensor
 
     @classmethod
     def of(cls, search: Search, numbers: list[int], device: torch.device) -> "_Board":
+        """The board of sentences that have been read and have no target token yet."""
         size = (len(numbers), search.beam)
         scores = torch.full(size, _NEVER, device=device)
-        scores[:, 0] = 0  # all beams are equal at first: only one may speak
+        scores[:, 0] = 0  # the beams are equal at first: only one may continue
         tokens = torch.full((*size, search.max_new_tokens), search.end, device=device)
         length = torch.zeros(len(numbers), dtype=torch.long, device=device)
         return cls(numbers, length, tokens, scores, tokens.clone(), torch.full(size, _NEVER, device=device))
 
     def tensors(self) -> list[torch.Tensor]:
+        """The tensors in the order of the fields."""
         return [self.length, self.tokens, self.scores, self.finished, self.finished_scores]
 
     def joined(self, other: "_Board") -> "_Board":
+        """The sentences of this board, then those of the other."""
         pairs = zip(self.tensors(), other.tensors(), strict=True)
         return _Board(self.numbers + other.numbers, *(torch.cat(pair) for pair in pairs))
 
     def kept(self, order: list[int]) -> "_Board":
+        """The sentences at the indices `order`, in that order."""
         return _Board([self.numbers[i] for i in order], *(tensor[order] for tensor in self.tensors()))
 
     def result(self, search: Search, index: int) -> list[int]:
+        """The best finished beam of a sentence, as ids without the end token."""
         ids = self.finished[index, self.finished_scores[index].argmax()].tolist()
         return ids[: ids.index(search.end)] if search.end in ids else ids
 
@@ -73,28 +81,31 @@ class _Board:
 def _candidates(
     lm: LM, search: Search, hidden: torch.Tensor, length: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The 2 * beam best next tokens behind hidden states [sentences, ..., width]: log-probabilities and ids.
+    """The 2 * beam best next tokens after hidden states [sentences, ..., width]: log-probabilities and ids, [..., 2 *
+    beam].
 
-    Among those of all its beams are the 2 * beam best of a sentence, enough to go on if the best `beam` of them end.
+    The best 2 * beam of a sentence are among those of all its beams: enough to continue if the best `beam` of them
+    end.
     """
     log_probs = lm.logits(hidden).float().log_softmax(-1)
     log_probs[..., list(search.banned)] = -torch.inf
     if search.min_new_tokens:
-        short = (length < search.min_new_tokens).view(-1, *[1] * (hidden.ndim - 2))
+        short = (length < search.min_new_tokens).view(-1, *[1] * (hidden.ndim - 2))  # [sentences] -> [sentences, 1 ...]
         log_probs[..., search.end].masked_fill_(short, -torch.inf)
     return log_probs.topk(2 * search.beam)
 
 
 def _advance(search: Search, board: _Board, log_probs: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """Choose the next token of every beam; returns the beam [sentences, beam] that each one continues.
+    """Choose the next token of every beam. Returns the beam that each one continues, [sentences, beam].
 
-    `log_probs` and `ids` are candidates [sentences, beam, 2 * beam]. Beams that end, or reach the longest length,
-    move to `finished` if they are among the best `beam` candidates.
+    `log_probs` and `ids` are candidates [sentences, beam, 2 * beam]. A beam that ends or reaches `max_new_tokens`
+    moves to `finished` if it is among the best `beam` candidates.
     """
     beam = search.beam
     scores, best = (log_probs + board.scores[..., None]).flatten(1).topk(2 * beam)  # [sentences, 2 * beam]
-    parents, next_tokens = best // (2 * beam), ids.flatten(1).take_along_dim(best, 1)
-    tokens = board.tokens.take_along_dim(parents[..., None], 1)
+    parents, next_tokens = best // (2 * beam), ids.flatten(1).take_along_dim(best, 1)  # [sentences, 2 * beam]
+    tokens = board.tokens.take_along_dim(parents[..., None], 1)  # [sentences, 2 * beam, max_new_tokens]
+    # writes each next token at the sentence's current length
     tokens.scatter_(2, board.length[:, None, None].expand(-1, 2 * beam, 1), next_tokens[..., None])
     board.length = board.length + 1
     ends = (next_tokens == search.end) | (board.length == search.max_new_tokens)[:, None]
@@ -102,19 +113,20 @@ def _advance(search: Search, board: _Board, log_probs: torch.Tensor, ids: torch.
     ended = torch.where(ends, scores / board.length[:, None] ** search.length_penalty, scores + _NEVER)
     ended[:, beam:] = _NEVER
     board.finished_scores, kept = torch.cat([board.finished_scores, ended], 1).topk(beam)
+    # [sentences, beam, max_new_tokens]
     board.finished = torch.cat([board.finished, tokens], 1).take_along_dim(kept[..., None], 1)
 
     board.scores, kept = (scores + ends * _NEVER).topk(beam)
-    board.tokens = tokens.take_along_dim(kept[..., None], 1)
-    return parents.take_along_dim(kept, 1)
+    board.tokens = tokens.take_along_dim(kept[..., None], 1)  # [sentences, beam, max_new_tokens]
+    return parents.take_along_dim(kept, 1)  # [sentences, 2 * beam] -> [sentences, beam]
 
 
 def _open(search: Search, board: _Board) -> list[bool]:
-    """Which sentences may still improve."""
+    """Whether each sentence may still improve, in the order of the slots."""
     worst = board.finished_scores.min(1).values
     still = board.scores[:, 0] / board.length**search.length_penalty > worst
     if search.early_stopping or search.beam == 1:  # one beam is greedy search, which ends with the first end
-        still &= worst < _NEVER / 2  # some finished beam is none yet
+        still &= worst < _NEVER / 2  # fewer than `beam` are finished
     return (still & (board.length < search.max_new_tokens)).tolist()
 
 
@@ -122,12 +134,15 @@ def _open(search: Search, board: _Board) -> list[bool]:
 def search_sources(
     lm: LM, adaptation: Adaptation, runs: list[int], sources: list[list[int]], search: Search, batch_size: int
 ) -> Iterator[tuple[int, list[int]]]:
-    """The index of each source and its best hypothesis, as ids without the end token, as they are found.
+    """Yield the index of each source and its best hypothesis (ids without the end token), as they are found.
 
-    Source `i` is read with run `runs[i]`; sources enter in the order given, `batch_size` are under way.
+    Source `i` is read with run `runs[i]` of the adaptation. Sources enter in the given order, at most `batch_size` at
+    a time.
     """
     memory, board = lm.memory(adaptation, search.beam), _Board.of(search, [], lm.device)
-    log_probs = torch.zeros(0, search.beam, 2 * search.beam, device=lm.device)  # candidates of those under way
+    log_probs = torch.zeros(
+        0, search.beam, 2 * search.beam, device=lm.device
+    )  # candidates of the sentences in the batch
     ids, entered = log_probs.long(), 0
     while entered < len(sources) or board.numbers:
         free = batch_size - len(board.numbers)
@@ -138,6 +153,7 @@ def search_sources(
                 [sources[i] for i in numbers], torch.tensor([runs[i] for i in numbers], device=lm.device)
             )
             new = _Board.of(search, numbers, lm.device)
+            # [sentences, 2 * beam] -> [sentences, beam, 2 * beam]
             found = (part[:, None].expand(-1, search.beam, -1) for part in _candidates(lm, search, hidden, new.length))
             board, (log_probs, ids) = board.joined(new), map(torch.cat, zip((log_probs, ids), found, strict=True))
         parents = _advance(search, board, log_probs, ids)
@@ -157,16 +173,17 @@ def search_sources(
 
 
 def _order(still: list[bool]) -> list[int]:
-    """Which sentence each place goes on with: its own, or in the place of one that leaves one from the end."""
+    """The old slot of the sentence in each new slot. A sentence from the end takes the slot of one that leaves."""
     staying = sum(still)
     from_the_end = (i for i in reversed(range(len(still))) if still[i])
     return [i if still[i] else next(from_the_end) for i in range(staying)]
 
 
 def pieces_by_length(lengths: list[int], batch_size: int) -> list[list[int]]:
-    """Indices of sources of these lengths, longest first, in pieces of several batches: what an interruption leaves whole.
+    """Indices of sources with these lengths, longest first, in pieces of several batches.
 
-    What a sentence is searched beside, and so how its numbers are rounded, then depends on no interruption.
+    Decoding is resumed at a piece, never within one: so an interruption does not change which sentences share a batch,
+    and hence how their numbers are rounded.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     return [order[start : start + _PIECE * batch_size] for start in range(0, len(order), _PIECE * batch_size)]

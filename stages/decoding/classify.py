@@ -1,4 +1,4 @@
-"""The answers of an encoder: the class of the highest score for each text, or each word."""
+"""Classification by an encoder: the class with the highest score for each text or word."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,10 @@ from stages.models.encoder import Encoder
 def classify(
     lm: Encoder, adaptation: Adaptation, records: Sequence[Record], most_source: int | None, batch_size: int
 ) -> list[str]:
-    """A label for each record, or the tags of its words."""
+    """The label of each record, or the tags of its words joined by spaces.
+
+    Texts are cut at `most_source` tokens (None: no cut) and read in batches of similar length.
+    """
     questions = Examples(lm.question(record, most_source) for record in records)
     answers = [""] * len(records)
     by_length = questions.lengths.sum(1).argsort(stable=True).split(batch_size)

@@ -1,4 +1,4 @@
-"""What a model writes for each distinct source, by beam search (paper, section 5.2)."""
+"""Generated texts for each distinct source, by beam search (paper, section 5.2)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from stages.models.model import GenerativeLM
 
 
 def banned_ids(lm: GenerativeLM, pieces: Sequence[str]) -> tuple[int, ...]:
-    """Ids of the pieces that are one token (the authors' 198 and 628 of GPT-2: newline, blank line)."""
+    """Ids of the strings that are a single token (the authors ban GPT-2's 198 and 628: newline and blank line)."""
     found = [lm.tokenizer(piece, add_special_tokens=False)["input_ids"] for piece in pieces]
     return tuple(
         ids[-1] for ids, piece in zip(found, pieces, strict=True) if ids and lm.tokenizer.decode(ids[-1:]) == piece
@@ -30,9 +30,10 @@ def decode(
     partial: Path,
     runs: int = 1,
 ) -> list[dict[str, str]]:
-    """What each of the adaptation's runs makes of each distinct source, all in one pass of the model (`decoding/ensemble.py`).
+    """The text that each run of the adaptation generates for each distinct source, by run; runs share batches.
 
-    `partial` keeps what is done if it is interrupted.
+    `partial` is a file of the finished sources, from which an interrupted call resumes. Raises UserError if a source
+    and `max_new_tokens` exceed the model's positions.
     """
     distinct = list(dict.fromkeys(sources))
     ids = Rows(row for part in parts(distinct) for row in lm.source_ids(part, decoding.source_tokens))
@@ -41,7 +42,7 @@ def decode(
         decoding.beam, decoding.length_penalty, decoding.max_new_tokens, lm.end, banned_ids(lm, decoding.banned),
         decoding.min_new_tokens, decoding.early_stopping,
     )  # fmt: skip
-    done: dict[int, list[str]] = {}  # by source, a text of each run
+    done: dict[int, list[str]] = {}  # by source index, one text per run
     if partial.exists():
         done = {row["index"]: row["texts"] for row in read_jsonl(partial)}
     with tqdm(total=len(ids), initial=len(done), desc="decode", disable=None) as bar:

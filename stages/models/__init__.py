@@ -1,1 +1,1 @@
-"""Language models of the three families: attention with a prefix, caches, what a method attaches, loading and its checks."""
+"""Language models of three families: attention with a prefix, caches, adaptations, and loading with its checks."""

@@ -1,4 +1,4 @@
-"""What a module of the model holds of an adaptation while a batch passes: its attention's prefix, the adapter behind it."""
+"""What is attached to a model's modules while a batch passes: the prefix of an attention, the adapter of any module."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -9,9 +9,9 @@ from torch import nn
 
 from stages.models.adaptation import Adaptation
 
-# Of an attention: its keys and values [batch, 2, kv_heads, len, head_dim], and which are seen [batch, len] or None.
+# Of an attention: keys and values [batch or 1, 2, kv_heads, len, head_dim], and which are visible [batch, len] or None.
 PREFIX = "held_prefix"
-ADAPTER = "held_adapter"  # of any module: hidden states [batch, ..., width] -> the same
+ADAPTER = "held_adapter"  # of any module: a function from hidden states [batch, ..., width] to the same shape
 _HOOK = "adapter_hook"
 
 Attached = Mapping[tuple[nn.Module, str], object]
@@ -19,7 +19,7 @@ Attached = Mapping[tuple[nn.Module, str], object]
 
 @contextlib.contextmanager
 def attached(held: Attached) -> Iterator[None]:
-    """Within the block, these modules have these values."""
+    """Within the block, each (module, name) has its value as an attribute of the module; afterwards it is deleted."""
     for (module, name), value in held.items():
         setattr(module, name, value)
     try:
@@ -30,7 +30,7 @@ def attached(held: Attached) -> Iterator[None]:
 
 
 def attached_to(block: nn.Module) -> Attached:
-    """What the modules of a block hold at present."""
+    """The prefixes and adapters attached to the modules of a block now."""
     return {
         (module, name): module.__dict__[name]
         for module in block.modules()
@@ -40,9 +40,9 @@ def attached_to(block: nn.Module) -> Attached:
 
 
 def adapted(adaptation: Adaptation, runs: torch.Tensor) -> contextlib.AbstractContextManager[None]:
-    """Within the block, row `i` of a batch passes the adapters of run `runs[i]`."""
+    """Within the block, row `i` of a batch passes the adapters of run `runs[i]`; `runs` is [batch]."""
     for module in adaptation.adapters:
-        if _HOOK not in module.__dict__:  # one for good, which does nothing where nothing is held
+        if _HOOK not in module.__dict__:  # registered once and kept: without an adapter attached it does nothing
             setattr(module, _HOOK, module.register_forward_hook(_through))
     return attached({(module, ADAPTER): partial(one, runs=runs) for module, one in adaptation.adapters.items()})
 
@@ -53,7 +53,7 @@ def _through(module: nn.Module, _inputs, output: torch.Tensor | tuple) -> torch.
 
 
 def _behind(output: torch.Tensor | tuple, adapter: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor | tuple:
-    """A module gives hidden states, or a tuple that begins with them; an adapter computes in fp32."""
+    """Apply an adapter, in fp32, to a module's output: hidden states, or a tuple that begins with them."""
     if isinstance(output, tuple):
         return (_behind(output[0], adapter), *output[1:])
     return adapter(output.float()).to(output.dtype)

@@ -1,8 +1,8 @@
-"""Attention in front of which a prefix can stand: models compute it by `attend`, transformers' own sdpa, or as that does.
+"""Attention with a prefix: models compute it by `attend`, which uses transformers' sdpa or computes the same.
 
-Encoders of encoder-decoder models know no past key values, and their decoders would count a prefix as positions. So
-the prefix of a module is joined on here: in the encoder, in the decoder and across uniform_length. Positions stay those of the
-tokens (authors' seq2seq code); T5's position bias is 0.
+Encoders of encoder-decoder models have no key-value cache, and their decoders would count a prefix as positions. So
+the prefix is concatenated here at all three sites: encoder, decoder and cross-attention. Token positions do not change
+(authors' seq2seq code); T5's position bias is 0 for a prefix.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from stages.models.adaptation import Adaptation, rows_of
 from stages.models.attached import PREFIX, attached
 
 NAME = "attention_with_prefix"  # transformers refuses names of sdpa for models such as Gemma 2
-MOST = 256  # of a text's tokens, where attention keeps its scores
+MOST = 256  # tokens in a text up to which training in bf16 on a CPU keeps the scores (`_by_products`)
 
 
 def attend(
@@ -35,18 +35,24 @@ def attend(
     s_aux: torch.Tensor | None = None,
     **options,
 ) -> tuple[torch.Tensor, None]:
-    """transformers' interface; `key` and `value` are [batch, kv_heads, length, head_dim].
+    """Attention in transformers' interface, with the prefix attached to the module, if there is one.
 
-    `attention_mask` [batch or 1, heads or 1, queries, keys] is True for what is seen, or is added to the scores. `distances`
-    [batch, 1, queries or 1, keys], of a query from a key, are given where a text may be longer than a layer's window.
-    Scores are kept within `softcap` (Gemma 2), and compete with `s_aux` [heads], a sink that has no value (GPT-OSS).
+    - `query` [batch, heads, queries, head_dim], `key` and `value` [batch, kv_heads, keys, head_dim].
+    - `attention_mask` [batch or 1, heads or 1, queries, keys]: True for visible keys, or floats that are added to the
+      scores.
+    - `position_bias` [batch or 1, heads, queries, keys]: added to the scores (T5).
+    - `distances` [batch, 1, queries or 1, keys]: of query from key; given if a text may be longer than
+      `sliding_window`.
+    - `softcap` limits the scores (Gemma 2); `s_aux` [heads] are sinks, scores without a value (GPT-OSS).
+
+    Returns [batch, queries, heads, head_dim] and None (no weights).
     """
     held = getattr(module, PREFIX, None)
     if held is not None:
         rows, visible = held
-        before = rows.to(key.dtype).expand(len(key), *rows.shape[1:])
+        before = rows.to(key.dtype).expand(len(key), *rows.shape[1:])  # [batch, 2, kv_heads, len, head_dim]
         key, value = torch.cat([before[:, 0], key], 2), torch.cat([before[:, 1], value], 2)
-        seen = attention_mask.dtype == torch.bool  # the value of what is seen: True, or 0 to be added
+        seen = attention_mask.dtype == torch.bool  # mask value of a visible key: True, or 0 to be added
         attention_mask = nn.functional.pad(attention_mask, (rows.shape[3], 0), value=seen)
         if visible is not None:
             text = key.shape[2] - rows.shape[3]
@@ -56,7 +62,7 @@ def attend(
     if sliding_window is not None and distances is not None:
         attention_mask = _narrowed(attention_mask, distances < sliding_window)
     if query.requires_grad:
-        query = query.contiguous()  # a view would keep the keys and values it was split from, which were copied
+        query = query.contiguous()  # a view would keep the keys and values in memory
     if softcap is not None or s_aux is not None:
         options |= {"softcap": softcap, "sinks": s_aux}
         return _by_products(module, query, key, value, attention_mask, position_bias, **options)
@@ -67,7 +73,7 @@ def attend(
 
 
 def _narrowed(mask: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """A mask, of either kind, of what is also `seen`."""
+    """A boolean or additive mask, restricted to the keys that `seen` allows."""
     return mask & seen if mask.dtype == torch.bool else mask.masked_fill(~seen, torch.finfo(mask.dtype).min)
 
 
@@ -84,10 +90,10 @@ def _by_products(
     sinks: torch.Tensor | None = None,
     **_,
 ) -> tuple[torch.Tensor, None]:
-    """What sdpa computes, [batch, length, heads, head_dim], and what it does not: capped scores, and sinks.
+    """Attention as two matrix products, [batch, queries, heads, head_dim]: as sdpa, plus soft-capped scores and sinks.
 
-    Its fused kernel's backward pass of bf16 takes a CPU up to four times as long. Scores are rounded to bf16, as by
-    transformers' eager attention; their softmax is of fp32, and kept for the backward pass.
+    On a CPU the backward pass of sdpa's fused bf16 kernel takes up to four times as long. Scores are rounded to bf16
+    as in transformers' eager attention; their softmax is fp32 and kept for the backward pass.
     """
     key, value = (repeat_kv(part, query.shape[1] // part.shape[1]).contiguous() for part in (key, value))
     scores = (query @ key.mT).float() * (query.shape[-1] ** -0.5 if scaling is None else scaling)
@@ -97,14 +103,15 @@ def _by_products(
         scores = softcap * (scores / softcap).tanh()
     scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
     if sinks is not None:
+        # [heads] -> [batch, heads, queries, 1]
         beside = sinks.float().view(1, -1, 1, 1).expand(len(scores), -1, scores.shape[2], -1)
         scores = torch.cat([scores, beside], -1)
     weights = nn.functional.dropout(scores.softmax(-1)[..., : key.shape[2]], dropout)
-    return (weights.to(value.dtype) @ value).transpose(1, 2), None
+    return (weights.to(value.dtype) @ value).transpose(1, 2), None  # [batch, queries, heads, head_dim]
 
 
 def _whole_mask(*arguments, **options) -> torch.Tensor:
-    """A mask even where attention could do without: a prefix may have to be joined to it."""
+    """The full mask even where sdpa could do without one: the prefix may have to be added to it."""
     return sdpa_mask(*arguments, **(options | {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}))
 
 
@@ -114,7 +121,10 @@ AttentionMaskInterface.register(NAME, _whole_mask)
 
 @contextlib.contextmanager
 def prefixed(places: Mapping[str, Sequence[nn.Module]], adaptation: Adaptation, runs: torch.Tensor) -> Iterator[None]:
-    """Within the block, row `i` of a batch attends to the prefixes of run `runs[i]`; `places` names the modules by layer."""
+    """Within the block, row `i` of a batch attends to the prefixes of run `runs[i]`; `runs` is [batch].
+
+    `places` lists the attention modules of each site, layer by layer.
+    """
     visible, held = adaptation.visible(runs), dict[tuple[nn.Module, str], object]()
     for place, prefix in adaptation.prefixes.items():
         rows = prefix if len(prefix) == 1 else rows_of(prefix, runs)  # [batch or 1, layers, 2, kv_heads, len, head_dim]
@@ -125,18 +135,18 @@ def prefixed(places: Mapping[str, Sequence[nn.Module]], adaptation: Adaptation, 
 
 
 class Observed(NamedTuple):
-    """An attention as it is computed: keys and values [batch, kv_heads, length, head_dim], and its window, if it has one."""
+    """One computed attention: keys and values [batch, kv_heads, length, head_dim], and its sliding window, if any."""
 
     module: nn.Module
     keys: torch.Tensor
     values: torch.Tensor
     window: int | None
-    knows_distances: bool  # whether the model hands on what a window needs
+    knows_distances: bool  # whether the model passes `distances` on
 
 
 @contextlib.contextmanager
 def record_attention() -> Iterator[list[Observed]]:
-    """Within the block, the list grows by each attention that is computed."""
+    """Within the block, each computed attention is appended to the list."""
     seen: list[Observed] = []
 
     def observe(module: nn.Module, query, key, value, *rest, **options):

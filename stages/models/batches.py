@@ -1,17 +1,18 @@
-"""Examples as token ids, and batches of them, each row of a run."""
+"""Examples as token ids, and batches of them, in which each row belongs to a run."""
 
 from dataclasses import dataclass
 
 import torch
 
-NONE = -1
+NONE = -1  # label of a token without a tag
 
 
 @dataclass(frozen=True)
 class Example:
-    """Ids of a source as the model reads it, and of a target with its end.
+    """Ids of a source as the model reads it, and of a target with its end token.
 
-    An encoder's target is a class; or, where it tags words, one for each token of the source, `NONE` where there is none.
+    An encoder's target is one class, or, if words are tagged, one class per token of the source (`NONE` without a
+    tag).
     """
 
     source: list[int]
@@ -20,7 +21,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples of one or more runs; `runs` is [batch], `labels` and `rows` are [target tokens], row after row."""
+    """Examples of one or more runs.
+
+    - `runs` [batch]: the run of each row.
+    - `labels` [target tokens]: the targets' ids or classes, row after row, without `NONE`.
+    - `rows` [target tokens]: the row of each label.
+    """
 
     examples: list[Example]
     runs: torch.Tensor
@@ -29,6 +35,7 @@ class Batch:
 
     @classmethod
     def of(cls, examples: list[Example], runs: list[int], device: torch.device) -> "Batch":
+        """A batch on the device, row `i` of run `runs[i]`."""
         wanted = [[token for token in example.target if token != NONE] for example in examples]
         lengths = torch.tensor([len(tokens) for tokens in wanted])
         labels = torch.tensor([token for tokens in wanted for token in tokens], dtype=torch.long)
@@ -37,5 +44,5 @@ class Batch:
 
 
 def to_device(device: torch.device, tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor on the device, without making the host wait for what the device is doing."""
+    """Copy a tensor to the device without making the host wait for the device."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -1,7 +1,8 @@
-"""What stands before a text, as transformers' models see it: caches of keys and values.
+"""Caches of keys and values, in the form that transformers' models read them.
 
-`PrefixKV` is what each row of a batch stands behind: a prefix, or what was read before. `PrefixCache` puts it in front of a text
-that is read in one go. `Beams` is what is remembered of the sentences of a beam search.
+- `PrefixKV`: what each row of a batch attends to before its text: a prefix, or a text read earlier.
+- `PrefixCache`: puts a PrefixKV before a text that is read in one pass.
+- `Beams`: the cache of all sentences in a beam search.
 """
 
 from collections.abc import Sequence
@@ -18,11 +19,13 @@ from stages.models.model import Shape
 
 @dataclass(frozen=True)
 class PrefixKV:
-    """Keys and values [rows, layers, 2, kv_heads, columns, head_dim]; one row stands for all of a batch.
+    """Keys and values before a text, [rows, layers, 2, kv_heads, columns, head_dim]; a single row serves the whole
+    batch.
 
-    `visible` [rows, columns] says which columns a row sees (None: all), `positions` [rows or 1, columns] where they stand,
-    `following` [rows] how many positions they take. The first `leading` tokens of a text, a model's beginning of text,
-    stand before them and see none.
+    - `visible` [rows, columns]: True for the columns that a row attends to (None: all).
+    - `positions` [rows or 1, columns]: the position of each column.
+    - `following` [rows]: how many positions the columns take.
+    - `leading`: how many tokens of the text (its begin token) come before the columns and do not attend to them.
     """
 
     keys_values: torch.Tensor
@@ -33,15 +36,17 @@ class PrefixKV:
 
     @property
     def columns(self) -> int:
+        """Number of columns, padding included."""
         return self.keys_values.shape[4]
 
     def positions_of(self, length: int) -> torch.Tensor:
-        """Where the tokens of a text stand, [rows, length]."""
+        """Positions of the `length` tokens of a text, [rows, length]."""
         steps = torch.arange(length, device=self.following.device)
         return steps + self.following[:, None] * (steps >= self.leading)
 
     def mask(self, length: int) -> torch.Tensor:
-        """What each token of a text sees, [rows or 1, 1, length, columns + length]: the past, and the text up to itself."""
+        """Attention mask of a text, [rows or 1, 1, length, columns + length]: True for the prefix and the text up to
+        the token."""
         device = self.keys_values.device
         causal = torch.ones(length, self.columns + length, dtype=torch.bool, device=device).tril(self.columns)
         causal[: self.leading, : self.columns] = False
@@ -50,23 +55,24 @@ class PrefixKV:
         return causal & F.pad(self.visible, (0, length), value=True)[:, None, None]
 
     def positions_with(self, length: int) -> torch.Tensor:
-        """Where the past and the tokens of a text stand, [rows, columns + length]."""
+        """Positions of the columns and of a text's tokens, [rows, columns + length]."""
         text = self.positions_of(length)
         return torch.cat([self.positions.expand(len(text), -1), text], 1)
 
     def seen_with(self, text: torch.Tensor) -> torch.Tensor:
-        """What follows sees of the past and of a text [rows, length] (True for tokens), [rows, columns + length]."""
+        """Which columns later tokens attend to, [rows, columns + length], given a text's mask [rows, length]."""
         past = text.new_ones(len(text), self.columns) if self.visible is None else self.visible
         return torch.cat([past, text], 1)
 
     def by_layer(self, rows: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Keys and values of each layer, [rows, kv_heads, columns, head_dim]."""
-        # unbind, whose gradient is gathered once; that of indexing fills a tensor of the whole size for each layer.
+        """Keys and values of each layer, each [rows, kv_heads, columns, head_dim]."""
+        # unbind, not indexing: the gradient of indexing fills a tensor of the full size for each layer.
         pairs = [layer.unbind(1) for layer in self.keys_values.unbind(1)]
+        # [rows or 1, kv_heads, columns, head_dim] -> [rows, ...]
         return [tuple(part.expand(rows, *part.shape[1:]) for part in pair) for pair in pairs]
 
     def opened(self, rows: int) -> "GrowingCache":
-        """A cache that holds the past and grows by what is read."""
+        """A cache that starts with these keys and values and grows with each token read."""
         cache = GrowingCache()
         for number, (keys, values) in enumerate(self.by_layer(rows)):
             cache.update(keys, values, number)
@@ -76,7 +82,10 @@ class PrefixKV:
 def prefix_kv_of(
     adaptation: Adaptation, place: str, shape: Shape, runs: torch.Tensor, dtype: torch.dtype, leading: int = 0
 ) -> PrefixKV:
-    """The prefix at a place, in which row `i` has that of run `runs[i]`; of no columns where there is none."""
+    """The prefix at an attention site, in which row `i` has the prefix of run `runs[i]`, cast to `dtype`.
+
+    Has no columns if the adaptation has no prefix there.
+    """
     prefix = adaptation.prefixes.get(place)
     if prefix is None:
         size = (1, shape.layers, 2, shape.kv_heads, 0, shape.head_dim)
@@ -84,22 +93,22 @@ def prefix_kv_of(
         return PrefixKV(nothing, None, runs.new_zeros(1, 0), torch.zeros_like(runs), leading)
     length = prefix.shape[4]
     own = length if adaptation.lengths is None else adaptation.lengths[runs]
-    rows = prefix if len(prefix) == 1 else rows_of(prefix, runs)
+    rows = prefix if len(prefix) == 1 else rows_of(prefix, runs)  # [1 or batch, layers, 2, kv_heads, len, head_dim]
     positions = torch.arange(leading, leading + length, device=runs.device)[None]
     return PrefixKV(rows.to(dtype), adaptation.visible(runs), positions, torch.zeros_like(runs) + own, leading)
 
 
 class GrowingCache(DynamicCache):
-    """The past before a text, and the text as it is read."""
+    """The prefix, and the text after it as it is read."""
 
     def multiply(self, layer: int, factors: torch.Tensor) -> None:
-        """What a layer holds by factors [rows, columns], those of a gate, as long as that is the past alone."""
+        """Multiply a layer's keys and values by a gate's factors [rows, columns], before any text is read."""
         held = self.layers[layer]
         held.keys, held.values = (part * factors[:, None, :, None].to(part.dtype) for part in (held.keys, held.values))
 
 
 class PrefixCache(Cache):
-    """The past before a text that is read in one go. It keeps nothing, so that a layer may be computed twice."""
+    """The prefix before a text that is read in one pass. Stores no text, so that a layer may be recomputed."""
 
     def __init__(self, past: PrefixKV, rows: int):
         super().__init__(layers=[])
@@ -107,43 +116,47 @@ class PrefixCache(Cache):
         self.columns = past.columns
 
     def multiply(self, layer: int, factors: torch.Tensor) -> None:
-        """The past of a layer by factors [rows, columns], those of a gate."""
+        """Multiply the prefix of a layer by a gate's factors [rows, columns]."""
         self.past[layer] = tuple(part * factors[:, None, :, None].to(part.dtype) for part in self.past[layer])
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_, **__) -> tuple[torch.Tensor, ...]:
+        """Keys and values of the prefix and the text, each [rows, kv_heads, columns + length, head_dim]."""
         if self.past is None:
             return keys, values
         return tuple(torch.cat(pair, 2) for pair in zip(self.past[layer_idx], (keys, values), strict=True))
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Number of columns before the text."""
         return self.columns
 
 
 class KVRecorder(Cache):
-    """Keys and values of a text that is read behind nothing. Of a layer that is computed twice, they are the last."""
+    """Records the keys and values of a text without a prefix. If a layer is computed twice, the last ones are kept."""
 
     def __init__(self):
         super().__init__(layers=[])
         self.found: dict[int, torch.Tensor] = {}  # by layer, [rows, 2, kv_heads, length, head_dim]
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_, **__) -> tuple[torch.Tensor, ...]:
+        """Record the keys and values [rows, kv_heads, length, head_dim] of a layer and return them."""
         self.found[layer_idx] = torch.stack([keys, values], 1)
         return keys, values
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Always 0: nothing precedes the text."""
         return 0
 
     def as_prefix(self) -> torch.Tensor:
-        """[rows, layers, 2, kv_heads, length, head_dim]"""
+        """All recorded keys and values, [rows, layers, 2, kv_heads, length, head_dim]."""
         return torch.stack([self.found[layer] for layer in sorted(self.found)], 1)
 
 
 class Beams(Cache):
-    """Keys and values of sentences, those of what all beams of a sentence go back to stored once.
+    """Keys and values in a beam search. What the beams of a sentence have in common is stored once.
 
-    Each sentence has a place and columns of its own: what it stands behind, then at each step one column for each
-    beam. Choosing beams moves none of it: `seen` says which columns each beam goes back to, and those that no beam does
-    are written over. The model reads the beams of a sentence as if they were tokens of one text.
+    A sentence has a slot, which holds columns: its prefix and source, then one column per beam and step. Choosing
+    beams moves no column: `seen` says which ones each beam attends to, and columns that no beam attends to are
+    overwritten. The model reads the beams of a sentence as if they were tokens of one text.
     """
 
     def __init__(self, shape: Shape, beam: int, dtype: torch.dtype, device: torch.device):
@@ -151,11 +164,11 @@ class Beams(Cache):
         self.beam = beam
         self.store = torch.zeros(
             shape.layers, 2, 0, 0, shape.kv_heads, shape.head_dim, dtype=dtype, device=device
-        )  # [layers, 2, places, columns, kv_heads, head_dim]
-        self.seen = torch.zeros(0, beam, 0, dtype=torch.bool, device=device)  # [places, beam, columns]
-        # Where the token of a column stands in its text, [places, columns].
+        )  # [layers, 2, slots, columns, kv_heads, head_dim]
+        self.seen = torch.zeros(0, beam, 0, dtype=torch.bool, device=device)  # [slots, beam, columns]
+        # The position of each column's token in its text, [slots, columns].
         self.positions = torch.zeros(0, 0, dtype=torch.long, device=device)
-        self.counts: list[int] = []  # columns in use, by place: what stands behind them is seen by none
+        self.counts: list[int] = []  # columns in use, by slot: no beam attends to a later one
 
     def prefill(
         self,
@@ -164,21 +177,25 @@ class Beams(Cache):
         positions: torch.Tensor,
         counts: list[int],
     ) -> None:
-        """Sentences take the next places: keys and values of each layer [rows, kv_heads, columns, head_dim].
+        """Add sentences in the next slots, from the keys and values of each layer, [rows, kv_heads, columns,
+        head_dim].
 
-        `seen` and `positions` are [rows, columns]; what stands behind the first `counts` columns is padding, and overwritten.
+        `seen` and `positions` are [rows, columns]. Only the first `counts[i]` columns of row `i` are in use; the rest
+        is padding and will be overwritten.
         """
         places = slice(len(self.counts), len(self.counts) + len(counts))
         columns = seen.shape[1]
         self._make_room(places.stop, columns)
         for number, pair in enumerate(read):
             for part, tensor in enumerate(pair):
+                # [rows, columns, kv_heads, head_dim]
                 self.store[number, part, places, :columns] = tensor.transpose(1, 2)
         self.seen[places] = F.pad(seen, (0, self.seen.shape[2] - columns))[:, None]
         self.positions[places, :columns] = positions
         self.counts += counts
 
     def _make_room(self, places: int, columns: int) -> None:
+        """Enlarge the tensors to at least so many slots and columns, with columns to spare."""
         old_places, old_columns = self.store.shape[2:4]
         if places <= old_places and columns <= old_columns:
             return
@@ -194,7 +211,8 @@ class Beams(Cache):
         self.store, self.seen, self.positions = store, seen, positions
 
     def reorder(self, order: list[int]) -> None:
-        """Place `i` goes on with the sentence of place `order[i]`, which is `i` or behind all that stay."""
+        """Move the sentence of slot `order[i]` to slot `i` and drop the rest; `order[i]` is `i` or at least
+        `len(order)`."""
         for place, other in enumerate(order):
             if place != other:
                 width = self.counts[other]
@@ -203,56 +221,68 @@ class Beams(Cache):
         self.counts = [self.counts[other] for other in order]
 
     def advance(self, parents: torch.Tensor, following: torch.Tensor) -> None:
-        """Beam `b` of a sentence goes on from its beam `parents[b]`, [places, beam], with a column of its own.
+        """Reserve a column for the next token of each beam; beam `b` continues beam `parents[:, b]` of its sentence.
 
-        Its next token stands at position `following` [places].
+        `parents` is [slots, beam]. The next token has position `following` [slots]. A column that no beam attends to
+        is reused.
         """
         places, width = len(self.counts), max(self.counts) + self.beam
         self._make_room(places, width)
+        # each beam takes its parent's row: [slots, beam, width]
         seen = self.seen[:places, :, :width].take_along_dim(parents[..., None], 1)
-        free = torch.arange(width, device=seen.device).where(~seen.any(1), width)  # [places, width]
-        self.columns = free.topk(self.beam, largest=False).values  # [places, beam]
+        free = torch.arange(width, device=seen.device).where(~seen.any(1), width)  # [slots, width]
+        self.columns = free.topk(self.beam, largest=False).values  # [slots, beam]
         self.seen[:places, :, :width] = seen.scatter_(2, self.columns[..., None], True)
+        # [slots] -> [slots, beam]
         self.positions[:places].scatter_(1, self.columns, following[:, None].expand_as(self.columns))
         last = self.columns.amax(1).tolist()
         self.counts = [max(count, column + 1) for count, column in zip(self.counts, last, strict=True)]
 
     def mask(self) -> torch.Tensor:
-        """What each beam sees, [places, 1, beam, width]."""
+        """Attention mask of the beams, [slots, 1, beam, width]."""
         return self.seen[: len(self.counts), None, :, : max(self.counts)]
 
     def columns_at(self) -> torch.Tensor:
-        """Where what the beams see stands, [places, width]."""
+        """Positions of the columns, [slots, width]."""
         return self.positions[: len(self.counts), : max(self.counts)]
 
     def update(self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_, **__) -> tuple[torch.Tensor, ...]:
-        """Store [places, kv_heads, beam, head_dim]; returns all of the layer, [places, kv_heads, width, head_dim]."""
+        """Store the new tokens' keys and values [slots, kv_heads, beam, head_dim] in the columns that `advance`
+        reserved.
+
+        Returns all keys and values of the layer, each [slots, kv_heads, width, head_dim].
+        """
         places, width = len(self.counts), max(self.counts)
         rows = torch.arange(places, device=keys.device)[:, None]
         for part, tensor in enumerate((keys, values)):
+            # [slots, beam, kv_heads, head_dim]
             self.store[layer_idx, part][rows, self.columns] = tensor.transpose(1, 2)
+        # [slots, kv_heads, width, head_dim] each
         return tuple(self.store[layer_idx, :, :places, :width].transpose(2, 3))
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Always 0: positions differ by sentence and are passed to the model."""
         return 0  # positions are given: they differ by sentence
 
 
 class Sources(Beams):
-    """Keys and values of what a decoder attends to across, the same for all beams; they never grow."""
+    """Keys and values of the sources for cross-attention, the same for all beams of a sentence. They never grow."""
 
     def __init__(self, shape: Shape, dtype: torch.dtype, device: torch.device):
         super().__init__(shape, 1, dtype, device)
 
     def prefill(self, *arguments) -> None:
+        """Add sources in the next slots; arguments as in `Beams.prefill`."""
         super().prefill(*arguments)
         self._show()
 
     def reorder(self, order: list[int]) -> None:
+        """Move and drop sources as `Beams.reorder` does."""
         super().reorder(order)
         self._show()
 
     def _show(self) -> None:
-        """`layers` is where transformers' models look for what is there already."""
+        """Set `layers`, where transformers' models look for cross-attention keys and values."""
         places, width = len(self.counts), max(self.counts, default=0)
-        shown = self.store[:, :, :places, :width].transpose(3, 4)  # [layers, 2, places, kv_heads, width, head_dim]
+        shown = self.store[:, :, :places, :width].transpose(3, 4)  # [layers, 2, slots, kv_heads, width, head_dim]
         self.layers = [SimpleNamespace(keys=keys, values=values) for keys, values in shown]

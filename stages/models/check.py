@@ -1,8 +1,8 @@
-"""What is checked of every model that is opened: it computes here what transformers' own code computes.
+"""Check every model that is opened: our forward pass must compute what transformers' own code computes.
 
-Two texts of different lengths are read alone and side by side. That refuses models that compute attention or logits in a way
-that we do not know, and those whose numbers depend on what stands beside a text in a batch. A decoder-only model also reads a
-prefix that is the keys and values of words, as it would read the words.
+Two texts of different lengths are read alone and in one batch. This refuses models whose attention or logits we do not
+reproduce, and models whose numbers depend on the other texts in a batch. A decoder-only model also reads a prefix made
+of the keys and values of words; it must give the same logits as after the words themselves.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from stages.models.encoder import Encoder
 from stages.models.model import LM, GenerativeLM
 
 _LENGTHS = ((3, 2), (40, 5))  # tokens of source and target of the two texts
-_WORDS = 3  # tokens of the words that are read as a prefix
-# Of the largest number, or of 10: sums of fp32 in another order differ by less, other masks by far more.
+_WORDS = 3  # tokens that are read as a prefix
+# Relative to the largest number, or to 10: fp32 sums in another order differ by less, wrong masks by far more.
 _TOLERANCE = 1e-4
 
 
 def some_ids(lm: LM, count: int, salt: int) -> list[int]:
-    """As many ids of ordinary tokens, spread over the vocabulary."""
+    """`count` ids of ordinary tokens, spread over the vocabulary; another `salt` gives other ids."""
     special = set(lm.tokenizer.all_special_ids)
     known = min(len(lm.model.get_input_embeddings().weight), len(lm.tokenizer))
     ordinary = [number for number in range(known) if number not in special]
@@ -32,7 +32,10 @@ def some_ids(lm: LM, count: int, salt: int) -> list[int]:
 
 @torch.inference_mode()
 def check_logits(lm: GenerativeLM) -> None:
-    """Raises UserError for a model whose own logits are not ours, read at once or step by step, alone or beside others."""
+    """Raises UserError unless our logits equal those of the model's eager forward pass.
+
+    Compared are one pass and token-by-token reading, each text alone and in a batch.
+    """
     begin = lm.begin if isinstance(lm, DecoderOnly) else []
     room = (lm.positions or sum(_LENGTHS[-1]) + len(begin) + 1 + _WORDS) - _WORDS
     examples = []
@@ -55,7 +58,8 @@ def check_logits(lm: GenerativeLM) -> None:
 
 
 def _check_prefix(lm: DecoderOnly, example: Example, first: int) -> None:
-    """Raises UserError if words that are read as a prefix, after the text's `first` tokens, are not read as words."""
+    """Raises UserError unless the keys and values of words, as a prefix after the `first` tokens, act like the
+    words."""
     words = some_ids(lm, _WORDS, 3)
     whole = Example([*example.source[:first], *words, *example.source[first:]], example.target)
     with lm.own_attention():
@@ -69,13 +73,13 @@ def _check_prefix(lm: DecoderOnly, example: Example, first: int) -> None:
 
 
 def _read(lm: GenerativeLM, examples: Sequence[Example], adaptation: Adaptation | None = None) -> torch.Tensor:
-    """Logits [target tokens, vocabulary] of texts that are read side by side."""
+    """Logits [target tokens, vocabulary] of examples in one batch."""
     batch = Batch.of(list(examples), [0] * len(examples), lm.device)
     return lm.logits(lm.target_hidden(batch, adaptation or Adaptation()))
 
 
 def _stepwise(lm: GenerativeLM, examples: Sequence[Example]) -> list[torch.Tensor]:
-    """The same of each example, read as a beam search of one beam reads them."""
+    """Logits [target tokens, vocabulary] of each example, read token by token as in a beam search with one beam."""
     runs = torch.zeros(len(examples), dtype=torch.long, device=lm.device)
     memory = lm.memory(Adaptation(), 1)
     hidden = [memory.prefill([example.source for example in examples], runs)]
@@ -88,7 +92,8 @@ def _stepwise(lm: GenerativeLM, examples: Sequence[Example]) -> list[torch.Tenso
 
 @torch.inference_mode()
 def check_states(lm: Encoder) -> None:
-    """Raises UserError for an encoder whose own hidden states are not ours, alone or beside others."""
+    """Raises UserError unless our hidden states equal those of the encoder's eager forward pass, alone and in a
+    batch."""
     texts = [some_ids(lm, min(sum(lengths), lm.positions), salt) for salt, lengths in enumerate(_LENGTHS)]
     with lm.own_attention():
         theirs = [lm.model(input_ids=torch.tensor([ids], device=lm.device)).last_hidden_state[0] for ids in texts]

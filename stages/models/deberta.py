@@ -1,6 +1,6 @@
-"""DeBERTa's attention with a prefix: transformers computes it in the module itself, not by its attention interface.
+"""DeBERTa's attention with a prefix. transformers computes it inside the module, not by its attention interface.
 
-Words attend to a prefix by content alone: it stands at no distance, as in T5. Takes both versions of the architecture.
+Words attend to a prefix by content only: a prefix has no distance, as in T5. Covers both versions of the architecture.
 """
 
 from functools import partial
@@ -17,7 +17,10 @@ from stages.models.attention import NAME
 
 
 def take_prefixes(model: PreTrainedModel) -> bool:
-    """Let a DeBERTa's attentions be computed here; False of other models. Raises UserError for talking heads."""
+    """Replace the forward pass of a DeBERTa's attention modules; returns False for other models.
+
+    Raises UserError for talking heads.
+    """
     found = False
     for module in model.modules():
         if isinstance(module, First | Second):
@@ -42,7 +45,7 @@ def _heads(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def _parts_of_first(module: First, hidden: torch.Tensor, distances, vectors) -> tuple[torch.Tensor, ...]:
-    """Query (scaled), key and value [batch, heads, length, head_dim], and the bias by distance, of version 1."""
+    """Query (scaled), key, value [batch, heads, length, head_dim] and the bias by distance, for version 1."""
     query, key, value = _heads(module, module.in_proj(hidden)).chunk(3, dim=-1)
     query = query + _heads(module, module.q_bias[None, None])
     value = value + _heads(module, module.v_bias[None, None])
@@ -54,15 +57,15 @@ def _parts_of_first(module: First, hidden: torch.Tensor, distances, vectors) -> 
 
 
 def _parts_of_second(module: Second, hidden: torch.Tensor, distances, vectors) -> tuple[torch.Tensor, ...]:
-    """The same of version 2 and 3, whose bias is asked for with batch and heads in one dimension."""
+    """The same for versions 2 and 3, which compute the bias with batch and heads in one dimension."""
     parts = (module.query_proj(hidden), module.key_proj(hidden), module.value_proj(hidden))
     query, key, value = (_heads(module, part) for part in parts)
     factor = 1 + sum(kind in module.pos_att_type for kind in ("c2p", "p2c"))
     bias = None
     if module.relative_attention:
-        flat = (query.flatten(0, 1), key.flatten(0, 1))
+        flat = (query.flatten(0, 1), key.flatten(0, 1))  # [batch * heads, length, head_dim]
         bias = module.disentangled_attention_bias(*flat, distances, module.pos_dropout(vectors), factor)
-        bias = bias.unflatten(0, query.shape[:2])
+        bias = bias.unflatten(0, query.shape[:2])  # [batch, heads, length, length]
     return query / (query.shape[-1] * factor) ** 0.5, key, value, bias
 
 
@@ -76,10 +79,10 @@ def _forward(
     relative_pos: torch.Tensor | None = None,
     rel_embeddings: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, None]:
-    """What the module itself would give, with the prefix that it holds."""
+    """The module's own output [batch, length, width], with the attached prefix."""
     query, key, value, bias = parts(module, hidden_states, relative_pos, rel_embeddings)
     seen = attention_mask.bool().any(-2, keepdim=True)  # [batch, 1, 1, length]: padding, too, may see the text
     attend = AttentionInterface()[NAME]
     dropout = module.dropout.p if module.training else 0.0
     output, _ = attend(module, query, key, value, seen, position_bias=bias, scaling=1.0, dropout=dropout)
-    return output.flatten(2), None
+    return output.flatten(2), None  # [batch, length, heads, head_dim] -> [batch, length, width]

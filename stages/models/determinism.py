@@ -1,4 +1,4 @@
-"""Equal inputs, equal bytes: what torch must be told so that a re-run of a stage changes nothing."""
+"""Torch settings that make equal inputs give equal bytes, so that a re-run of a stage changes nothing."""
 
 import os
 
@@ -6,11 +6,11 @@ import torch
 
 
 def set_determinism(threads: int) -> None:
-    """Fix the number of CPU threads, which orders sums, and choose deterministic kernels.
+    """Fix the number of CPU threads, which decides the order of sums, and choose deterministic kernels.
 
-    Equal bytes are promised for one kind of processor and one version of torch; others round differently.
+    Bytes are equal only on one kind of processor and with one version of torch; others round differently.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it only
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and helps who reads what nobody wrote
+    torch.utils.deterministic.fill_uninitialized_memory = False  # slow, and not needed here

@@ -1,4 +1,4 @@
-"""Records as examples: every target of a record with its source, as token ids that stay on the disk."""
+"""Records as examples: each target of a record with its source, as token ids in a temporary file."""
 
 import os
 from array import array
@@ -14,14 +14,14 @@ from stages.core.scratch import SCRATCH
 from stages.models.batches import Example
 from stages.models.model import LM
 
-AT_ONCE = 100  # records or texts given to a tokenizer, which takes a hundred bytes a token while it works
+AT_ONCE = 100  # records or texts per call of the tokenizer, which needs a hundred bytes per token
 
 
 class Rows(Sequence[list[int]]):
-    """Rows of token ids, read from a file one by one; `lengths` is [rows].
+    """Rows of token ids, read from a file one at a time; `lengths` [rows] are their numbers of tokens.
 
-    The file has no name, so that nothing is left of it however the process ends. It is read, not mapped: mapped
-    pages count as the process's memory.
+    The file has no name, so nothing is left of it however the process ends. It is not memory-mapped: mapped pages
+    count as the process's memory. Raises UserError if it cannot be written.
     """
 
     def __init__(self, rows: Iterable[list[int]]):
@@ -47,11 +47,11 @@ class Rows(Sequence[list[int]]):
 
 
 class Examples(Sequence[Example]):
-    """Examples on the disk; `lengths` is [examples, 2], of source and target."""
+    """Examples in a temporary file; `lengths` [examples, 2] are the tokens of source and target."""
 
     def __init__(self, examples: Iterable[Example]):
         self._rows = Rows(ids for example in examples for ids in (example.source, example.target))
-        self.lengths = self._rows.lengths.view(-1, 2)
+        self.lengths = self._rows.lengths.view(-1, 2)  # [2 * examples] -> [examples, 2]
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -61,19 +61,19 @@ class Examples(Sequence[Example]):
 
 
 def parts(items: Iterable) -> Iterator[list]:
-    """Lists of as many as are tokenized at once."""
+    """Split items into lists of at most `AT_ONCE`, the number tokenized per call."""
     items = iter(items)
     return iter(lambda: list(islice(items, AT_ONCE)), [])
 
 
 def encode(lm: LM, records: Iterable[Record], most_source: int | None, most_target: int | None) -> Examples:
-    """One example per target, cut at so many tokens (None: never)."""
+    """One example per target of each record, cut at `most_source` and `most_target` tokens (None: no cut)."""
 
     found = (lm.examples(part, most_source, most_target) for part in parts(records))
     return Examples(example for some in found for example in some)
 
 
 def check_length(lm: LM, examples: Examples, length: int) -> None:
-    """Raises UserError if an example does not fit into the model beside `length` tokens of prefix or infix."""
+    """Raises UserError if an example does not fit the model's positions beside `length` virtual tokens."""
     for source, target in examples.lengths.unique(dim=0).tolist():
         lm.check_max_length(source, target, length)

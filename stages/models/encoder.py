@@ -1,6 +1,7 @@
-"""Encoders (BERT, RoBERTa, DeBERTa, ...): a text is given a class, or each of its words a tag, by a head of the run's own.
+"""Encoders (BERT, RoBERTa, DeBERTa, ...): a head classifies a text or tags its words. Each run has its own head.
 
-An example's source is one text or pair, or several of which one is to be chosen; as ids, each behind their number.
+The source of an example is one text (or pair), or several of which one is to be chosen. In its ids, each text comes
+after its number of ids: `[n1, *ids1, n2, *ids2]`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,14 +25,15 @@ from stages.models.model import LM, Shape, outermost_lists, padded
 
 
 class Encoder(LM):
-    """`labels` are in the order of the head's classes; a training sets them, or a saved run."""
+    """An encoder with a classification head. `labels`, in the order of the head's classes, come from training or a
+    saved run."""
 
     family = "encoder"
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
         super().__init__(model, tokenizer, name)
         places = [module for name, module in model.named_modules() if name.endswith("position_embeddings")]
-        # RoBERTa's positions begin behind that of the padding.
+        # RoBERTa's positions begin after the padding's.
         before = [place.padding_idx + 1 for place in places if getattr(place, "padding_idx", None) is not None]
         self.positions = min(
             (self.positions or tokenizer.model_max_length) - max(before, default=0), tokenizer.model_max_length
@@ -39,24 +41,29 @@ class Encoder(LM):
         typed = "token_type_ids" in tokenizer.model_input_names and getattr(model.config, "type_vocab_size", 0) > 1
         self._typed = typed and tokenizer.sep_token_id is not None
         self.choosing = False
-        # Before the head, wherever the model's own is at work.
+        # Dropout before the head, active when the model is in training mode.
         kinds = ("classifier_dropout", "seq_classif_dropout", "hidden_dropout_prob", "hidden_dropout")
         given = (getattr(model.config, kind, None) for kind in kinds)
         self._dropout = next((share for share in given if share is not None), 0.0)
 
     def take_attention(self, model: PreTrainedModel) -> None:
+        """Route the attention through `attention.attend`; for DeBERTa by way of `deberta.py`."""
         if not deberta.take_prefixes(model):
             super().take_attention(model)
 
     @contextmanager
     def own_attention(self) -> Iterator[None]:
+        """See `LM.own_attention`."""
         deberta.give_back(self.model)
         with super().own_attention():
             yield
 
     @cached_property
     def _observed(self) -> list[Observed]:
-        """What each attention sees of two tokens, by layer."""
+        """Each attention, by layer, recorded while the model reads two tokens.
+
+        Raises UserError if a block's attention does not go through transformers' interface.
+        """
         with torch.no_grad(), record_attention() as seen:
             self.model(input_ids=torch.tensor([[self.tokenizer.cls_token_id] * 2], device=self.device))
         if len(seen) != len(self.blocks()):
@@ -64,22 +71,28 @@ class Encoder(LM):
         return seen
 
     def find_shapes(self) -> Mapping[str, Shape]:
+        """See `LM.find_shapes`: the one site is `ENCODER`."""
         return {ENCODER: Shape(len(self._observed), *self._observed[0].keys.shape[1::2])}
 
     @property
     def places(self) -> Mapping[str, list[nn.Module]]:
-        """The attention modules by layer."""
+        """The attention modules by site, in the order of the layers."""
         return {ENCODER: [one.module for one in self._observed]}
 
     def blocks(self) -> list[nn.Module]:
+        """The encoder's blocks."""
         return outermost_lists(self.model)
 
     @property
     def vocabulary(self) -> int:
+        """Number of labels."""
         return len(self.labels)
 
     def set_labels(self, records: Iterable[Record]) -> None:
-        """Raises UserError where one of several texts is to be chosen, and not each of them is right in some record."""
+        """Set `labels`, and whether one of several texts is to be chosen.
+
+        Raises UserError if one is to be chosen and the records do not have each choice as a label.
+        """
         records = list(records)
         super().set_labels(records)
         choices = max((len(record.parts or ()) for record in records), default=0)
@@ -91,19 +104,24 @@ class Encoder(LM):
 
     @property
     def scores(self) -> int:
-        """Of a text or a token: one of each class, or one to choose a text by."""
+        """Scores that the head gives per text or token: one per class, or a single one to choose a text by."""
         return 1 if self.choosing else len(self.labels)
 
     @torch.no_grad()
     def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
+        """See `LM.activations`."""
         with record_attention() as seen:
             self.model(input_ids=torch.tensor([ids], device=self.device))
         return {ENCODER: torch.stack([torch.stack([one.keys[0], one.values[0]]) for one in seen])}
 
     def check_max_length(self, source: int, target: int, length: int) -> None:
-        """Texts are cut, or refused, as they are read."""
+        """Checks nothing: texts are cut or refused when they are read (`question`)."""
 
     def examples(self, records: list[Record], most_source: int | None, most_target: int | None) -> Iterator[Example]:
+        """One example per record that has a target; only the first target is used.
+
+        Raises UserError for a label that training does not have, and for tags that do not match the words in number.
+        """
         for record in records:
             if not record.targets:
                 continue
@@ -115,7 +133,10 @@ class Encoder(LM):
             yield Example(asked.source, [NONE if place == NONE else next(labels) for place in asked.target])
 
     def question(self, record: Record, most: int | None) -> Example:
-        """A record without its answer: the target is 0 wherever a class is asked for, else `NONE`."""
+        """A record without its answer: the target has 0 wherever a class is asked for, else `NONE`.
+
+        Raises UserError for a record without classes, and for a text that does not fit the model's positions.
+        """
         if record.words is not None:
             return self._sentence(record, most)
         if record.parts is None:
@@ -126,11 +147,11 @@ class Encoder(LM):
         return Example([number for ids in texts for number in (len(ids), *ids)], [0])
 
     def _ids(self, parts: list[str], most: int | None, record: Record) -> list[int]:
-        """A text or a pair with the model's special tokens, cut at `most` tokens."""
+        """Ids of a text or pair with special tokens, cut at `most` tokens."""
         return self._fitting(self.tokenizer(*parts, truncation=most is not None, max_length=most)["input_ids"], record)
 
     def _fitting(self, ids: list[int], record: Record) -> list[int]:
-        """Raises UserError for what the model's positions do not hold."""
+        """The ids unchanged. Raises UserError if they exceed the model's positions."""
         if len(ids) > self.positions:
             cut = f"set cut.source_tokens in params.yaml to {self.positions} at most"
             cure = cut if record.words is None else "a sentence to be tagged is not cut, divide it in the data"
@@ -140,9 +161,9 @@ class Encoder(LM):
         return ids
 
     def _sentence(self, record: Record, most: int | None) -> Example:
-        """Words to be tagged, each at its first token. Raises UserError for a sentence to be cut.
+        """Words to be tagged, each at its first token. Raises UserError for a sentence that would have to be cut.
 
-        A word in which the model reads no token (a character of no width) is read as one that it does not know.
+        A word without tokens (a zero-width character, say) is read as the unknown token.
         """
         read = self._words(record.words)
         if lost := set(range(len(record.words))) - set(read.word_ids()):
@@ -160,31 +181,36 @@ class Encoder(LM):
         return self.tokenizer([self.space + word for word in words], is_split_into_words=True)
 
     def _label(self, text: str, record: Record) -> int:
+        """The class of a label. Raises UserError for a label that training does not have."""
         if text not in self.labels:
             raise UserError(f"record {record.id} has the label {text!r}, training has {', '.join(self.labels)}")
         return self.labels.index(text)
 
     def answer(self, classes: list[int]) -> str:
-        """The label of a class, or the tags of a sentence."""
+        """The label of a class, or the tags of a sentence, joined by spaces."""
         return " ".join(self.labels[number] for number in classes)
 
     def target_hidden(self, batch: Batch, adaptation: Adaptation) -> torch.Tensor:
-        """Scores [targets, classes]: the hidden states have passed the head already."""
+        """Scores [targets, classes]: unlike in other families, the head has been applied.
+
+        If texts are to be chosen, a row has one score per text, padded with the smallest number.
+        """
         texts = [_texts(example.source) for example in batch.examples]
         counts = [len(found) for found in texts]
         runs = batch.runs.repeat_interleave(to_device(self.device, torch.tensor(counts)), output_size=sum(counts))
         hidden, pooled = self.read([ids for found in texts for ids in found], adaptation, runs)
-        if any(len(example.target) > 1 for example in batch.examples):  # tags: special tokens stand beside the words
+        if any(len(example.target) > 1 for example in batch.examples):  # tags: special tokens have none
             places = torch.tensor([
                 (row, place) for row, example in enumerate(batch.examples)
                 for place, tag in enumerate(example.target) if tag != NONE
             ])  # fmt: skip
             rows, places = to_device(self.device, places).unbind(1)
+            # [batch, length, width] -> [tags, classes]
             return adaptation.head(self._dropped(hidden[rows, places]), batch.runs[rows])
         scores = adaptation.head(self._dropped(pooled), runs)
         if max(counts) == 1:
             return scores
-        split = scores[:, 0].split(counts)  # a text's score to be chosen
+        split = scores[:, 0].split(counts)  # one score per text
         return nn.utils.rnn.pad_sequence(list(split), batch_first=True, padding_value=torch.finfo(scores.dtype).min)
 
     def _dropped(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -193,14 +219,19 @@ class Encoder(LM):
     def read(
         self, texts: list[list[int]], adaptation: Adaptation, runs: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states [texts, length, width], and one of each text [texts, width]."""
+        """Read texts (ids), text `i` with the adaptation of run `runs[i]`.
+
+        Returns hidden states [texts, length, width] and one vector per text [texts, width]: the pooler's, or the first
+        token's.
+        """
         ids, mask = padded(texts, self.device, self.positions)
-        ids = ids.masked_fill(~mask, self.tokenizer.pad_token_id)  # RoBERTa counts positions by it
+        ids = ids.masked_fill(~mask, self.tokenizer.pad_token_id)  # RoBERTa derives positions from the padding id
         options = {"token_type_ids": self._types(ids, mask)} if self._typed else {}
         modules = self.places[ENCODER]
 
         def multiply(layer: int, factors: torch.Tensor) -> None:
             rows, visible = modules[layer].__dict__[PREFIX]  # [batch or 1, 2, heads, len, head_dim]
+            # factors: [batch, len] -> [batch, 1, 1, len, 1]
             setattr(modules[layer], PREFIX, (rows * factors[:, None, None, :, None], visible))
 
         with (
@@ -208,21 +239,22 @@ class Encoder(LM):
             adapted(adaptation, runs),
             gated(self.blocks(), adaptation, mask, runs, multiply),
         ):
-            read = self.model(input_ids=ids, attention_mask=mask.long(), **options)  # DeBERTa reckons with it
+            read = self.model(input_ids=ids, attention_mask=mask.long(), **options)  # DeBERTa computes with the mask
         pooled = getattr(read, "pooler_output", None)
         return read.last_hidden_state, read.last_hidden_state[:, 0] if pooled is None else pooled
 
     def _types(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """0 up to the end of the first text of a pair, 1 behind it."""
+        """Token types [texts, length]: 0 up to the end of the first text of a pair, then 1; padding 0."""
         ends = ids == self.tokenizer.sep_token_id
         return ((ends.cumsum(1) - ends.long() > 0) & mask).long()
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The scores unchanged: `target_hidden` has applied the head."""
         return hidden
 
 
 def _texts(source: Sequence[int]) -> list[list[int]]:
-    """The texts of an example, each behind its number of ids."""
+    """Split an example's source into its texts' ids."""
     found, start = [], 0
     while start < len(source):
         end = start + 1 + source[start]

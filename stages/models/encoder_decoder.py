@@ -1,4 +1,4 @@
-"""Encoder-decoder models (BART, T5, ...) with prefixes in three places: encoder, decoder, and across."""
+"""Encoder-decoder models (BART, T5, ...), with a prefix at three attention sites: encoder, decoder, cross-attention."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -18,6 +18,11 @@ from stages.models.positions import at
 
 
 class EncoderDecoder(GenerativeLM):
+    """An encoder-decoder language model.
+
+    Raises UserError if its config has no `decoder_start_token_id`.
+    """
+
     family = "encoder-decoder"
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str):
@@ -26,8 +31,10 @@ class EncoderDecoder(GenerativeLM):
         super().__init__(model, tokenizer, name)
 
     def find_shapes(self) -> Mapping[str, Shape]:
+        """See `LM.find_shapes`; limits `positions` to the smallest attention window, because our masks have no
+        window."""
         windows = [one.window for seen in self._observed.values() for one in seen if one.window is not None]
-        if windows:  # our masks let every token be seen
+        if windows:  # our masks have no window
             self.positions = min(*windows, self.positions or windows[0])
         return {
             place: Shape(len(modules), *self._observed[place][0].keys.shape[1::2])
@@ -36,11 +43,14 @@ class EncoderDecoder(GenerativeLM):
 
     @cached_property
     def _observed(self) -> dict[str, list[Observed]]:
-        """What each attention of the model sees of two tokens by the encoder and one by the decoder, by place."""
+        """Each attention by site, recorded while the encoder reads two tokens and the decoder one.
+
+        Raises UserError if a site has no attention that goes through transformers' interface.
+        """
         encoder = {id(module) for module in self.model.get_encoder().modules()}
         seen: dict[str, list] = {ENCODER: [], DECODER: [], CROSS: []}
         for one in self._watch([[self.end, self.end]], [[self.start]]):
-            across = DECODER if one.keys.shape[2] == 1 else CROSS
+            across = DECODER if one.keys.shape[2] == 1 else CROSS  # one key: the decoder's own token
             seen[ENCODER if id(one.module) in encoder else across].append(one)
         if not all(seen.values()):
             raise UserError(
@@ -50,6 +60,7 @@ class EncoderDecoder(GenerativeLM):
 
     @torch.no_grad()
     def _watch(self, source: list[list[int]], target: list[list[int]]) -> list[Observed]:
+        """Record each attention while the model reads ids [batch, length] of a source and of a target."""
         with record_attention() as seen:
             self.model(
                 input_ids=torch.tensor(source, device=self.device),
@@ -60,25 +71,27 @@ class EncoderDecoder(GenerativeLM):
 
     @property
     def places(self) -> Mapping[str, list[nn.Module]]:
-        """The attention modules by place and layer."""
+        """The attention modules by site, in the order of the layers."""
         return {place: [one.module for one in seen] for place, seen in self._observed.items()}
 
     @property
     def start(self) -> int:
-        """Id that the decoder reads before the first token."""
+        """Id that the decoder reads before the first target token."""
         return self.model.config.decoder_start_token_id
 
     @cached_property
     def _logit_scale(self) -> float:
-        """T5 scales its hidden states before the output matrix."""
+        """Factor of the hidden states before the output matrix: T5 scales them."""
         return self.width**-0.5 if getattr(self.model.config, "scale_decoder_outputs", False) else 1.0
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits [..., vocabulary] of hidden states [..., width], with T5's scale and BART's bias."""
         logits = self.model.get_output_embeddings()(hidden * self._logit_scale)
         bias = getattr(self.model, "final_logits_bias", None)
         return logits if bias is None else logits + bias[0]
 
     def own_logits(self, example: Example) -> torch.Tensor:
+        """See `GenerativeLM.own_logits`."""
         before = [[self.start, *example.target[:-1]]]
         return self.model(
             input_ids=torch.tensor([example.source], device=self.device),
@@ -86,13 +99,19 @@ class EncoderDecoder(GenerativeLM):
         ).logits[0]
 
     def blocks(self) -> list[nn.Module]:
+        """The encoder's blocks, then the decoder's."""
         return outermost_lists(self.model.get_encoder()) + outermost_lists(self.model.get_decoder())
 
     def source_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
+        """Ids of sources with the tokenizer's special tokens, cut at `most` tokens in all."""
         return self._tokens(texts, most)
 
     def target_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
-        """The end ends it: mBART's tokenizer writes a language behind it, which its decoder is never to write."""
+        """Ids of targets up to the end token, cut at `most` tokens in all.
+
+        What the tokenizer appends after the end token (mBART: a language) is dropped: the decoder must not generate
+        it.
+        """
         rows = []
         for ids in self._tokens(texts, most):
             last = len(ids) - 1 - ids[::-1].index(self.end) if self.end in ids else len(ids)
@@ -100,13 +119,16 @@ class EncoderDecoder(GenerativeLM):
         return rows
 
     def _tokens(self, texts: list[str], most: int | None) -> list[list[int]]:
-        """With the tokenizer's special tokens, BART's `<s> text </s>` and T5's `text </s>`, all within `most`."""
+        """Ids with the tokenizer's special tokens (BART: `<s> text </s>`, T5: `text </s>`), cut at `most` in all."""
         stripped = [text.strip() for text in texts]
         return self.tokens(stripped, truncation=most is not None, max_length=most)
 
     @torch.no_grad()
     def check_vectors(self) -> None:
-        """Raises UserError for a model that reads tokens otherwise than their vectors, so that a prompt would stand among others."""
+        """Raises UserError if the encoder does not use token embeddings as they are (scales them, say).
+
+        Prompt vectors and token embeddings would then not be comparable.
+        """
         encoder, ids = self.model.get_encoder(), torch.tensor([[self.end, self.end]], device=self.device)
         vectors = self.model.get_input_embeddings()(ids)
         found = (encoder(**read).last_hidden_state for read in ({"input_ids": ids}, {"inputs_embeds": vectors}))
@@ -114,14 +136,15 @@ class EncoderDecoder(GenerativeLM):
             raise UserError(f"model {self.name} scales the vectors of its tokens: prompts are not supported")
 
     def num_virtual_tokens(self, adaptation: Adaptation) -> int:
-        """A prompt is read like tokens; a prefix takes none of the text's positions."""
+        """Length of the prompt, which the encoder reads like tokens; a prefix takes no positions."""
         return 0 if adaptation.prompt is None else adaptation.prompt.shape[1]
 
     def room(self, adaptation: Adaptation) -> int | None:
-        """Positions for a source."""
+        """Positions left for a source beside the prompt. None: no limit."""
         return self.positions and self.positions - self.num_virtual_tokens(adaptation)
 
     def check_max_length(self, source: int, target: int, length: int) -> None:
+        """Raises UserError if prompt and source, or the target, exceed the model's positions."""
         if self.positions is not None and max(length + source, target) > self.positions:
             prompt = f"a prompt of {length} before " if length else ""
             raise UserError(
@@ -131,7 +154,7 @@ class EncoderDecoder(GenerativeLM):
             )
 
     def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
-        """Of the words read by the encoder, and by the decoder behind it."""
+        """See `LM.activations`: both the encoder and the decoder read `ids`."""
         found: dict[str, list[torch.Tensor]] = {place: [] for place in self.places}
         place_of = {id(module): place for place, modules in self.places.items() for module in modules}
         for one in self._watch([ids], [ids]):
@@ -139,6 +162,7 @@ class EncoderDecoder(GenerativeLM):
         return {place: torch.stack(layers) for place, layers in found.items()}
 
     def target_hidden(self, batch: Batch, adaptation: Adaptation) -> torch.Tensor:
+        """See `LM.target_hidden`."""
         ids, mask = padded([e.source for e in batch.examples], self.device, self.room(adaptation))
         before, own = padded([[self.start, *e.target[:-1]] for e in batch.examples], self.device, self.positions)
         with prefixed(self.places, adaptation, batch.runs), adapted(adaptation, batch.runs):
@@ -149,7 +173,10 @@ class EncoderDecoder(GenerativeLM):
     def read_source(
         self, ids: torch.Tensor, mask: torch.Tensor, adaptation: Adaptation, runs: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The encoder's hidden states [batch, length, width] behind a prompt, theirs too, and which are of tokens."""
+        """Encode sources: ids and mask [batch, length], row `i` with the adaptation of run `runs[i]`.
+
+        Returns hidden states [batch, prompt + length, width] and their mask [batch, prompt + length].
+        """
         encoder = self.model.get_encoder()
         if adaptation.prompt is None:
             return encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask
@@ -166,7 +193,12 @@ class EncoderDecoder(GenerativeLM):
         mask: torch.Tensor,
         cache: EncoderDecoderCache | None = None,
     ) -> torch.Tensor:
-        """The decoder's hidden states [batch, length, width] of `ids` behind what the cache holds."""
+        """The decoder's hidden states [batch, length, width] of `ids` [batch, length], read after what the cache
+        holds.
+
+        `own_mask` [batch, length] or [batch, 1, length, columns] masks self-attention (None: causal); `encoded` and
+        `mask` are what `read_source` returns.
+        """
         return self.model.get_decoder()(
             input_ids=ids,
             attention_mask=own_mask,
@@ -177,20 +209,24 @@ class EncoderDecoder(GenerativeLM):
         ).last_hidden_state
 
     def memory(self, adaptation: Adaptation, beam: int) -> "_DecodingState":
+        """See `GenerativeLM.memory`."""
         return _DecodingState(self, adaptation, beam)
 
 
 class _DecodingState(DecodingState):
+    """Decoding state of an encoder-decoder model: a cache of the targets, and one of the encoded sources."""
+
     def __init__(self, lm: EncoderDecoder, adaptation: Adaptation, beam: int):
         self.lm, self.adaptation, self.beam = lm, adaptation, beam
         self.own = Beams(lm.shapes[DECODER], beam, lm.dtype, lm.device)
         self.sources = Sources(lm.shapes[CROSS], lm.dtype, lm.device)
-        self.read: list[int] = []  # tokens read of each target, by place
-        # the same on the device, and the run of each place
+        self.read: list[int] = []  # tokens read of each target, by slot
+        # The same on the device, and the run of each slot: [slots].
         self.following, self.runs = torch.zeros(2, 0, dtype=torch.long, device=lm.device)
-        self.no_states = torch.zeros(1, 1, lm.width, dtype=lm.dtype, device=lm.device)  # the sources have been read
+        self.no_states = torch.zeros(1, 1, lm.width, dtype=lm.dtype, device=lm.device)  # cross-attention is cached
 
     def prefill(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+        """See `DecodingState.prefill`; encodes the sources, and the decoder reads its start token."""
         ids, mask = padded(sources, self.lm.device, self.lm.room(self.adaptation))
         start = torch.full_like(ids[:, :1], self.lm.start)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
@@ -206,17 +242,18 @@ class _DecodingState(DecodingState):
         return hidden[:, -1]
 
     def _store(self, beams: Beams, place: str, read: DynamicCache, text: torch.Tensor, runs: torch.Tensor) -> None:
-        """What was read, behind the place's prefix; `text` is [rows, length], True for tokens."""
+        """Cache what was read, after the site's prefix; `text` is [rows, length], True for tokens."""
         past = prefix_kv_of(self.adaptation, place, self.lm.shapes[place], runs, self.lm.dtype)
         layers = [
             (torch.cat([keys, layer.keys], 2), torch.cat([values, layer.values], 2))
             for (keys, values), layer in zip(past.by_layer(len(text)), read.layers, strict=True)
         ]
-        # A prefix takes none of the text's positions: its own are negative, and what is read begins at 0.
+        # A prefix takes no text positions: prefix positions are negative, text starts at 0. [rows, columns + length]
         positions = torch.arange(-past.columns, text.shape[1], device=text.device).expand(len(text), -1)
         beams.prefill(layers, past.seen_with(text), positions, (past.columns + text.sum(1)).tolist())
 
     def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
+        """See `DecodingState.step`."""
         self.own.advance(parents, self.following)
         cache = EncoderDecoderCache(self.own, self.sources)
         cache.is_updated = dict.fromkeys(range(len(self.sources.layers)), True)
@@ -229,6 +266,7 @@ class _DecodingState(DecodingState):
         return hidden
 
     def reorder(self, order: list[int]) -> None:
+        """See `DecodingState.reorder`."""
         self.own.reorder(order)
         self.sources.reorder(order)
         self.read = [self.read[other] for other in order]

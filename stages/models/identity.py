@@ -1,4 +1,4 @@
-"""Which model a trained run belongs to: `config.json` beside its tensors says so."""
+"""The base model of a trained run, recorded in `config.json` beside the run's tensors."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +11,14 @@ CONFIG = "config.json"
 
 
 def base_model_id(lm: LM) -> dict:
-    """What tells the model a run was trained on from others. Of the weights as they are now: ask before a training."""
+    """Name, fingerprint and shapes of the base model. It hashes the current weights: call it before training changes
+    them."""
     shapes = {place: asdict(shape) for place, shape in lm.shapes.items()}
     return {"base_model": lm.name, "base_model_fingerprint": lm.fingerprint(), "shapes": shapes}
 
 
 def check_belongs(directory: Path, lm: LM) -> dict:
-    """The config of the run in a directory. Raises UserError if there is none, or if it is of another model."""
+    """The config of the run in `directory`. Raises UserError if there is none or its base model is not `lm`."""
     try:
         config = read_json(directory / CONFIG)
         # Not by its name: a copy in a directory is the same model.

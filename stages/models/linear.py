@@ -1,7 +1,7 @@
-"""Matrix products in fp32 on a CPU by oneDNN, which torch uses for bf16 alone.
+"""fp32 matrix products on a CPU by oneDNN, which torch itself uses only for bf16.
 
-torch's own fp32 products are MKL's, which leaves half of an AMD processor's vector units idle (95 against 205 GFLOP/s on
-one core of an EPYC; the sums are fp32 either way).
+For fp32 torch uses MKL, which leaves half of an AMD processor's vector units idle (95 instead of 205 GFLOP/s on one
+core of an EPYC). Sums are fp32 in both.
 """
 
 import os
@@ -14,13 +14,13 @@ from transformers.pytorch_utils import Conv1D
 
 from stages.models.precision import has_bf16
 
-# oneDNN makes code for each number of rows, which takes milliseconds and a megabyte: so rows come in eights (as `padded`
-# makes texts), and fewer codes are kept than its 1,024.
+# oneDNN compiles a kernel per number of rows, in milliseconds and a megabyte: so rows are padded to eights (as `padded`
+# pads texts), and fewer kernels are cached than its default, 1,024.
 _ROWS, _CODES = 8, "256"
 
 
 def _onednn(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """x [..., in], weight [out, in] of any strides, or packed -> [..., out]"""
+    """x [..., in], weight [out, in] with any strides, or packed -> [..., out]"""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
@@ -35,22 +35,25 @@ class _Linear(torch.autograd.Function):
     def forward(ctx, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         moving = ctx.needs_input_grad[1]
         ctx.save_for_backward(weight, x if moving else None)  # a frozen weight's gradient would need x
+        # [..., in] -> [rows, in] -> [rows, out] -> [..., out]
         return _product(x.reshape(-1, weight.shape[1]), weight, bias).view(*x.shape[:-1], weight.shape[0])
 
     @staticmethod
     def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         weight, x = ctx.saved_tensors
-        flat = gradient.reshape(-1, weight.shape[0])  # [rows, out]
+        flat = gradient.reshape(-1, weight.shape[0])  # [..., out] -> [rows, out]
         for_x, for_weight, for_bias = ctx.needs_input_grad
         return (
+            # [rows, in] -> [..., in]
             _product(flat, weight.t()).view(*gradient.shape[:-1], weight.shape[1]) if for_x else None,
+            # x: [..., in] -> [rows, in]
             _of_weight(flat, x.reshape(-1, weight.shape[1]), weight) if for_weight else None,
             flat.sum(0) if for_bias else None,
         )
 
 
 def _of_weight(gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """[out, in] from [rows, out] and [rows, in], laid out as the weight is."""
+    """Gradient [out, in] of a weight, in the weight's memory layout, from [rows, out] and [rows, in]."""
     if weight.stride(0) == 1:
         return _product(x.t(), gradient.t()).t()
     return _product(gradient.t(), x.t())
@@ -60,11 +63,12 @@ def product_by_run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) ->
     """bias + x @ weight for each run: [runs, 1, out], [runs, rows, in], [runs, in, out] -> [runs, rows, out]"""
     if len(x) > 1 or x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return torch.baddbmm(bias, x, weight)
+    # [rows, in], [out, in], [out] -> [1, rows, out]
     return _Linear.apply(x[0], weight.squeeze(0).t(), bias.flatten())[None]
 
 
 def use_onednn(model: nn.Module) -> None:
-    """Let the linear layers of a model on a CPU compute so in fp32; what else they do stays as it is."""
+    """Make a CPU model's linear layers compute fp32 products by oneDNN. Nothing happens where torch has no oneDNN."""
     if not torch.backends.mkldnn.is_available():
         return
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
@@ -75,9 +79,10 @@ def use_onednn(model: nn.Module) -> None:
 
 
 def pack(model: PreTrainedModel) -> None:
-    """For a model that is only read from now on: weights in the order in which products need them, instead of as they are.
+    """Reorder the weights as oneDNN needs them, in place of the originals, for a model that will not be trained
+    further.
 
-    A sentence at a time is read twice as fast so. Models that `use_onednn` has not seen stay as they are.
+    Reading one sentence at a time then takes half as long. Models without `use_onednn` do not change.
     """
     tied = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     for module in model.modules():

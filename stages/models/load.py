@@ -1,4 +1,4 @@
-"""Opening a model: by directory or Hugging Face id, frozen, in fp32, of any family."""
+"""Open a model of any family, by directory or Hugging Face id: frozen, in fp32."""
 
 import contextlib
 import os
@@ -30,10 +30,10 @@ from stages.models.vocabulary import check_vocabulary
 
 
 def load(directory: str, name: str, revision: str) -> LM:
-    """Load a model, frozen, in eval mode (no dropout) and fp32, onto the GPU where there is one.
+    """Load a model, frozen, in eval mode (no dropout) and fp32, onto the GPU if there is one.
 
-    Raises UserError for what is no model, lacks weights, is computed in a way that ours does not equal, or cannot be had
-    without the network. No code that comes with a model is ever run.
+    Raises UserError if it is no model, lacks weights, is computed in a way that ours does not equal (`check.py`), or
+    cannot be downloaded. Code that comes with a model is never run.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     where = f"model {name}: no such directory, and not to be had from the Hugging Face hub"
@@ -44,7 +44,7 @@ def load(directory: str, name: str, revision: str) -> LM:
     with foreign_code(where), _quiet():
         check_config(directory, name, revision)
         config = AutoConfig.from_pretrained(directory, **options)
-        config._attn_implementation = "eager"  # a config may ask for one that is not installed, such as flash attention
+        config._attn_implementation = "eager"  # the config's choice, such as flash attention, may not be installed
         family, opener = family_of(config, name)
         tokenizer = AutoTokenizer.from_pretrained(directory, **options)
         model, loaded = opener.from_pretrained(
@@ -71,7 +71,7 @@ def load(directory: str, name: str, revision: str) -> LM:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' warnings: what they warn of is checked here, and ends in one line."""
+    """Without transformers' warnings: what they report is checked here and raises a one-line error."""
     before = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:
@@ -81,7 +81,7 @@ def _quiet() -> Iterator[None]:
 
 
 def family_of(config: Config, name: str) -> tuple[type[LM], type]:
-    """And the class of transformers that opens its models. Raises UserError for a model that neither writes nor reads texts."""
+    """The model's family and the transformers class that opens it. Raises UserError for a model of no family."""
     kind = config.model_type
     if config.is_encoder_decoder and kind in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
         return EncoderDecoder, AutoModelForSeq2SeqLM
@@ -96,7 +96,7 @@ def family_of(config: Config, name: str) -> tuple[type[LM], type]:
 
 
 def fuse_gelu(model: nn.Module) -> None:
-    """GPT-2's activation in one pass instead of transformers' eight, of which training keeps five results."""
+    """Replace GPT-2's activation, eight operations of which training keeps five results, by torch's single one."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if isinstance(child, NewGELUActivation):

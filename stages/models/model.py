@@ -1,7 +1,7 @@
-"""A language model as methods, training and decoding see it; what its families share.
+"""The language model as methods, training and decoding see it: what all families share.
 
-The families are in `decoder_only.py` and `encoder_decoder.py`, which write texts, and in `encoder.py`, which gives
-classes; `load.py` opens any.
+`decoder_only.py` and `encoder_decoder.py` hold the generative families, `encoder.py` the classifiers; `load.py` opens
+any.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from stages.models.batches import Batch, Example, to_device
 
 @dataclass(frozen=True)
 class Shape:
-    """Keys (and values) of one text: `[layers, kv_heads, length, head_dim]`."""
+    """Size of one attention site's keys (and values): `[layers, kv_heads, length, head_dim]` for one text."""
 
     layers: int
     kv_heads: int
@@ -32,29 +32,30 @@ class Shape:
 
 
 class DecodingState(ABC):
-    """What the model remembers of the sentences of a beam search, each with `beam` beams, by place."""
+    """The model's state in a beam search. Each sentence has a slot, its index in the state, and `beam` beams."""
 
     @abstractmethod
     def prefill(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
-        """Read sources, each with the adaptation of its run; they take the next places.
+        """Read sources (ids), source `i` with the adaptation of run `runs[i]`, into the next free slots.
 
-        Returns hidden states [sources, width] for the first token.
+        Returns the hidden states [sources, width] that predict the first target token.
         """
 
     @abstractmethod
     def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
-        """Read one more token of each beam, which goes on from the beam `parents` of its sentence.
+        """Read one more token of each beam; beam `b` continues beam `parents[:, b]` of its sentence.
 
-        Both are [places, beam]; returns hidden states [places, beam, width].
+        `tokens` and `parents` are [slots, beam]. Returns hidden states [slots, beam, width].
         """
 
     @abstractmethod
     def reorder(self, order: list[int]) -> None:
-        """Place `i` goes on with the sentence of place `order[i]`, which is `i` or behind all that stay."""
+        """Move the sentence of slot `order[i]` to slot `i` and drop the rest; `order[i]` is `i` or at least
+        `len(order)`."""
 
 
 class LM(ABC):
-    """A transformers model with its tokenizer. Unless a method moves them, its weights are frozen."""
+    """A transformers model and its tokenizer. The weights are frozen unless a method trains them."""
 
     family: ClassVar[str]
 
@@ -71,12 +72,12 @@ class LM(ABC):
         self.computes_in = self.dtype
 
     def take_attention(self, model: PreTrainedModel) -> None:
-        """Let its attentions be computed by ours."""
+        """Route the model's attention through `attention.attend`."""
         model.set_attn_implementation(ATTENTION)
 
     @contextmanager
     def own_attention(self) -> Iterator[None]:
-        """Within the block, the model computes attention as transformers' plain code does: to check ours by."""
+        """Within the block, attention is transformers' eager code: the reference that `check.py` compares with."""
         self.model.set_attn_implementation("eager")
         try:
             yield
@@ -84,41 +85,44 @@ class LM(ABC):
             self.take_attention(self.model)
 
     def compute_in(self, dtype: torch.dtype) -> None:
-        """Hold frozen weights in `dtype`, once and for all; weights that move stay fp32 and are cast when used."""
+        """Compute in `dtype`. Frozen weights are converted at once; trainable weights stay fp32 under autocast."""
         self.computes_in = dtype
         if self.frozen:
             for parameter in self.model.parameters():
                 parameter.data = parameter.data.to(dtype)
 
     def computing(self) -> AbstractContextManager:
-        """Within it, the model computes as `compute_in` says."""
+        """The autocast context for the dtype that `compute_in` set; does nothing if the weights have it already."""
         return torch.autocast(self.device.type, dtype=self.computes_in, enabled=self.computes_in != self.dtype)
 
     @property
     def frozen(self) -> bool:
-        """Whether none of the model's own weights moves."""
+        """Whether the model itself has no trainable parameters."""
         return not any(p.requires_grad for p in self.model.parameters())
 
     @property
     def vocabulary(self) -> int:
+        """Number of logits per position: rows of the output matrix."""
         return self.model.get_output_embeddings().weight.shape[0]
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """Dtype of the weights."""
         return self.model.get_input_embeddings().weight.dtype
 
     @property
     def device(self) -> torch.device:
+        """Device of the weights."""
         return self.model.device
 
     @property
     def end(self) -> int:
-        """Id that ends every target."""
+        """Id of the end token, the last of every target."""
         return self.tokenizer.eos_token_id
 
     def fingerprint(self) -> str:
-        """A short hash of the weights: some numbers of each tensor, so that it takes no time and a tuned model differs."""
+        """Hash of the weights, 16 hex digits. It samples each tensor, which is fast and still tells a tuned model
+        apart."""
         digest = hashlib.sha256()
         for name, weight in sorted(self.model.named_parameters()):
             flat = weight.detach().flatten()
@@ -127,7 +131,10 @@ class LM(ABC):
         return digest.hexdigest()[:16]
 
     def words(self, text: str, length: int) -> list[int]:
-        """Ids of some words, repeated up to `length` tokens. Raises UserError if there are none, or too many."""
+        """Ids of `text`, repeated to exactly `length` tokens: the words that initialize a prefix.
+
+        Raises UserError if the text has no tokens or more than `length`, or if `length` exceeds the model's positions.
+        """
         ids = self.token_ids(text)
         if not 0 < len(ids) <= length:
             raise UserError(
@@ -139,11 +146,11 @@ class LM(ABC):
         return (ids * length)[:length]
 
     def set_labels(self, records: Iterable[Record]) -> None:
-        """Take the labels from the records of a task."""
+        """Set `labels` to the sorted labels in the targets of a task's records."""
         self.labels = sorted({label for record in records for label in labels_of(record)})
 
     def tokens(self, texts: list[str], **options) -> list[list[int]]:
-        """Ids of texts by the tokenizer and its options. Raises UserError for one that the model has no vector for."""
+        """Tokenize texts, with the tokenizer's `options`. Raises UserError for an id without an input embedding."""
         rows = self.tokenizer(texts, **options)["input_ids"]
         known = len(self.model.get_input_embeddings().weight)
         for ids in rows:
@@ -153,58 +160,60 @@ class LM(ABC):
         return rows
 
     def token_ids(self, text: str) -> list[int]:
-        """Ids of a text inside another, without special tokens."""
+        """Ids of a text as it stands inside another: with a space before it, without special tokens."""
         return self.tokens([self.space + text.strip()], add_special_tokens=False)[0]
 
     def embed(self, ids: list[int]) -> torch.Tensor:
-        """Input vectors [length, width] of tokens."""
+        """Input embeddings [length, width] of token ids, detached."""
         return self.model.get_input_embeddings()(torch.tensor(ids, device=self.device)).detach()
 
     @abstractmethod
     def find_shapes(self) -> Mapping[str, Shape]:
-        """Shapes of keys and values by the places that a prefix can have."""
+        """The shape of keys and values at each attention site that can take a prefix."""
 
     @abstractmethod
     def blocks(self) -> list[torch.nn.Module]:
-        """The transformer blocks, the encoder's first."""
+        """The transformer blocks in order, an encoder's before a decoder's."""
 
     @abstractmethod
     def examples(self, records: list[Record], most_source: int | None, most_target: int | None) -> Iterator[Example]:
-        """One example per target of some records, cut at so many tokens (None: never)."""
+        """One example per target of each record, cut at `most_source` and `most_target` tokens (None: no cut)."""
 
     def num_virtual_tokens(self, adaptation: Adaptation) -> int:
-        """Positions that an adaptation takes of those for texts."""
+        """Positions, in tokens, that an adaptation takes from the text's."""
         return adaptation.length
 
     @abstractmethod
     def check_max_length(self, source: int, target: int, length: int) -> None:
-        """Raises UserError if a source and a target of so many tokens do not fit beside `length` that are taken."""
+        """Raises UserError if `source` and `target` tokens do not fit the model's positions beside `length` virtual
+        tokens."""
 
     @abstractmethod
     def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
-        """Keys and values that the model computes for a text, `[layers, 2, kv_heads, len, head_dim]` by place."""
+        """Keys and values of a text by attention site, `[layers, 2, kv_heads, len, head_dim]`, without gradient."""
 
     @abstractmethod
     def target_hidden(self, batch: Batch, adaptation: Adaptation) -> torch.Tensor:
-        """Hidden states [tokens, width] from which the tokens of all targets are predicted, row after row."""
+        """Hidden states [target tokens, width] that predict the target tokens of a batch, row after row."""
 
     @abstractmethod
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Vocabulary logits [..., vocabulary] of hidden states [..., width]: pay for the positions that count only."""
+        """Logits [..., vocabulary] of hidden states [..., width]. Costly: pass only target positions."""
 
 
 class GenerativeLM(LM):
-    """A model that writes texts: what training and beam search ask of it."""
+    """A language model that writes text, with what training and beam search need of it."""
 
     @abstractmethod
     def source_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
-        """Sources as the model reads them, cut at `most` tokens."""
+        """Ids of sources as the model reads them, cut at `most` tokens (None: no cut)."""
 
     @abstractmethod
     def target_ids(self, texts: list[str], most: int | None) -> list[list[int]]:
-        """Targets as the model writes them, cut at `most` tokens, with the end token."""
+        """Ids of targets with the end token, cut at `most` tokens (None: no cut)."""
 
     def examples(self, records: list[Record], most_source: int | None, most_target: int | None) -> Iterator[Example]:
+        """See `LM.examples`."""
         wanted = [record for record in records if record.targets]  # no tokenizer takes no texts
         if not wanted:
             return
@@ -215,24 +224,24 @@ class GenerativeLM(LM):
 
     @abstractmethod
     def memory(self, adaptation: Adaptation, beam: int) -> DecodingState:
-        """For a beam search, still without sentences."""
+        """A decoding state without sentences, for beam search with `beam` beams."""
 
     @abstractmethod
     def own_logits(self, example: Example) -> torch.Tensor:
-        """What the model itself computes for the target of an example, [tokens, vocabulary]; to check `logits` by."""
+        """Target logits [target tokens, vocabulary] by the model's own forward pass: the reference for `logits`."""
 
 
 def labels_of(record: Record) -> set[str]:
-    """The classes that its targets name: themselves, or their tags."""
+    """The labels in a record's targets: each whole target, or each tag if the record has words to be tagged."""
     return {
         label for target in record.targets for label in (target.split(" ") if record.words is not None else [target])
     }  # fmt: skip
 
 
 def padded(rows: list[list[int]], device: torch.device, most: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask (True for tokens), both [rows, length]; padding is 0 and stands right of the tokens.
+    """Ids and mask (True for tokens), both [rows, length], padded on the right with 0.
 
-    The length is that of the longest, in eights up to `most`: kernels are made for a size, and are fast on such.
+    The length is the longest row's, rounded up to a multiple of 8 (kernels are compiled per size) and at most `most`.
     """
     length = -(-max(map(len, rows)) // 8) * 8
     length = length if most is None else min(length, most)
@@ -244,23 +253,24 @@ def padded(rows: list[list[int]], device: torch.device, most: int | None = None)
 
 
 def targets_of(hidden: torch.Tensor, batch: Batch, starts: list[int]) -> torch.Tensor:
-    """From hidden states [batch, length, width] those of as many tokens as each target has, [tokens, width].
+    """Select the hidden states that predict the targets: [batch, length, width] -> [target tokens, width].
 
-    `starts` says where each row's first one is.
+    `starts[i]` is the first such position of row `i`.
     """
     length = hidden.shape[1]
     places = [
         torch.arange(row * length + start, row * length + start + len(example.target))
         for row, (start, example) in enumerate(zip(starts, batch.examples, strict=True))
-    ]  # found on the host: a mask would make it wait for the device
+    ]  # computed on the host: indexing by a mask would make the host wait for the device
+    # [batch * length, width] -> [target tokens, width]
     return hidden.flatten(0, 1)[to_device(hidden.device, torch.cat(places))]
 
 
 def positions_of(config: PreTrainedConfig) -> int | None:
-    """The longest text that the model reads in one way, whatever stands beside it in a batch. None: no limit.
+    """The longest text, in tokens, that the model reads the same way in any batch. None: no limit.
 
-    Rotary frequencies that depend on the longest row of a batch (longrope, as Phi-3's) are those of the short range: rows
-    beyond it would change what their neighbours give. Chunked attention (Llama 4's) is plain within the first chunk.
+    Rotary frequencies that depend on the longest row of a batch (longrope, Phi-3) are limited to the short range, or a
+    long row would change its neighbours. Chunked attention (Llama 4) is ordinary attention within its first chunk.
     """
     limits = [getattr(config, name, None) for name in ("max_position_embeddings", "attention_chunk_size")]
     rotary = getattr(config, "rope_parameters", None) or {}
@@ -271,15 +281,14 @@ def positions_of(config: PreTrainedConfig) -> int | None:
 
 
 def space_before(tokenizer: PreTrainedTokenizerBase) -> str:
-    """What is put before a word inside a text: a space, or nothing where the tokenizer itself puts one before a text, and a
-    second one would be a piece of its own (Llama 2's)."""
+    """What to write before a word inside a text: " ", or "" if the tokenizer adds a space itself (Llama 2's does)."""
     word = tokenizer.tokenize("x")
     itself = tokenizer.tokenize("x x") == 2 * word
     return "" if itself and tokenizer.tokenize(" x") != word else " "
 
 
 def outermost_lists(module: torch.nn.Module) -> list[torch.nn.Module]:
-    """The elements of the outermost module lists: the transformer blocks of any transformers model."""
+    """The elements of the outermost ModuleLists of a module: its transformer blocks."""
     found: list[torch.nn.Module] = []
     for child in module.children():
         found += list(child) if isinstance(child, torch.nn.ModuleList) else outermost_lists(child)

@@ -1,4 +1,4 @@
-"""What is checked of a model's files before transformers opens them. Each error names the cure."""
+"""Checks of a model's files before transformers opens them. Each error says what to do."""
 
 from pathlib import Path
 
@@ -42,6 +42,7 @@ def check_directory(directory: Path) -> None:
 
 
 def _check_shards(directory: Path) -> None:
+    """Raises UserError unless all files that the index names are there."""
     index = directory / _INDEX
     try:
         named = sorted(set(read_json(index)["weight_map"].values()))
@@ -53,7 +54,7 @@ def _check_shards(directory: Path) -> None:
 
 
 def _instead(directory: Path) -> str:
-    """What the weights of a directory are in place of safetensors."""
+    """End of an error message: which other weights the directory has, or what a model's directory needs."""
     for suffix, cure in _OTHERS.items():
         for path in sorted(directory.glob(f"*{suffix}")):
             return f", but {path.name}: {cure}"
@@ -66,9 +67,10 @@ def _begins(path: Path, start: bytes) -> bool:
 
 
 def check_config(directory: str, name: str, revision: str) -> None:
-    """Raises UserError for what a config.json says of a model that cannot be trained here, before any of it is loaded.
+    """Raises UserError if a model's config.json rules it out: not an object, unknown architecture, own code,
+    quantized.
 
-    What transformers raises where there is no config comes through.
+    Errors of transformers, such as a missing config, are passed on.
     """
     config, _ = PreTrainedConfig.get_config_dict(directory, revision=revision)
     if not isinstance(config, dict):

@@ -1,4 +1,4 @@
-"""What is checked of a model's weights after transformers has loaded them: it gives missing ones random numbers."""
+"""Checks of a model's weights after transformers has loaded them: it fills missing ones with random numbers."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from stages.core.errors import UserError
 
-# How tensors are named when something other than the model itself was saved.
+# Prefixes of tensor names if a wrapper of the model was saved, and what to save instead.
 _WRAPPERS = {
     "module.": "DataParallel or DistributedDataParallel: save `model.module`",
     "_orig_mod.": "torch.compile: save `model._orig_mod`",
@@ -17,10 +17,10 @@ _WRAPPERS = {
 
 
 def check_complete(model: PreTrainedModel, loaded: dict, name: str) -> None:
-    """Raises UserError if a checkpoint lacks weights of the model, has others, or has them in other sizes.
+    """Raises UserError if a checkpoint lacks weights of the model, or has unknown ones or other sizes.
 
-    `loaded` is transformers' loading info, from which what a model's class declares as no loss (tied heads, buffers) is
-    gone. The base model of an encoder may lack a pooler, and its checkpoint may hold heads.
+    `loaded` is transformers' loading info, which leaves out what a model's class declares dispensable (tied heads,
+    buffers). The checkpoint of an encoder may lack a pooler and may have heads.
     """
     for key, found, expected in sorted(loaded["mismatched_keys"]):
         raise UserError(
@@ -47,7 +47,7 @@ def check_complete(model: PreTrainedModel, loaded: dict, name: str) -> None:
 
 
 def _within(model: PreTrainedModel, key: str) -> bool:
-    """Whether a tensor's name lies within the bare model: not that of a head beside it."""
+    """Whether a tensor's name belongs to the base model, not to a head on it."""
     if any(key.startswith(prefix) for prefix in _WRAPPERS):
         return True
     parts = key.removeprefix(f"{model.base_model_prefix}.").split(".")
@@ -64,10 +64,10 @@ def _more(found: Sequence) -> str:
 
 
 def without_untrained_pooler(model: nn.Module, missing: set[str]) -> None:
-    """A pooler of random numbers is taken away: the class is read from the first token's state itself.
+    """Remove a pooler with random weights; the text's vector is then the first token's hidden state.
 
-    A checkpoint without one (RoBERTa's) would be given one; MiniLM's has one that nobody trained, as its biases show, which are
-    all 0 still.
+    transformers adds a random pooler if the checkpoint has none (RoBERTa). MiniLM's checkpoint has an untrained one,
+    which shows in its biases: all 0.
     """
     poolers = {key for key in missing if key.startswith("pooler.")}
     parameters = model.pooler.named_parameters() if getattr(model, "pooler", None) else ()

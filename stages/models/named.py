@@ -1,4 +1,5 @@
-"""The models that params.yaml can name: those of data/base, minilm of a Python package, a Hugging Face id, a directory."""
+"""Models that params.yaml can name: those in data/base, minilm (a Python package), a Hugging Face id, or a
+directory."""
 
 from pathlib import Path
 
@@ -10,12 +11,13 @@ MINILM = "minilm"  # an encoder in a Python package
 
 
 def is_embedded(model: str) -> bool:
-    """Whether it needs no hub: a bare name of `BASE`, for `BASE / "/a/path"` is `/a/path`; or minilm."""
+    """Whether a model needs no download from the hub: the name of a directory in `BASE`, or minilm."""
     return (Path(model).name == model and (BASE / model / "config.json").exists()) or model == MINILM
 
 
 def path_of(model: str) -> str:
-    """What transformers loads: a directory, or a Hugging Face id. Raises UserError for a package that is missing."""
+    """What transformers loads: a directory or a Hugging Face id. Raises UserError if minilm's package is not
+    installed."""
     if model == MINILM:
         return _minilm()
     return str(BASE / model) if is_embedded(model) else model

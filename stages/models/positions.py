@@ -1,7 +1,7 @@
-"""Positions by sentence for decoders of encoder-decoder models, which know one number for a whole batch.
+"""Positions per sentence for decoders of encoder-decoder models, which take one position for a whole batch.
 
-BART and its kin look them up in a module `embed_positions`; T5 and its kin add a bias by distance, which
-`compute_bias` of the first layer makes. A model that does neither fails the check of `load.py`.
+BART and similar models look positions up in a module `embed_positions`; T5 and similar models add a bias by distance,
+computed by `compute_bias` of the first layer. A model that does neither fails the check in `load.py`.
 """
 
 import contextlib
@@ -13,16 +13,17 @@ from torch import nn
 
 @contextlib.contextmanager
 def at(decoder: nn.Module, following: torch.Tensor, columns: torch.Tensor, beam: int, longest: int) -> Iterator[None]:
-    """Within the block, the decoder reads `beam` tokens of each sentence, all at position `following` [places].
+    """Within the block, the decoder reads `beam` tokens of each sentence, all at position `following` [slots].
 
-    `columns` [places, width] are the positions of what attention sees, negative for a prefix, which is at no distance;
-    all positions are below `longest`.
+    `columns` [slots, width] are the positions of the visible keys, negative for a prefix, whose bias is 0. All
+    positions are below `longest`.
     """
 
     def embedding(original):
         def forward(text, *_, **__):
             """The vectors of the whole text's positions are [longest, width]; each sentence takes one."""
             text = (1, longest) if isinstance(text, tuple) else text.new_zeros(1, longest)
+            # [longest, width] -> [slots, 1, width] -> [slots, beam, width]
             return original(text).view(longest, -1)[following][:, None].expand(-1, beam, -1)
 
         return forward
@@ -30,9 +31,9 @@ def at(decoder: nn.Module, following: torch.Tensor, columns: torch.Tensor, beam:
     def bias(original):
         def compute_bias(*_, device=None, **__):
             by_distance = original(1, longest, device=device, past_seen_tokens=longest - 1)[0, :, 0].flip(-1)
-            distance = (following[:, None] - columns).clamp(0, longest - 1)  # [places, width]
-            of_column = by_distance[:, distance] * (columns >= 0)  # [heads, places, width]
-            return of_column.transpose(0, 1)[:, :, None].expand(-1, -1, beam, -1)  # [places, heads, beam, width]
+            distance = (following[:, None] - columns).clamp(0, longest - 1)  # [slots, width]
+            of_column = by_distance[:, distance] * (columns >= 0)  # [heads, slots, width]
+            return of_column.transpose(0, 1)[:, :, None].expand(-1, -1, beam, -1)  # [slots, heads, beam, width]
 
         return compute_bias
 

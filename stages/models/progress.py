@@ -1,4 +1,4 @@
-"""Progress bars of libraries: on a terminal only, as our own (`tqdm(..., disable=None)`)."""
+"""Progress bars of libraries: on a terminal only, like our own (`tqdm(..., disable=None)`)."""
 
 import sys
 
@@ -6,5 +6,6 @@ import transformers
 
 
 def quiet_unless_terminal() -> None:
+    """Turn transformers' progress bars off unless stderr is a terminal."""
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()

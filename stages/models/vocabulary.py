@@ -1,4 +1,4 @@
-"""What is checked of a tokenizer: that the model has a vector for what it writes, and that it writes something."""
+"""Checks of a tokenizer: the model has an embedding for each of its tokens, and it reads text."""
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -8,10 +8,10 @@ _TEXT = "The hotel by the river has 24 rooms."
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, name: str) -> None:
-    """Raises UserError for tokens that the model has no input vector for, and for a tokenizer that reads no text.
+    """Raises UserError for tokens without an input embedding, and for a tokenizer that reads no text.
 
-    A special token without one is let in unless it stands in every text (Gemma 3's image token has none): a text that holds
-    it is refused when it is read.
+    A special token without one is accepted unless it is part of every text (Gemma 3's image token is not); a text that
+    contains it is refused when it is read.
     """
     known = len(model.get_input_embeddings().weight)
     everywhere = {
