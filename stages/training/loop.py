@@ -137,8 +137,8 @@ def train(
     """Train the runs of `method` on the frozen `lm`: run `i` on `examples[i]`.
 
     Returns the state of the runs (`Method.state`: tensors [runs, ...] by name) and the training curve. With
-    `training.eval_every`, the state of each run is the one with the lowest loss on its `dev[i]`; otherwise it is that of
-    the last step. Resumes from `checkpoint` if it exists; the caller deletes it after saving the state.
+    `training.eval_every`, the state of each run is the one with the lowest loss on its `dev[i]`; otherwise that of the
+    last step. Resumes from `checkpoint` if it exists; the caller deletes it after saving the state.
     Raises UserError if the loss diverges.
     """
     parameters, runs = method.trainable_parameters(), len(method.seeds)

@@ -28,7 +28,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def state(self) -> dict[str, torch.Tensor]:
-        """What is saved of the runs: tensors [runs, ...] by name, without gradient, as the method's `load` reads them."""
+        """What is saved of the runs: tensors [runs, ...] by name, without gradient, as `load` reads them."""
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The parameters that the optimizer updates."""

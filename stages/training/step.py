@@ -65,7 +65,7 @@ def step_batches(
 
 
 def _cut(rows: list[tuple[int, int]], lengths: list[int], size: int) -> list[list[tuple[int, int]]]:
-    """Cut rows, sorted by ascending length, where it saves the most padding, while that saves more than a pass costs."""
+    """Cut rows, sorted by ascending length, where it saves the most padding, if it saves more than a pass costs."""
     saved = [cut * (lengths[-1] - lengths[cut - 1]) for cut in range(1, len(rows))]
     if max(saved, default=0) < PASS:
         each = -(-len(rows) // -(-len(rows) // size))  # parts of equal size, but for the last
