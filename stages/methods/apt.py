@@ -35,8 +35,8 @@ class Options(Section):
     """The section `methods.apt`.
 
     `token_gate` weighs positions: `hidden` computes the gate from hidden states, `free` trains it directly, False
-    turns it off. `layer_gate` turns on lambda. `pooling` reduces hidden states over the text. `gate_std` is the deviation that
-    the weights W start from.
+    turns it off. `layer_gate` turns on lambda. `pooling` reduces hidden states over the text. `gate_std` is the
+    deviation that the weights W start from.
     """
 
     token_gate: Literal["hidden", "free", False]
