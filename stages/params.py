@@ -1,7 +1,7 @@
 """Reads and checks params.yaml.
 
-`load` checks the whole file before any work begins. An unknown key, a wrong type or an impossible value gives a one-line
-error that names the key.
+`load` checks the whole file before any work begins. An unknown key, a wrong type or an impossible value gives a
+one-line error that names the key.
 """
 
 from collections.abc import Mapping
@@ -149,7 +149,7 @@ class Params(Section):
 
     @property
     def prefix_length(self) -> int | None:
-        """The number of virtual tokens; None if no recipe of the method has a prefix_len. Raises UserError as `training`."""
+        """Virtual tokens; None if no recipe of the method has a prefix_len. Raises UserError as `training`."""
         if not self.recipes.has_option(self.method, "prefix_len"):
             return None
         return Choice(*self.recipe)("prefix_len", self.prefix_len)

@@ -172,7 +172,7 @@ def files(config: RunConfig) -> list[Path]:
 
 
 def prompt_file(key: str, directory: str) -> Path:
-    """The tensor file of a run in `directory`, of prompt_tuning or prompt_projection. Raises UserError as `given_run`."""
+    """The tensor file of a run in `directory`, of either method with prompts. Raises UserError as `given_run`."""
     run = given_run(key, directory)
     projected = run / PROJECTED
     return projected if projected.exists() else run / "prompt_tuning.safetensors"

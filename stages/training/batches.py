@@ -6,9 +6,9 @@ in one batch, therefore see the same examples as one uninterrupted run.
 
 import torch
 
-# Batches of similar length are formed only if the data have at least this many pools. With fewer, they would be
-# nearly the same in every epoch. Measured with batches of 10 and pools of 50 batches: of the pairs of examples that
-# share a batch, 71% share one again in the next epoch with one pool, 25% with two and 18% with three. The last number is also
+# Batches of similar length are formed only if the data have at least this many pools. With fewer, they would be nearly
+# the same in every epoch. Measured with batches of 10 and pools of 50 batches: of the pairs of examples that share a
+# batch, 71% share one again in the next epoch with one pool, 25% with two and 18% with three. The last number is also
 # that of 50 examples which are only shuffled.
 POOLS = 3
 
