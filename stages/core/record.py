@@ -44,7 +44,7 @@ def with_source_prefix(records: Iterable[Record], words: str | None) -> Iterator
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Write records as JSON Lines, without `parts` and `words` where these are None. Raises UserError as `replacing`."""
+    """Write records as JSON Lines, without `parts` and `words` where None. Raises UserError as `replacing`."""
     own = ("parts", "words")
     write_jsonl(path, (
         {key: value for key, value in asdict(record).items() if key not in own or value is not None} for record in records

@@ -18,7 +18,7 @@ class Training:
     - `clip_norm`: maximum norm of a run's gradient; None: no clipping.
     - `decay_rate`: of Adafactor; None for another optimizer.
     - `length_pool`: batches of similar length are formed among this many batches of shuffled examples.
-    - `eval_every`: steps between dev losses, of which the lowest selects the state; None: the last step's state is kept.
+    - `eval_every`: steps between dev losses; the state with the lowest is kept. None: that of the last step.
     """
 
     lr: float

@@ -10,7 +10,7 @@ from stages.core.errors import UserError
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write tensors by name, with metadata. Raises OSError if writing fails, also where safetensors has another error."""
+    """Write tensors by name, with metadata. Raises OSError if writing fails, in place of SafetensorError."""
     try:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
     except SafetensorError as error:
