@@ -57,7 +57,7 @@ def data_settings(chosen: Params, task: str) -> dict[str, Any]:
     """What the data of a task depend on, as JSON: source, linearization and code."""
     source = chosen.source_of(task).model_dump()
     files = closure("stages.studies.data", module_of_task(task))
-    code = code_hash(file for file in files if not file.is_relative_to(SCORING))  # reading data does not use the scoring code
+    code = code_hash(file for file in files if not file.is_relative_to(SCORING))  # no reader calls scoring
     return {"source": source, "linearize": chosen.linearize.model_dump(), "code": code}
 
 

@@ -19,7 +19,7 @@ OUT = METRICS / "report.md"
 
 
 def rows(plans: list[Plan], found: dict, published: Published) -> list[str]:
-    """The lines of a Markdown table: a row for each cell (mean ± standard deviation), then the paper's row of a variant.
+    """The lines of a Markdown table: a row for each cell (mean ± deviation), and the paper's row of each variant.
 
     `found` is the content of the study's metrics file.
     """

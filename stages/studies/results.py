@@ -16,8 +16,8 @@ _NO_METRICS = ("subset", "seed", "reasons")
 class Spread:
     """Statistics of one metric over the runs of a cell.
 
-    `deviation`: sample standard deviation, None for a single run; `best`: the highest value; `subsets`: the mean of each
-    subset.
+    `deviation`: sample standard deviation, None for a single run; `best`: the highest value; `subsets`: the mean of
+    each subset.
     """
 
     mean: float

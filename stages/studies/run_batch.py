@@ -60,7 +60,10 @@ def named(plan: Plan, runs: list[Run]) -> Iterator[None]:
 
 
 def train(plan: Plan, config: RunConfig, runs: list[Run], directory: Path) -> None:
-    """Train the runs in one batch and save each to `<run>/model`, unless all are there. Raises UserError."""
+    """Train the runs in one batch and save each to `<run>/model`; nothing is done if all are saved already.
+
+    Raises UserError if the data do not fit the model, or if the training diverges.
+    """
     if all((directory / run.name / MODEL).exists() for run in runs):
         return
     groups = training_groups(plan)

@@ -39,7 +39,7 @@ def numbers(results: Results, digests: Mapping[str, str]) -> dict[str, dict[str,
 
 
 def table(results: Results, metrics: Sequence[str]) -> str:
-    """A CSV table for `dvc plots`, a row for each metric and cell. `low` and `high` are mean ∓ standard deviation."""
+    """A CSV table for `dvc plots`, a row for each metric and cell. `low`, `high`: mean -/+ standard deviation."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["metric", "variant", "size", "prefix_len", "mean", "low", "high"])

@@ -1,4 +1,4 @@
-"""Grid search for a cell: the first runs are trained with each candidate, and dev examples select the best candidate."""
+"""Grid search for a cell: the first runs are trained with each candidate, and dev examples select the best."""
 
 import importlib
 from pathlib import Path
@@ -26,8 +26,8 @@ _BATCH = 16  # dev examples at a time; padding changes no loss beyond rounding
 def choose(settings: CellSettings, directory: Path) -> dict[str, Any]:
     """Train and compare all candidates. The result is the content of `tuned.json`.
 
-    `chosen` is the number of the best candidate; `candidates` has the values of each, and its mean loss (nats per target
-    token) or metric. Trained runs stay in `directory/<candidate>/<run>/model`, where `train` finds them again.
+    `chosen` is the number of the best candidate; `candidates` has the values of each, and its mean loss (nats per
+    target token) or metric. Trained runs stay in `directory/<candidate>/<run>/model`, where `train` finds them again.
     Raises UserError that names study, cell and run.
     """
     plan, tune = settings.plan, settings.tune
@@ -59,7 +59,7 @@ def _value(plan: Plan, tune: dict[str, Any], config: RunConfig, run: Run, direct
 
 
 def dev_records(plan: Plan, run: Run, most: int) -> list[Record]:
-    """At most `most` dev examples of a run, each a record with one target. With size `full` they are drawn at random."""
+    """At most `most` dev examples of a run, each a record with one target; with size `full`, drawn at random."""
     groups = training_groups(plan)
     if plan.size != "full":
         return list(sample(plan.linearized, "dev", plan.size, run.subset, plan.dev_share, groups))[:most]
