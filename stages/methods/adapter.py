@@ -88,6 +88,7 @@ class Adapters(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The adapters, attached to the modules of `places`; there is no dropout."""
         return adaptation_of(self.places, {_name(key): weight for key, weight in self.weights.items()})
 
     def state(self) -> dict[str, torch.Tensor]:

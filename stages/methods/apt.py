@@ -72,6 +72,7 @@ class AdaptivePrefix(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The prefixes [runs, layers, 2, kv_heads, len, head_dim] by attention site, with the gates."""
         return replace(self.prefix(step), gate=_gate(dict(self.gates), self.pooling))
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -39,6 +39,7 @@ class EmbeddingOnly(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The prefix that the model computes from the embeddings, [runs, layers, 2, kv_heads, len, head_dim]."""
         return Adaptation({DECODER: self.lm.cache_of(self.vectors(step))})
 
     def state(self) -> dict[str, torch.Tensor]:

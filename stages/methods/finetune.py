@@ -27,6 +27,7 @@ class OwnWeights(Method):
         self.weights.requires_grad_(True)
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The empty adaptation: the weights are trained inside the model."""
         return Adaptation()
 
     def state(self) -> dict[str, torch.Tensor]:

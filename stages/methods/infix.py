@@ -40,6 +40,7 @@ class InfixTuning(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The infix, with the shapes of `state`; only the offsets can have dropout."""
         return Adaptation(infix=Infix(self.vectors(step), unflatten(self.offsets(step), self.shape)))
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -70,6 +70,7 @@ class Prefix(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The prefixes [runs, layers, 2, kv_heads, len, head_dim] by attention site."""
         return Adaptation({
             place: unflatten(self.encoders[place](step), shape) for place, shape in self.shapes.items()
         })  # fmt: skip

@@ -88,6 +88,7 @@ class PromptProjection(Method):
         return F.layer_norm(vectors, vectors.shape[-1:]) * own["scale"] + own["shift"]
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The adaptation of the projected prompts; there is no dropout."""
         return adaptation_of(self.lm, self.vectors())
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -74,6 +74,7 @@ class PromptTuning(Method):
         self.vectors = nn.Parameter(torch.stack([start(generator) for generator in generators(seeds, 0)]).to(lm.device))
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The adaptation of the prompts; there is no dropout."""
         return adaptation_of(self.lm, self.vectors)
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -1,7 +1,7 @@
 """`python -m stages.studies.recheck STUDY`, after code changed that should change no result.
 
 The first runs of the smallest cell of each variant are computed again. If all their hypotheses equal the stored ones,
-byte for byte, the cells of the study are committed to studies/dvc.lock. `dvc --cd studies repro` then runs no cell again.
+byte for byte, the cells of the study are committed to studies/dvc.lock. Then `dvc --cd studies repro` runs no cell.
 """
 
 import argparse

@@ -33,7 +33,7 @@ def batches_of(settings: CellSettings, config: RunConfig, on_gpu: bool) -> list[
     """Split the runs of a cell into batches that are trained together.
 
     With `auto` a batch has all runs on a GPU, and one on a CPU. A run also trains alone if the method allows no
-    batches, or if the model's own dropout is on: it is drawn for the whole batch, so that runs would depend on each other.
+    batches, or if the model's own dropout is on: it is drawn for the whole batch and would mix the runs.
     """
     runs, size = settings.plan.runs, settings.runs_per_batch
     if size == "auto":

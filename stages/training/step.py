@@ -81,8 +81,8 @@ def backward(lm: LM, adaptation: Adaptation, batches: list[Batch], runs: int, ki
     Returns [2]: the losses of all rows summed (nats), and their number of target tokens.
     """
     sizes, seen = run_sizes(batches, runs, kind), torch.zeros(2, device=lm.device)
-    # The batches share the prefixes. Their gradients are summed here first, so that the parameters behind the prefixes
-    # (such as the MLP) need one backward pass instead of one per batch.
+    # The batches share the prefixes. Their gradients are summed first, so that the parameters that make the prefixes
+    # (such as an MLP) need one backward pass instead of one per batch.
     made = {place: prefix for place, prefix in adaptation.prefixes.items() if prefix.requires_grad and len(batches) > 1}
     held = {place: prefix.detach().requires_grad_() for place, prefix in made.items()}
     adaptation = replace(adaptation, prefixes={**adaptation.prefixes, **held})

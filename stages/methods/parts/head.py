@@ -29,6 +29,7 @@ class Headed(Method):
         self.bias = nn.Parameter(torch.zeros(len(drawn), lm.scores, device=lm.device))
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The method's adaptation with the head."""
         return replace(self.method(step), head=Head(self.weight, self.bias))
 
     def state(self) -> dict[str, torch.Tensor]:
