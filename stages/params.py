@@ -1,7 +1,7 @@
-"""The typed view of params.yaml, and the only reader of it.
+"""Reads and checks params.yaml.
 
-`load` checks the whole file before any work is done: an unknown key, a wrong type or an impossible
-value ends in one line that names the key.
+`load` checks the whole file before any work begins. An unknown key, a wrong type or an impossible value gives a
+one-line error that names the key.
 """
 
 from collections.abc import Mapping
@@ -45,13 +45,19 @@ from stages.tasks import names as task_names
 
 @dataclass(frozen=True)
 class Choice:
-    """A run's own value, or where that is `recipe`, the recipe's."""
+    """Chooses a value: the run's, or the recipe's if the run's is `recipe`.
+
+    `where` names the recipe's place in params.yaml, for messages; `recipe` are its keys, None if there is no recipe.
+    """
 
     where: str
     recipe: Mapping[str, Any] | None
 
     def __call__(self, key: str, own: Any, missing: bool = False) -> Any:
-        """Raises UserError where neither gives the key, which may be `missing`."""
+        """The value of `key`, whose value in the run is `own`.
+
+        None if neither gives it and it may be `missing`; otherwise that raises UserError.
+        """
         value = (self.recipe or {}).get(key.rpartition(".")[2]) if own == RECIPE else own
         if value is None and not missing:
             raise UserError(f"{FILE}: {key} is `recipe`, but {self.where} gives none: set it")
@@ -59,6 +65,8 @@ class Choice:
 
 
 class Params(Section):
+    """params.yaml, typed. Each field is a top-level key; the file's comments describe them."""
+
     task: TaskName
     model: Text
     revision: str
@@ -90,7 +98,7 @@ class Params(Section):
 
     @property
     def recipe_names(self) -> tuple[str, ...]:
-        """The names of the task under which recipes may stand, most specific first."""
+        """The names under which `recipes` may have an entry for the task, most specific first."""
         return recipe_names(self.task)
 
     def source_of(self, task: str) -> Section:
@@ -99,17 +107,17 @@ class Params(Section):
 
     @property
     def recipe(self) -> tuple[str, dict[str, Any] | None]:
-        """Where the recipe of model, task and method stands, and its keys; None if there is none.
+        """Where params.yaml has the recipe of this model, task and method, and the recipe's keys; None: no recipe.
 
-        The published ones are of the papers' models, whatever this one is.
+        Published recipes are those of the papers' models; they are used for any other model too.
         """
         return self.recipes.training(self.model, is_embedded(self.model), self.recipe_names, self.method)
 
     @property
     def training(self) -> Training | None:
-        """How the run is trained, its own values over the recipe's; None for a method that trains nothing.
+        """How the run is trained: its values where given, else the recipe's. None for the method `none`.
 
-        Raises UserError naming the key that neither gives.
+        Raises UserError that names a key which neither the run nor the recipe gives.
         """
         if self.method == "none":
             return None
@@ -141,14 +149,17 @@ class Params(Section):
 
     @property
     def prefix_length(self) -> int | None:
-        """Virtual tokens; None for a method none of whose recipes has a prefix_len. Raises UserError as `training`."""
+        """Virtual tokens; None if no recipe of the method has a prefix_len. Raises UserError as `training`."""
         if not self.recipes.has_option(self.method, "prefix_len"):
             return None
         return Choice(*self.recipe)("prefix_len", self.prefix_len)
 
     @property
     def decoding(self) -> Decoding:
-        """How texts are cut and decoded, the run's own values over the task's. Raises UserError for a task without recipe."""
+        """How texts are cut and decoded: the run's values where given, else those of the task's recipe.
+
+        Raises UserError that names a key which neither gives, or a minimum length above the maximum.
+        """
         choose = Choice(*self.recipes.decoding(self.recipe_names))
         cut = {
             key: choose(f"cut.{key}", getattr(self.cut, key), missing=choose.recipe is not None)
@@ -173,7 +184,7 @@ class Params(Section):
 
 
 def _check_names(params: Params) -> None:
-    """Refuse options of a method, and recipes of a method or task, that there is none of."""
+    """Raises UserError for options or recipes of an unknown method, or recipes of an unknown task."""
     known = {name for task in task_names() for name in recipe_names(task)}
     options = (f"methods.{name}" for name in params.methods if name not in method_names())
     if wrong := next(options, None) or params.recipes.unknown(method_names(), known):
@@ -181,13 +192,13 @@ def _check_names(params: Params) -> None:
 
 
 def _check_positions(params: Params) -> None:
-    """Refuse a prefix that leaves no room for text, where the model's config is on this machine."""
-    if params.model == MINILM:  # takes no package to check the others' parameters
+    """Raises UserError if prefix and output fill the model's positions; checked if its config is on this machine."""
+    if params.model == MINILM:  # its path needs a package, which may be missing
         return
     decoding, config = params.decoding, Path(path_of(params.model)) / "config.json"
     known = read_json(config) if config.is_file() else {}
     positions = known.get("n_positions") or known.get("max_position_embeddings")
-    # Prefixes of encoders take no positions; those have types of texts.
+    # A prefix takes no positions in an encoder (recognized by its token types) or in an encoder-decoder.
     other = known.get("is_encoder_decoder") or "type_vocab_size" in known
     if not positions or other or params.method == "none":
         return
@@ -200,7 +211,7 @@ def _check_positions(params: Params) -> None:
 
 
 def read(path: Path = FILE) -> dict[str, Any]:
-    """params.yaml as it stands, unchecked. Raises UserError if it is not YAML."""
+    """The unchecked content of params.yaml. Raises UserError if the file cannot be read or is not YAML."""
     try:
         return yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
@@ -210,7 +221,7 @@ def read(path: Path = FILE) -> dict[str, Any]:
 
 
 def check(raw: dict[str, Any]) -> Params:
-    """The typed view of what `read` gives. Raises UserError that names the first wrong key."""
+    """Check and type what `read` gives. Raises UserError that names the first wrong key."""
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:

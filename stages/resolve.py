@@ -1,4 +1,4 @@
-"""From params.yaml to the configuration of a run: every `recipe` resolved, the method's options typed."""
+"""From params.yaml to the configuration of a run: each `recipe` is resolved, the method's options are typed."""
 
 from pathlib import Path
 
@@ -14,9 +14,12 @@ from stages.params import Params
 
 
 def resolve(params: Params) -> RunConfig:
-    """Raises UserError that names the key of params.yaml that is wrong, or that neither run nor recipe gives."""
+    """The configuration of the run that params.yaml describes.
+
+    Raises UserError that names the key of params.yaml which is wrong, or which neither the run nor its recipe gives.
+    """
     family = _family(params)
-    if family is not None:  # before a recipe is missed, which no method has for models that it does not fit
+    if family is not None:  # checked first: without it the error would be about a missing recipe
         check_fits(params.method, family, params.model)
     where, recipe = params.recipe
     return RunConfig(
@@ -36,8 +39,8 @@ def resolve(params: Params) -> RunConfig:
 
 
 def _family(params: Params) -> str | None:
-    """The family of the run's model; None of one that is not on this machine: nothing is known of it yet."""
-    if params.model == MINILM:  # its package may be missing, which is no reason to refuse the studies of other models
+    """The family of the run's model; None if the model is not on this machine. Raises UserError if it is unusable."""
+    if params.model == MINILM:  # its package may be missing, and studies of other models do not need it
         return Encoder.family
     path = path_of(params.model)
     try:

@@ -1,6 +1,6 @@
-"""One run, for the stages, the studies and the benchmarks: open the model, train runs, decode them.
+"""Runs, for the stages, the studies and the benchmarks: open the model, train runs of a method, decode with them.
 
-Several runs of a method may train in one batch (`BATCHED_RUNS`); what a run becomes does not depend on its neighbours.
+Several runs of a method may train in one batch (`BATCHED_RUNS`). The result of a run does not depend on the others.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,30 +33,30 @@ from stages.training.loop import Point, train
 from stages.training.method import Method
 from stages.training.recompute import recompute
 
-# Of one run: its training records, its dev records.
+# The data of one run: its training records and its dev records.
 Data = tuple[Iterable[Record], Iterable[Record]]
 
 
 def code_of(method: str) -> str:
-    """A hash of the code that trains and decodes a method's runs: work that other code began is not gone on with."""
+    """A hash of the code that trains and decodes runs of a method. Work begun by other code is not resumed."""
     return code_hash(closure(__name__, f"stages.methods.{method}"))
 
 
 def open_model(config: RunConfig) -> LM:
-    """The run's base model, frozen, with torch told how to compute. Raises UserError as `load` does."""
+    """Load the run's base model, frozen, and set up torch for deterministic results. Raises UserError as `load`."""
     set_determinism(config.threads)
     quiet_unless_terminal()
     return load(path_of(config.model), config.model, config.revision)
 
 
 def compute_precisely(lm: LM, config: RunConfig) -> None:
-    """Let the frozen model compute in the run's precision. Ask for `base_model_id` before: it is of the fp32 weights."""
+    """Make the frozen model compute in the run's precision. Call `base_model_id` before: it reads the fp32 weights."""
     lm.compute_in(dtype_of(config.precision, lm.device, lm.width))
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Runs after their training: `state` [runs, ...] is what is stored, `curve` the mean loss over the steps."""
+    """Trained runs: `state` are tensors [runs, ...] by name, `curve` the mean loss over the steps."""
 
     state: dict[str, torch.Tensor]
     curve: list[Point]
@@ -65,14 +65,14 @@ class Trained:
     labels: list[str]
 
     def save(self, out: Path, config: RunConfig, run: int = 0) -> None:
-        """Write one run to a directory, all of it or nothing."""
+        """Write run number `run` to the directory `out`. Raises UserError if that cannot be written."""
         own = {name: tensor[run : run + 1] for name, tensor in self.state.items()}
         saved.save(out, config, own, self.base_model_id, self.labels)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Runs before their training, on a model of their own."""
+    """Runs that are ready to train, with the model that they train on."""
 
     lm: LM
     config: RunConfig
@@ -80,7 +80,10 @@ class Prepared:
     base_model_id: dict[str, Any]
 
     def train(self, data: Sequence[Callable[[], Data]], checkpoint: Checkpoint) -> Trained:
-        """Train run `i` on `data[i]()`, resuming from the checkpoint. Raises UserError for a text that does not fit."""
+        """Train run `i` on the records of `data[i]()`, resuming from the checkpoint if there is one.
+
+        Raises UserError if a text is too long for the model, or if the training diverges.
+        """
         counted = sum(p.numel() for p in self.method.trainable_parameters())
         state, curve = self.method.state(), []
         if self.config.training is not None:
@@ -90,6 +93,7 @@ class Prepared:
         return Trained(state, curve, counted, self.base_model_id, self.lm.labels)
 
     def _examples(self, data: Data) -> list[Examples]:
+        """The training and the dev examples of one run, encoded."""
         with torch.no_grad():
             virtual_tokens = self.lm.num_virtual_tokens(self.method())
         cut = self.config.decoding.source_tokens, self.config.decoding.target_tokens
@@ -101,9 +105,10 @@ class Prepared:
 
 
 def prepare(config: RunConfig, seeds: list[int], linearized: Path) -> Prepared:
-    """Open the model and build runs on it, one per seed; the task's classes are those of the records in `linearized`.
+    """Load the model and build runs of the configured method, one per seed.
 
-    Raises UserError where model, method or options do not fit.
+    `linearized` is the directory of the task's records, which give the classes of the task (see `set_labels`).
+    Raises UserError if model, method and options do not fit each other.
     """
     lm = open_model(config)
     identity = base_model_id(lm)
@@ -116,9 +121,9 @@ def prepare(config: RunConfig, seeds: list[int], linearized: Path) -> Prepared:
 
 
 def set_labels(lm: LM, config: RunConfig, linearized: Path) -> None:
-    """Let the model know the classes of the task: an encoder, or one whose method reads them.
+    """Set the classes of the task on an encoder, or on a model whose method reads them (`needs_labels`).
 
-    They are those of all training and dev records, however few a run is trained on.
+    The classes are those of all training and dev records in `linearized`, not only of those that a run trains on.
     """
     needs_labels = getattr(module_of(config.method), "needs_labels", None)
     wanted = needs_labels is not None and needs_labels(config)
@@ -129,13 +134,13 @@ def set_labels(lm: LM, config: RunConfig, linearized: Path) -> None:
 
 
 def load_run(directory: Path, lm: LM, config: RunConfig) -> Adaptation:
-    """A trained run of `Trained.save`, attached to its model, which is made ready to decode."""
+    """Load a run that `Trained.save` wrote, and make the model ready to decode. Raises UserError as `saved.load`."""
     [loaded] = load_runs([directory], lm, config)
     return loaded
 
 
 def load_runs(directories: Sequence[Path], lm: LM, config: RunConfig) -> list[Adaptation]:
-    """Several of them, attached to one model."""
+    """Load several runs for one model, and make it ready to decode. Raises UserError as `saved.load`."""
     loaded = [saved.load(directory, lm) for directory in directories]
     compute_precisely(lm, config)
     pack(lm.model)
@@ -145,9 +150,11 @@ def load_runs(directories: Sequence[Path], lm: LM, config: RunConfig) -> list[Ad
 def predict(
     lm: LM, adaptations: Sequence[Adaptation], records: Sequence[Record], config: RunConfig, partial: Sequence[Path]
 ) -> Iterator[list[str]]:
-    """What each run makes of each record: prefixes and prompts in one pass of the model, others in turn.
+    """Decode all records with each run; yields the hypotheses of one run after the other, in the order of `records`.
 
-    `partial[i]` keeps what is done of run `i` if it is interrupted; of runs in one pass, the first.
+    Runs with prefixes or prompts are decoded together in one batch (section 8.2), others one after the other. An
+    encoder predicts classes. `partial[i]` is the file from which an interrupted decoding of run `i` resumes; runs that
+    are decoded together use `partial[0]`.
     """
     records = list(with_source_prefix(records, config.source_words))
     sources = [record.source for record in records]

@@ -1,7 +1,7 @@
-"""What a module is made of: the files that its imports reach, and a hash of their code.
+"""The files that a module imports, directly and indirectly, and a hash of their code.
 
-Imports are read from the syntax tree, so that nothing is run, and an import within a function counts. A module that is
-imported by a computed name (a method, a task) is no part of it: whoever asks names it.
+Imports are read from the syntax tree. No code is run, and an import inside a function counts. A module that is imported
+by a computed name (a method, a task) is not found: the caller names it.
 """
 
 import ast
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def closure(*modules: str) -> list[Path]:
-    """The files of the modules and of all of this project that they import, below the project's root, sorted."""
+    """The files of the modules and of all modules of this project that they import: sorted, relative to the root."""
     found: set[Path] = set()
     left = [file for module in modules for file in _files_of(module)]
     while left:
@@ -27,7 +27,7 @@ def closure(*modules: str) -> list[Path]:
 
 
 def code_hash(files: Iterable[Path]) -> str:
-    """sha256 of the files' names and syntax trees: comments and docstrings do not count."""
+    """The SHA-256 of the files' names and code, in hex. Comments, docstrings and layout do not count."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.as_posix()}\n{_code(file)}\n".encode())
@@ -35,7 +35,7 @@ def code_hash(files: Iterable[Path]) -> str:
 
 
 def _files_of(module: str) -> Iterator[Path]:
-    """The file of a module, and those of the packages that it is in. Of another name than a module: its package's."""
+    """The file of a module and the `__init__.py` of its packages. For a name inside a module: those of the module."""
     parts = module.split(".")
     for end in range(1, len(parts) + 1):
         path = Path(*parts[:end])

@@ -1,4 +1,4 @@
-"""Files in CoNLL's columns."""
+"""Reads files in the column format of CoNLL."""
 
 import re
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from stages.core.files import TextFile
 
 
 def columns_of(file: TextFile) -> Iterator[list[tuple[int, list[str]]]]:
-    """The sentences of a file: of each token the number of its line and its columns, which spaces and tabs set apart.
+    """The sentences of a file. Each token is the number of its line (from 1) and its columns.
 
-    No other white space does: a no-break space is part of a word, as it is to conlleval. A blank line or one of
-    -DOCSTART- ends a sentence.
+    Columns are separated by spaces and tabs only: as in conlleval, a no-break space is part of a word. A sentence ends
+    at a blank line or at -DOCSTART-. Raises UserError if the file cannot be read.
     """
     sentence: list[tuple[int, list[str]]] = []
     for number, line in enumerate([*file.lines, ""], start=1):

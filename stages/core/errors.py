@@ -1,4 +1,4 @@
-"""Errors for the user: one line that says what is wrong, where, and what would be right."""
+"""Errors for the user: one line that says what is wrong, where, and how to put it right."""
 
 import contextlib
 import functools
@@ -7,15 +7,15 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
-DEBUG = "PREFIX_DEBUG"  # set to anything, it shows the traceback above the line
+DEBUG = "PREFIX_DEBUG"  # an environment variable: if it is set, the traceback is shown above the error
 
 
 class UserError(Exception):
-    """Something the user can put right; the message is complete and fits on one line."""
+    """An error that the user can put right. The message is complete and fits on one line."""
 
 
 def entry_point(main: Callable[[], None]) -> Callable[[], None]:
-    """Make a stage's `main` end with status 1 and one line on errors that are not ours to debug."""
+    """Decorate the `main` of a stage: a UserError or Ctrl-C ends it with status 1 and one line on stderr."""
 
     @functools.wraps(main)
     def run() -> None:
@@ -33,7 +33,7 @@ def entry_point(main: Callable[[], None]) -> Callable[[], None]:
 
 @contextlib.contextmanager
 def foreign_code(failed: str) -> Iterator[None]:
-    """Any failure of a library within the block becomes a UserError: what `failed`, and the first line of the cause."""
+    """Turn any exception of a library inside the block into a UserError: `failed` and the first line of the cause."""
     try:
         yield
     except UserError:

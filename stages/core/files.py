@@ -1,4 +1,4 @@
-"""Reading and writing files so that nothing is ever half-written."""
+"""Reads and writes text, JSON and JSON Lines. Files are written completely or not at all."""
 
 import contextlib
 import hashlib
@@ -16,9 +16,9 @@ from stages.core.errors import UserError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what is written there becomes `path` if no error occurs.
+    """Give a temporary path beside `path`; the file or directory written there replaces `path` if no error occurs.
 
-    Works for a file and for a directory. Raises UserError when the disk is full or not writable.
+    Raises UserError if writing fails, for instance on a full disk.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -37,29 +37,32 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, completely or not at all. Raises UserError as `replacing`."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def json_text(value: Any) -> str:
-    """JSON with a stable order of keys as given, for people and for `dvc diff`."""
+    """Indented JSON, keys in the order given. Raises ValueError for NaN or infinity."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write `json_text` of a value to a file. Raises UserError as `replacing`."""
     write_text(path, json_text(value))
 
 
 def write_jsonl(path: Path, records: Iterable[dict]) -> None:
+    """Write JSON Lines, one record per line. Raises UserError as `replacing`."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as lines:
         for record in records:
             lines.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def read_text(path: Path) -> str:
-    """Read UTF-8, line ends as they are; a byte-order mark is dropped.
+    """The text of a UTF-8 file: line ends are kept, a byte-order mark is dropped.
 
-    Raises UserError that names the file, and the line where the encoding is wrong.
+    Raises UserError if the file cannot be read, or is not UTF-8; the message names file and line.
     """
     try:
         data = path.read_bytes()
@@ -73,9 +76,9 @@ def read_text(path: Path) -> str:
 
 
 class TextFile:
-    """A UTF-8 file that is read once, when its text is first asked for: a pipe cannot be read twice.
+    """A UTF-8 file that is read only once, at the first access, because a pipe cannot be read twice.
 
-    Reading raises UserError as `read_text` does.
+    `text` and `lines` raise UserError as `read_text`.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -86,13 +89,14 @@ class TextFile:
 
     @cached_property
     def text(self) -> str:
+        """The whole text."""
         return read_text(self.path)
 
     @cached_property
     def lines(self) -> list[str]:
-        """Lines end at LF or CRLF only: str.splitlines would also end them at U+0085, U+2028 and others.
+        """The lines, without their ends: LF or CRLF, or CR in a file without any LF.
 
-        A file without any LF has the line ends of the old Mac, CR.
+        str.splitlines would also split at U+0085, U+2028 and others.
         """
         text = self.text.replace("\r\n", "\n")
         lines = text.split("\n" if "\n" in text else "\r")
@@ -100,9 +104,9 @@ class TextFile:
 
 
 def parse_json(text: str, path: object, line: int | None = None) -> Any:
-    """The value of a JSON text: of the whole file at `path`, or of one line of it.
+    """The value of a JSON text, which is the whole file `path` or its line number `line`.
 
-    Raises UserError that names file and line, also for what is JSON but too long or too deep for Python.
+    Raises UserError that names file and line if it is not JSON, nested too deeply, or has too long a number for Python.
     """
     where = f"{path}, line {line}" if line else str(path)
     try:
@@ -111,21 +115,22 @@ def parse_json(text: str, path: object, line: int | None = None) -> Any:
         raise UserError(f"{path}, line {line or error.lineno}: not JSON ({error.msg})") from error
     except RecursionError as error:
         raise UserError(f"{where}: JSON that is nested too deeply to be read") from error
-    except ValueError as error:  # the only other one: Python converts no longer numbers
+    except ValueError as error:  # the only other cause: a whole number with too many digits for Python
         raise UserError(f"{where}: a whole number of more than {sys.get_int_max_str_digits():,} digits") from error
 
 
 def read_json(path: Path) -> Any:
-    """Raises UserError as `read_text` and `parse_json` do."""
+    """The value of a JSON file. Raises UserError as `read_text` and `parse_json`."""
     return parse_json(read_text(path), path)
 
 
 def read_jsonl(path: Path) -> list[dict]:
-    """One value a line; blank lines are skipped. Raises UserError as `read_text` and `parse_json` do."""
+    """The values of a JSON Lines file; blank lines are skipped. Raises UserError as `read_text` and `parse_json`."""
     lines = enumerate(TextFile(path).lines, start=1)
     return [parse_json(line, path, number) for number, line in lines if line.strip()]
 
 
 def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex. Raises OSError if it cannot be read."""
     with open(path, "rb") as data:
         return hashlib.file_digest(data, "sha256").hexdigest()

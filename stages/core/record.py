@@ -1,4 +1,4 @@
-"""A record: one source and all its targets, as every stage after `linearize` reads it."""
+"""A record: one source with all its targets. Every stage after `linearize` reads records."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -10,10 +10,11 @@ from stages.core.files import parse_json, write_jsonl
 
 @dataclass(frozen=True)
 class Record:
-    """`group` is a part of the data that is scored apart (seen or unseen, a topic), `name` what the source is about.
+    """A source with all its targets.
 
-    An encoder reads, in place of the source, `parts` where there are: a text or a pair, of each of the choices (one, if
-    there is nothing to choose). Of `words` the target gives a tag each.
+    `group`: part of the data that is scored separately (seen or unseen, a topic); `name`: what the source is about.
+    Only encoders read the other two. `parts`: a text or a pair of texts to read in place of the source, one for each
+    choice of a multiple-choice task, else a single one. `words`: the words to tag; the target has one tag for each.
     """
 
     id: str
@@ -26,9 +27,9 @@ class Record:
 
 
 def with_source_prefix(records: Iterable[Record], words: str | None) -> Iterator[Record]:
-    """With `words` as text before each source (the fine-tuning baseline of low data, appendix A.2); None: as they are.
+    """The records with the text `words` before each source; None: unchanged.
 
-    Raises UserError for a record whose words are tagged.
+    The low-data fine-tuning baseline of appendix A.2 uses this. Raises UserError for a record with words to tag.
     """
     for record in records:
         if words is None:
@@ -43,7 +44,7 @@ def with_source_prefix(records: Iterable[Record], words: str | None) -> Iterator
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """One a line, without keys that are not of its task."""
+    """Write records as JSON Lines, without `parts` and `words` where None. Raises UserError as `replacing`."""
     own = ("parts", "words")
     write_jsonl(path, (
         {key: value for key, value in asdict(record).items() if key not in own or value is not None} for record in records
@@ -51,9 +52,9 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """One by one: a data set need not fit into memory.
+    """Yield the records of a JSON Lines file one by one, so that a data set need not fit into memory.
 
-    Raises UserError that names the file and the line of what is not UTF-8 or JSON, or the record that is none.
+    Raises UserError if the file cannot be read, or for a line that is not UTF-8, not JSON or not a record.
     """
     number = 0
     for line, text in enumerate(_lines(path), start=1):
@@ -66,7 +67,7 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """The lines of `read_text` without the whole of it."""
+    """The lines of a UTF-8 file, read one by one. Raises UserError as `read_text`."""
     try:
         with open(path, "rb") as lines:
             for number, line in enumerate(lines, start=1):

@@ -1,4 +1,4 @@
-"""What the files of a package define, found by file name: no list of them stands anywhere."""
+"""Collects what the files of a package define, so that no list of the files is needed."""
 
 import pkgutil
 from importlib import import_module
@@ -9,10 +9,10 @@ from stages.core.errors import UserError
 
 
 def definitions(package: ModuleType, attribute: str, everywhere: bool) -> dict[str, Any]:
-    """The entries of the dictionaries called `attribute` in the files of a package, by name, sorted.
+    """Merge the dictionaries named `attribute` of all files of a package, sorted by key.
 
-    Subpackages and `__main__` are not searched. A file may do without the dictionary unless it is to be `everywhere`.
-    Raises UserError for a file that lacks it, and for a name that two files define.
+    Subpackages and `__main__` are skipped. With `everywhere`, each file must have the dictionary.
+    Raises UserError for a file that lacks it, and for a key that two files define.
     """
     found: dict[str, Any] = {}
     places: dict[str, str] = {}

@@ -1,6 +1,6 @@
-"""The settings of one run with every `recipe` resolved, as training, decoding and methods read them.
+"""The configuration of one run, with every `recipe` resolved. Training, decoding and methods read it.
 
-`stages/resolve.py` makes them from params.yaml; the runs of studies read them from a file.
+`stages/resolve.py` makes it from params.yaml; the runs of studies read it from a file.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,14 @@ from stages.core.sections import Section
 
 @dataclass(frozen=True)
 class Training:
-    """How a run is trained. Either `epochs` or `steps` is given; `clip_norm` None: gradients stay as they are;
-    `decay_rate` is Adafactor's, None for another optimizer; batches of similar length are formed among `length_pool`
-    batches of shuffled examples; `eval_every` None: the last step's state is kept."""
+    """How a run is trained.
+
+    - `epochs` or `steps`: the length of the training; the other one is None.
+    - `clip_norm`: maximum norm of a run's gradient; None: no clipping.
+    - `decay_rate`: of Adafactor; None for another optimizer.
+    - `length_pool`: batches of similar length are formed among this many batches of shuffled examples.
+    - `eval_every`: steps between dev losses; the state with the lowest is kept. None: that of the last step.
+    """
 
     lr: float
     epochs: float | None
@@ -35,7 +40,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How texts are cut (None: never) and decoded."""
+    """How texts are cut and decoded. `source_tokens` and `target_tokens`: maximum lengths, None: texts are not cut."""
 
     source_tokens: int | None
     target_tokens: int | None
@@ -50,10 +55,13 @@ class Decoding:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """`model` is its name in params.yaml (`stages/models/named.py`).
+    """The configuration of one run.
 
-    `training` is None for a method that trains nothing, `prefix_len` for one without a prefix. `head_init_std` is what
-    the weights of an encoder's head start from. `options` are the sections of `methods` that the method reads, by name.
+    - `model`: its name in params.yaml (see `stages/models/named.py`).
+    - `prefix_len`: virtual tokens; None for a method without any.
+    - `training`: None for a method that trains nothing.
+    - `head_init_std`: deviation of the initial weights of an encoder's head.
+    - `options`: the sections of `methods` that the method reads, by name.
     """
 
     task: str
@@ -71,9 +79,10 @@ class RunConfig:
 
     @property
     def title(self) -> str:
+        """The title of the run in plots."""
         return f"{self.method} on {self.task}, {self.model}"
 
     def as_json(self) -> dict[str, Any]:
-        """The values as JSON; `stages.methods.config_from` reads them again."""
+        """The configuration as a JSON value; `stages.methods.config_from` is the inverse."""
         options = {name: section.model_dump() for name, section in self.options.items()}
         return {**asdict(self), "options": options}

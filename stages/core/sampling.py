@@ -10,9 +10,10 @@ from stages.core.record import Record, read_records
 
 
 def draw(records: Iterable[Record], total: int, size: int, subset: int) -> list[Record]:
-    """`size` of the `total` examples, each a record of one target, drawn without replacement.
+    """Draw `size` of the `total` examples without replacement; each is a record with one target.
 
-    A smaller size of the same subset is part of a larger one. Raises UserError if there are not so many.
+    `subset` seeds the random order. A smaller sample of the same subset is the beginning of a larger one.
+    Raises UserError if `size` is above `total`.
     """
     if size > total:
         raise UserError(f"params.yaml: train_size asks for {size:,} examples where the task has {total:,}")
@@ -32,10 +33,10 @@ def sample(
     dev_share: float,
     groups: Collection[str] | None = None,
 ) -> Iterable[Record]:
-    """The examples of a split for `size` training examples (`full`: all there are), of the `groups` alone if given.
+    """The examples of a split (`train` or `dev`) for a run with `size` training examples; `full`: all examples.
 
-    Dev examples, which select the model, are `dev_share` times as many (footnote 9), if there are so many. Raises
-    UserError if there are fewer training examples than `size`.
+    There are `dev_share` times as many dev examples (footnote 9), or as many as the split has. `groups` restricts the
+    examples to these groups. Raises UserError if there are fewer training examples than `size`.
     """
     if size == "full":
         return records_of(linearized, split, groups)
@@ -45,5 +46,5 @@ def sample(
 
 
 def records_of(linearized: Path, split: str, groups: Collection[str] | None) -> Iterator[Record]:
-    """The records of a split, of the `groups` alone if given."""
+    """The records of a split; of these groups only if `groups` is not None."""
     return (r for r in read_records(linearized / f"{split}.jsonl") if groups is None or r.group in groups)

@@ -1,7 +1,7 @@
-"""Where work is kept that was interrupted: `.scratch/<hash of everything it depends on>`.
+"""Directories for interrupted work: `.scratch/<hash of everything that the work depends on>`.
 
-It lies outside the stages' outs, so that DVC does not delete it before a re-run, and work with other settings never
-finds it.
+They are not among the stages' outs, since DVC deletes these before a re-run. Work with other settings has another hash,
+and therefore never finds them.
 """
 
 import contextlib
@@ -32,9 +32,10 @@ def _directory(settings: Any, *sources: Path) -> Path:
 
 @contextlib.contextmanager
 def scratch(settings: Any, *sources: Path) -> Iterator[Path]:
-    """A directory for work with these settings and files, found again by a re-run and deleted on success.
+    """A directory for work with these settings (JSON) and source files: a re-run finds it again.
 
-    Raises UserError where another process is at work in it: a stage goes on when `dvc` alone is killed.
+    It is deleted at the end of the block if there was no error. Raises UserError if a source file cannot be read, or if
+    another process uses the directory: a stage keeps running when only `dvc` is killed.
     """
     directory = _directory(settings, *sources)
     with _locked(directory.with_suffix(".lock")):
@@ -44,7 +45,7 @@ def scratch(settings: Any, *sources: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    """This process alone holds the file, which stays behind, empty: to delete it would let two processes hold one each."""
+    """Lock a file for this process. The empty file is not deleted: otherwise two processes could each lock one."""
     lock = FileLock(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

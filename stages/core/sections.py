@@ -1,4 +1,4 @@
-"""The sections of params.yaml with their types; `params.py` reads them and resolves recipes."""
+"""The sections of params.yaml with their types. `params.py` reads them and resolves recipes."""
 
 import math
 from pathlib import Path
@@ -13,7 +13,7 @@ RECIPE = "recipe"
 
 
 def to_number(value: Any) -> Any:
-    """YAML reads `1e-4` (no point) as text; people mean the number."""
+    """Text as a number if it is one: YAML reads `1e-4`, without a point, as text."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
@@ -21,7 +21,7 @@ def to_number(value: Any) -> Any:
 
 
 def or_word(kind: type, least: float, *words: str, above: bool = False, below: float = math.inf) -> Any:
-    """A number of at least (or above) `least`, and below `below`, or a word that may stand for it."""
+    """A field's type: a number of at least `least` (with `above`: above it) and below `below`, or one of `words`."""
 
     def check(value: Any) -> Any:
         if value in words:
@@ -57,10 +57,14 @@ PositiveOrRecipe = or_word(float, 0, RECIPE, above=True)
 
 
 class Section(BaseModel):
+    """Base class of all sections: immutable, strict in types, without unknown keys."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Train(Section):
+    """The section `train`."""
+
     lr: PositiveOrRecipe
     epochs: PositiveOrRecipe
     steps: WholeOrRecipe
@@ -81,32 +85,42 @@ class Train(Section):
 
 
 class Optimizer(Section):
+    """The settings of one optimizer in `optimizers`."""
+
     schedule: Literal["linear", "constant"]
     weight_decay: Annotated[float, BeforeValidator(to_number), Field(ge=0)]
     clip_norm: or_word(float, 0, "none", above=True)  # type: ignore[valid-type]
 
 
 class Adafactor(Optimizer):
+    """The section `optimizers.adafactor`. `decay_rate`: beta2 is 1 - step^decay_rate."""
+
     decay_rate: Annotated[float, BeforeValidator(to_number), Field(lt=0, allow_inf_nan=False)]
 
 
 class Optimizers(Section):
+    """The section `optimizers`: settings by optimizer."""
+
     adamw: Optimizer
     adafactor: Adafactor
 
 
 class Head(Section):
-    """Of an encoder: what the weights of its head start from."""
+    """The section `head`, for encoders. `init_std`: deviation of the initial weights of the head."""
 
     init_std: Positive
 
 
 class Cut(Section):
+    """The section `cut`: maximum lengths of source and target, in tokens."""
+
     source_tokens: or_word(int, 2, "none", RECIPE)  # type: ignore[valid-type]
     target_tokens: or_word(int, 2, "none", RECIPE)  # type: ignore[valid-type]
 
 
 class Decode(Section):
+    """The section `decode`: settings of beam search."""
+
     beam: CountOrRecipe
     length_penalty: or_word(float, -10, RECIPE)  # type: ignore[valid-type]
     min_new_tokens: WholeOrRecipe
@@ -117,7 +131,7 @@ class Decode(Section):
 
 
 def validated(kind: type[Section], value: Any, key: str, context: dict | None = None) -> Any:
-    """A section of params.yaml, typed. Raises UserError naming the first wrong key below `key`."""
+    """Check `value`, the section `key` of params.yaml, and type it. Raises UserError that names the first wrong key."""
     try:
         return kind.model_validate(value, context=context)
     except ValidationError as error:
@@ -125,8 +139,8 @@ def validated(kind: type[Section], value: Any, key: str, context: dict | None = 
 
 
 def message_of(error: ValidationError, section: str = "") -> str:
-    """One line that names the first wrong key of params.yaml; `section` is what was checked, if not the whole file."""
-    # A mistyped key is also a missing one: say what was typed.
+    """One line that names the first wrong key of params.yaml. `section`: the checked section, if not the whole file."""
+    # A mistyped key causes two errors, unknown and missing: report the unknown key.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join(filter(None, [section, *map(str, first["loc"])]))
     if first["type"] == "extra_forbidden":

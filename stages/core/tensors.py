@@ -1,4 +1,4 @@
-"""Tensors as safetensors."""
+"""Reads and writes tensors in safetensors files."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from stages.core.errors import UserError
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Raises OSError like any writing does; safetensors has an error of its own for a full disk."""
+    """Write tensors by name, with metadata. Raises OSError if writing fails, in place of SafetensorError."""
     try:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
     except SafetensorError as error:
@@ -18,7 +18,7 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[s
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Raises UserError for what is no such file."""
+    """The tensors of a file by name, on the CPU. Raises UserError if it is not a safetensors file."""
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:

@@ -1,4 +1,4 @@
-"""Words and punctuation apart."""
+"""Splits text into words and punctuation."""
 
 import re
 
@@ -6,5 +6,5 @@ _NO_LETTER = re.compile(r"(\W)")
 
 
 def tokenize_words(text: str) -> str:
-    """All but letters, digits and underscores apart, one space between tokens."""
+    """The text with each character that is no letter, digit or underscore as a separate token, joined by one space."""
     return " ".join(_NO_LETTER.sub(r" \1 ", text).split())

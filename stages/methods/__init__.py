@@ -1,12 +1,13 @@
-"""Methods: one file each, found by its name; nothing is imported before it is chosen.
+"""The methods, one file each. A method is found by its file's name and imported only when params.yaml names it.
 
 A method's file has
-- `FAMILIES`: the model families that it fits;
+- `FAMILIES`: the model families that it supports;
 - `BATCHED_RUNS`: whether several runs can train in one batch;
 - `OPTIONS`: the sections of `methods` in params.yaml that it reads, with their types;
-- `build(lm, config, seeds)`: the trainable runs, one per seed, a `stages.training.method.Method`;
-- `load(lm, state)`: what a trained run's `state()` attaches to the model;
-- `files(config)`, where it starts from trained runs: the files that it reads.
+- `build(lm, config, seeds)`: the trainable runs, one per seed, as a `stages.training.method.Method`;
+- `load(lm, state)`: the `Adaptation` of trained runs, from what `Method.state()` gave;
+- `files(config)`, only in a method that starts from trained runs: the files that it reads;
+- `needs_labels(config)`, only in a method that may read the task's classes: whether it does.
 """
 
 import importlib
@@ -24,12 +25,12 @@ from stages.core.sections import FILE, RECIPE, Section, validated
 
 
 def names() -> list[str]:
-    """The methods that there are: the files of this folder."""
+    """The names of all methods, sorted: the files of this folder."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
 def check_name(name: str) -> str:
-    """The name of a method as it is. Raises ValueError that lists the known ones for another."""
+    """Return `name` if it is a method. Otherwise raises ValueError, which lists the methods."""
     if name not in names():
         *others, last = map(repr, names())
         raise ValueError(f"Input should be {', '.join(others)} or {last}")
@@ -40,7 +41,7 @@ MethodName = Annotated[str, AfterValidator(check_name)]
 
 
 def module_of(method: str) -> ModuleType:
-    """The method's file. Raises UserError for a name that has none."""
+    """The module of a method, imported now. Raises UserError for an unknown name."""
     try:
         check_name(method)
     except ValueError as error:
@@ -49,14 +50,14 @@ def module_of(method: str) -> ModuleType:
 
 
 def check_fits(method: str, family: str, model: str) -> None:
-    """Raises UserError, naming the methods that do, if it does not fit the models of a family."""
+    """Raises UserError if the method does not support the model's family; the message names the methods that do."""
     if family not in module_of(method).FAMILIES:
         fitting = [name for name in names() if family in module_of(name).FAMILIES]
         raise UserError(f"{FILE}: method {method} is not for {family} models such as {model}; {', '.join(fitting)} are")
 
 
 def files_of(config: RunConfig) -> list[Path]:
-    """The files of trained runs that the method starts from."""
+    """The files of trained runs that the method starts from; empty for most methods. Raises UserError as `files`."""
     files = getattr(module_of(config.method), "files", None)
     return [] if files is None else files(config)
 
@@ -64,10 +65,11 @@ def files_of(config: RunConfig) -> list[Path]:
 def options_of(
     method: str, sections: Mapping[str, Any], recipe: Mapping[str, Any] | None, recipe_name: str
 ) -> dict[str, Section]:
-    """The method's sections of `methods`, typed; `recipe` in them is replaced by what the recipe gives.
+    """The options of a method: its sections of `methods` in params.yaml by name, typed, with each `recipe` resolved.
 
-    A key that the recipe lacks is null where its type admits that, or its default. Raises UserError naming the key of a
-    wrong value, and of one that the recipe lacks.
+    `sections` is `methods` of params.yaml, `recipe` the keys of the recipe (None: there is none), `recipe_name` where
+    it is in params.yaml, for messages. A key that the recipe lacks is None if its type admits None, else its default.
+    Raises UserError that names the key of a wrong value, or of a required value that the recipe lacks.
     """
     found = {}
     for name, kind in module_of(method).OPTIONS.items():
@@ -93,10 +95,10 @@ def _may_be_null(kind: type[Section], option: str) -> bool:
 
 
 def config_from(value: Mapping[str, Any]) -> RunConfig:
-    """The configuration that `RunConfig.as_json` gave."""
+    """The inverse of `RunConfig.as_json`."""
     training, decoding = value["training"], dict(value["decoding"])
     decoding["banned"] = tuple(decoding["banned"])
-    # Which options a recipe gave is known no longer; `options_of` has checked the others.
+    # JSON does not say which options came from a recipe. All count as such: `options_of` has checked the others.
     options = {
         name: kind.model_validate(value["options"][name], context={"from_recipe": set(value["options"][name])})
         for name, kind in module_of(value["method"]).OPTIONS.items()

@@ -1,7 +1,7 @@
-"""Adapters: small bottlenecks among the layers of the frozen model.
+"""Adapters: small bottleneck layers in the frozen model. The layout is `methods.adapter.layout`:
 
-`lin` (Lin et al. 2020, the paper's): behind each block, LayerNorm -> down -> ReLU -> up, added to its output.
-`houlsby` (Houlsby et al. 2019): two a block, behind attention and behind the feed-forward part, without the norm.
+- `lin` (Lin et al. 2020, the paper's): after each block, LayerNorm -> down -> ReLU -> up, added to the block's output;
+- `houlsby` (Houlsby et al. 2019): two per block, after attention and after the feed-forward part, without LayerNorm.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ BATCHED_RUNS = True
 
 
 class Options(Section):
-    """`methods.adapter`, read by adapter and adapter_small."""
+    """The section `methods.adapter`, for adapter and adapter_small. `init_std`: deviation of the initial weights."""
 
     bottleneck: CountOrRecipe
     layout: Literal["lin", "houlsby"]
@@ -32,21 +32,26 @@ class Options(Section):
 
 
 OPTIONS = {"adapter": Options}
-# What transformers' models call the two parts of a block: attention, and the end of the feed-forward part.
+# The names of a block's two parts in the models of transformers: attention, and the end of the feed-forward part.
 _PARTS = (("attn", "mlp"), ("self_attn", "mlp"), ("self_attn", "fc2"))
 
 
 @dataclass(frozen=True)
 class Bottleneck:
-    """One adapter, of one or more runs. Weights by name, as nn.LayerNorm and nn.Linear have them, [runs, ...]."""
+    """One adapter for one or more runs.
+
+    `weights` by name: `down.weight` [runs, bottleneck, width], `up.weight` [runs, width, bottleneck] and their biases,
+    as in nn.Linear; with the layout `lin` also `norm.weight` and `norm.bias` [runs, width].
+    """
 
     weights: Mapping[str, torch.Tensor]
 
     def __call__(self, hidden: torch.Tensor, runs: torch.Tensor) -> torch.Tensor:
-        """Hidden states [batch, length, width], row `i` by the adapter of run `runs[i]`."""
+        """Hidden states plus the adapter's output, [batch, length, width]; row `i` uses the weights of `runs[i]`."""
         inside = hidden
         if "norm.weight" in self.weights:
             scale, shift = (rows_of(self.weights[f"norm.{part}"], runs)[:, None] for part in ("weight", "bias"))
+            # scale, shift: [batch, 1, width]
             inside = F.layer_norm(hidden, hidden.shape[-1:]) * scale + shift
         return hidden + self._linear("up", self._linear("down", inside, runs).relu(), runs)
 
@@ -55,17 +60,22 @@ class Bottleneck:
         weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
         if len(weight) == 1:
             return F.linear(x, weight[0], bias[0])
+        # bias [batch, 1, out] + x [batch, length, in] @ weight [batch, in, out]
         return torch.baddbmm(rows_of(bias, runs)[:, None], x, rows_of(weight, runs).mT)
 
     def of(self, run: int) -> "Bottleneck":
+        """The adapter of one run alone."""
         return Bottleneck({name: weight[run : run + 1] for name, weight in self.weights.items()})
 
 
 class Adapters(Method):
-    """One behind each of `places`; parameters are [runs, ...]."""
+    """An adapter after each module of `places`. Parameters are [runs, ...]."""
 
     def __init__(self, lm: LM, bottleneck: int, layout: str, std: float, seeds: list[int]):
-        """Weights start from normal numbers of deviation `std`, biases at zero."""
+        """Weights start from normal random numbers of deviation `std`, biases from zero, LayerNorm from one and zero.
+
+        Raises UserError if `layout` does not fit the model (see `places_of`).
+        """
         super().__init__(seeds)
         self.places = places_of(lm, layout)
         drawn = generators(seeds, 0)
@@ -78,24 +88,26 @@ class Adapters(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The adapters, attached to the modules of `places`; there is no dropout."""
         return adaptation_of(self.places, {_name(key): weight for key, weight in self.weights.items()})
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Weights by name, [runs, ...]."""
+        """The weights [runs, ...], named `<number of the adapter>.<weight>` such as `0.down.weight`."""
         return {_name(key): weight.detach() for key, weight in self.weights.items()}
 
 
 def _key(name: str) -> str:
-    """A name as nn.ParameterDict admits it: without points."""
+    """The key of a weight in nn.ParameterDict, which admits no points."""
     return name.replace(".", "/")
 
 
 def _name(key: str) -> str:
+    """The inverse of `_key`."""
     return key.replace("/", ".")
 
 
 def _start(width: int, bottleneck: int, norm: bool, std: float, generator: torch.Generator) -> dict[str, torch.Tensor]:
-    """What one adapter starts from."""
+    """The initial weights of one adapter of one run."""
 
     def normal(*size: int) -> torch.Tensor:
         return torch.empty(size).normal_(0.0, std, generator=generator)
@@ -106,7 +118,7 @@ def _start(width: int, bottleneck: int, norm: bool, std: float, generator: torch
 
 
 def adaptation_of(places: list[nn.Module], weights: Mapping[str, torch.Tensor]) -> Adaptation:
-    """Weights by the number of their place and their name, such as `0.down.weight`."""
+    """Attach weights [runs, ...], named as in `Adapters.state`, to the modules in `places`."""
     parts: list[dict[str, torch.Tensor]] = [{} for _ in places]
     for name, weight in weights.items():
         number, _, rest = name.partition(".")
@@ -115,12 +127,12 @@ def adaptation_of(places: list[nn.Module], weights: Mapping[str, torch.Tensor]) 
 
 
 def places_of(lm: LM, layout: str) -> list[nn.Module]:
-    """The modules behind which adapters stand. Raises UserError for a model whose parts have other names."""
+    """The modules whose output the adapters change. Raises UserError for `houlsby` on a model with unknown parts."""
     return lm.blocks() if layout == "lin" else [part for block in lm.blocks() for part in parts(lm, block)]
 
 
 def parts(lm: LM, block: nn.Module) -> list[nn.Module]:
-    """The attention and the feed-forward part of a block. Raises UserError for a model that names them otherwise."""
+    """The attention and the feed-forward part of a block. Raises UserError if the model names them differently."""
     for names in _PARTS:
         found = [getattr(block, name, None) for name in names]
         if all(isinstance(part, nn.Module) for part in found):
@@ -131,10 +143,11 @@ def parts(lm: LM, block: nn.Module) -> list[nn.Module]:
 
 
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> Adapters:
+    """Adapters to train, one run per seed. Raises UserError if the layout does not fit the model."""
     options = config.options["adapter"]
     return Adapters(lm, options.bottleneck, options.layout, options.init_std, seeds)
 
 
 def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
-    """The adaptation by trained adapters."""
+    """The adaptation of trained adapters: `state` as `Adapters.state` gives it. The layout follows from its names."""
     return adaptation_of(places_of(lm, "lin" if "0.norm.weight" in state else "houlsby"), state)

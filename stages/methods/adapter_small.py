@@ -1,4 +1,4 @@
-"""Adapters of 0.1% of the model (the paper's Adapter (0.1%)): the method adapter with recipes of its own."""
+"""Adapters with 0.1% of the model's parameters (the paper's Adapter (0.1%)): the method adapter with other recipes."""
 
 from stages.methods.adapter import BATCHED_RUNS, FAMILIES, OPTIONS, build, load
 

@@ -1,10 +1,10 @@
-"""Adaptive Prefix Tuning (Zhang et al. 2023): a prefix whose positions and layers are weighed by gates.
+"""Adaptive Prefix Tuning, APT (Zhang et al. 2023): a prefix with a gate on its positions and one on its layers.
 
     prefix of layer i = lambda_i * sigmoid(h_{i-1} W_i) * [keys, values]
 
-With both gates off it is the prefix of the same parameters: on an encoder P-tuning v2 (Liu et al. 2022), without the MLP.
-The equations are taken from notes on the paper, not from its text. Gates are computed from what a layer reads of an
-encoder's text, or of a decoder's source.
+The hidden states h_{i-1} are the layer's input: of the text in an encoder, of the source in a decoder. With both gates
+off, the method is prefix-tuning with the same parameters; on an encoder, without the MLP, that is P-tuning v2 (Liu et
+al. 2022). The equation is taken from notes on the paper, not from its text.
 """
 
 from dataclasses import replace
@@ -32,7 +32,12 @@ _GATE = "gate."
 
 
 class Options(Section):
-    """`methods.apt`."""
+    """The section `methods.apt`.
+
+    `token_gate` weighs positions: `hidden` computes the gate from hidden states, `free` trains it directly, False
+    turns it off. `layer_gate` turns on lambda. `pooling` reduces hidden states over the text. `gate_std` is the
+    deviation that the weights W start from.
+    """
 
     token_gate: Literal["hidden", "free", False]
     layer_gate: bool
@@ -44,7 +49,13 @@ OPTIONS = {"prefix": PrefixOptions, "apt": Options}
 
 
 class AdaptivePrefix(Method):
+    """A trainable prefix with trainable gates.
+
+    The gates are `layer` [runs, layers], `free` [runs, layers, len] and `token` [runs, layers, width, len].
+    """
+
     def __init__(self, lm: LM, prefix: Prefix, length: int, options: Options):
+        """`length`: virtual tokens of `prefix`. Layer gates start from one, free gates from zero."""
         super().__init__(prefix.seeds)
         self.prefix, self.pooling = prefix, options.pooling
         [shape] = lm.shapes.values()
@@ -61,20 +72,26 @@ class AdaptivePrefix(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The prefixes [runs, layers, 2, kv_heads, len, head_dim] by attention site, with the gates."""
         return replace(self.prefix(step), gate=_gate(dict(self.gates), self.pooling))
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The prefixes by place, and the gates: `gate.layer`, `gate.free`, `gate.token` behind the pooling's name."""
+        """The prefixes by attention site, and the gates as `gate.<pooling>.<gate>`, such as `gate.mean.layer`."""
         names = {name: f"{_GATE}{self.pooling}.{name}" for name in self.gates}
         return self.prefix.state() | {names[name]: gate.detach() for name, gate in self.gates.items()}
 
 
 def _gate(parts: dict[str, torch.Tensor], pooling: str) -> Gates | None:
+    """The gates of `parts`, by name; None if all gates are off."""
     return Gates(parts.get("layer"), parts.get("token"), parts.get("free"), pooling) if parts else None
 
 
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> AdaptivePrefix:
-    """Raises UserError for a gate that would be the same for all texts: a causal model's first token sees itself alone."""
+    """A gated prefix to train, one run per seed, by `methods.prefix` and `methods.apt`.
+
+    Raises UserError for pooling `first` of hidden states on a causal model: its first token attends only to itself, so
+    that the gate would hardly depend on the text.
+    """
     options = config.options["apt"]
     if lm.family != Encoder.family and (options.token_gate, options.pooling) == ("hidden", "first"):
         raise UserError(
@@ -84,6 +101,7 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> AdaptivePrefix:
 
 
 def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
+    """The adaptation of trained prefixes and gates: `state` as `AdaptivePrefix.state` gives it."""
     parts, pooling = {}, ""
     for name in state:
         if name.startswith(_GATE):

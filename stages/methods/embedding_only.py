@@ -1,7 +1,7 @@
-"""Embedding-only (section 7.2): free vectors in front of the text, which the frozen model reads like words.
+"""Embedding-only tuning (section 7.2): trainable input embeddings before the text.
 
-Each run's vectors are read once, and the keys and values they give stand in front of all its texts: a prefix
-that has fewer degrees of freedom. (Prompt Tuning is this without the MLP.)
+The frozen model reads each run's embeddings once. The keys and values that it computes for them are a prefix for all
+texts: a prefix with fewer degrees of freedom. Prompt Tuning is the same without the MLP.
 """
 
 import torch
@@ -19,6 +19,8 @@ OPTIONS = {"prefix": Options}
 
 
 class EmbeddingOnly(Method):
+    """Trainable embeddings [runs, len, width] of `len` virtual tokens, from a prefix encoder."""
+
     def __init__(
         self,
         lm: DecoderOnly,
@@ -28,6 +30,7 @@ class EmbeddingOnly(Method):
         dropout: float = 0.0,
         std: float = 1.0,
     ):
+        """`length`: virtual tokens; `mlp_width`, `dropout` and `std` as in `prefix_encoder`."""
         super().__init__(seeds)
         self.lm = lm
         self.vectors = prefix_encoder(
@@ -36,15 +39,19 @@ class EmbeddingOnly(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The prefix that the model computes from the embeddings, [runs, layers, 2, kv_heads, len, head_dim]."""
         return Adaptation({DECODER: self.lm.cache_of(self.vectors(step))})
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Vectors [runs, len, width]."""
+        """`embeddings` [runs, len, width]."""
         return {"embeddings": self.vectors().detach()}
 
 
 def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> EmbeddingOnly:
-    """From random numbers, or from the embeddings of `methods.prefix.init_words`."""
+    """Embeddings to train, one run per seed, by `methods.prefix`.
+
+    They start from random numbers, or from the embeddings of `init_words`, repeated up to `prefix_len`.
+    """
     options, length = config.options["prefix"], config.prefix_len
     method = EmbeddingOnly(lm, length, options.hidden, seeds, options.dropout, options.init_std)
     if options.init_words is not None:
@@ -54,4 +61,5 @@ def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> EmbeddingOnly
 
 @torch.no_grad()
 def load(lm: DecoderOnly, state: dict[str, torch.Tensor]) -> Adaptation:
+    """The prefix that the model computes from trained `embeddings` [runs, len, width]."""
     return Adaptation({DECODER: lm.cache_of(state["embeddings"])})

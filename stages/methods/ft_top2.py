@@ -1,7 +1,7 @@
-"""FT-Top2: fine-tuning of the last two blocks and of what stands behind them (of an encoder-decoder, its decoder's).
+"""FT-Top2: fine-tuning of the last two blocks and of what comes after them (in an encoder-decoder, of the decoder).
 
-The tied embedding stays as it is: so the size is that which is published for GPT-2 medium, 25.19M (the authors'
-`top_layers 22`).
+The tied embedding stays frozen. So the number of trainable parameters is the published one for GPT-2 medium, 25.19M
+(the authors' `top_layers 22`).
 """
 
 import torch
@@ -17,13 +17,14 @@ LAYERS = 2
 
 
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> OwnWeights:
+    """The weights of `top_modules` to train, for one run. Raises ValueError for more than one seed."""
     top = top_modules(lm)
     moved = {id(p) for module in top for p in module.parameters()}
     return OwnWeights(lm, {name: p for name, p in lm.model.named_parameters() if id(p) in moved}, seeds)
 
 
 def top_modules(lm: LM) -> list[torch.nn.Module]:
-    """The last blocks of the list that ends the model, the norms that stand beside it, but for the embeddings', and the pooler."""
+    """The last two blocks, the layer norms beside the list of blocks (not those of the embeddings), and the pooler."""
     last = lm.blocks()[-1]
     for parent in lm.model.modules():
         named = dict(parent.named_children())

@@ -1,7 +1,7 @@
-"""Infix-tuning (section 7.2): [x; infix; y]. What is trained stands after the source and acts on the target alone.
+"""Infix-tuning (section 7.2): [x; infix; y]. The infix comes after the source, so that only the target attends to it.
 
-As in the authors' code, an infix is vectors that the frozen model reads behind x, and an offset on the keys and
-values that it computes for them.
+As in the authors' code, an infix is embeddings that the frozen model reads after x, and offsets that are added to the
+keys and values which it computes for them.
 """
 
 import torch
@@ -19,6 +19,8 @@ OPTIONS = {"prefix": Options}
 
 
 class InfixTuning(Method):
+    """Trainable embeddings, which are direct parameters, and offsets from a prefix encoder."""
+
     def __init__(
         self,
         lm: DecoderOnly,
@@ -28,6 +30,7 @@ class InfixTuning(Method):
         dropout: float = 0.0,
         std: float = 1.0,
     ):
+        """`length`: virtual tokens; `mlp_width`, `dropout` and `std` as in `prefix_encoder`."""
         super().__init__(seeds)
         self.shape = lm.shapes[DECODER]
         self.vectors = DirectParameters(length, lm.embedding_width, seeds, std=std)
@@ -37,16 +40,20 @@ class InfixTuning(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The infix, with the shapes of `state`; only the offsets can have dropout."""
         return Adaptation(infix=Infix(self.vectors(step), unflatten(self.offsets(step), self.shape)))
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Vectors [runs, len, width] and offsets [runs, layers, 2, kv_heads, len, head_dim]."""
+        """`embeddings` [runs, len, width] and `offsets` [runs, layers, 2, kv_heads, len, head_dim]."""
         infix = self().infix
         return {"embeddings": infix.embeddings.detach(), "offsets": infix.offsets.detach()}
 
 
 def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> InfixTuning:
-    """From random numbers, or as if `methods.prefix.init_words` stood behind the source: their embeddings, no offset."""
+    """An infix to train, one run per seed, by `methods.prefix`.
+
+    It starts from random numbers, or from the embeddings of `init_words` with offsets of zero.
+    """
     options, length = config.options["prefix"], config.prefix_len
     method = InfixTuning(lm, length, options.hidden, seeds, options.dropout, options.init_std)
     if options.init_words is not None:
@@ -56,4 +63,5 @@ def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> InfixTuning:
 
 
 def load(lm: DecoderOnly, state: dict[str, torch.Tensor]) -> Adaptation:
+    """The adaptation of a trained infix: `state` as `InfixTuning.state` gives it."""
     return Adaptation(infix=Infix(state["embeddings"], state["offsets"]))

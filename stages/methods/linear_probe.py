@@ -1,4 +1,4 @@
-"""A frozen encoder and the head that every method has on one: what a prefix must surpass to have done anything."""
+"""Linear probe: a frozen encoder on which only the head is trained. It is the baseline for prefixes on encoders."""
 
 from stages.core.run_config import RunConfig
 from stages.methods.none import Untuned, load
@@ -12,4 +12,5 @@ OPTIONS = {}
 
 
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> Untuned:
+    """One run per seed without trainable parameters; `parts.head.build` adds the head."""
     return Untuned(seeds)

@@ -1,4 +1,4 @@
-"""The frozen model as it is, `method: none` in params.yaml: nothing is trained, nothing is state."""
+"""The frozen model without any adaptation (`method: none` in params.yaml). Nothing is trained or saved."""
 
 import torch
 
@@ -13,6 +13,8 @@ OPTIONS = {}
 
 
 class Untuned(Method):
+    """A method without trainable parameters. Its adaptation and its state are empty."""
+
     def forward(self, step: int | None = None) -> Adaptation:
         return Adaptation()
 
@@ -21,8 +23,10 @@ class Untuned(Method):
 
 
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> Untuned:
+    """One run per seed without trainable parameters."""
     return Untuned(seeds)
 
 
 def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
+    """The empty adaptation; `state` is empty."""
     return Adaptation()

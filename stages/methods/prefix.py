@@ -1,7 +1,8 @@
-"""Prefix-tuning (Li & Liang 2021, section 4): the only trained parameters are prefixes of keys and values.
+"""Prefix-tuning (Li & Liang 2021, section 4): a prefix of keys and values is trained, the model is frozen.
 
-A decoder-only model has one; an encoder-decoder model has three, for the encoder's self-attention, the
-decoder's and across, each with an MLP of its own. What is kept of a training are the prefixes alone.
+An encoder and a decoder-only model have one attention site, an encoder-decoder model has three: the self-attention of
+the encoder, that of the decoder, and cross-attention. Each site has a prefix with a separate MLP. After training only
+the prefixes are saved, not the MLPs (section 4.3).
 """
 
 import torch
@@ -19,7 +20,11 @@ BATCHED_RUNS = True
 
 
 class Options(Section):
-    """`methods.prefix`, read by prefix, infix, embedding_only and apt."""
+    """The section `methods.prefix`, read by prefix, infix, embedding_only and apt.
+
+    `init_std`: deviation of the initial parameters; `init_words`: words to start from in place of random numbers
+    (section 7.4); `fit_steps` and `fit_lr`: how an MLP is fitted to them.
+    """
 
     mlp: bool
     mlp_width: or_word(int, 1, RECIPE) | None  # type: ignore[valid-type]
@@ -31,7 +36,7 @@ class Options(Section):
 
     @property
     def hidden(self) -> int | None:
-        """Hidden units of the MLP; None: there is none, the keys and values are the parameters."""
+        """The hidden units of the MLP; None: no MLP, the keys and values are the parameters."""
         return self.mlp_width if self.mlp else None
 
     @property
@@ -44,6 +49,8 @@ OPTIONS = {"prefix": Options}
 
 
 class Prefix(Method):
+    """Trainable prefixes, one for each attention site of the model."""
+
     def __init__(
         self,
         lm: LM,
@@ -53,7 +60,7 @@ class Prefix(Method):
         dropout: float = 0.0,
         std: float = 1.0,
     ):
-        """`mlp_width` None: no MLP, the keys and values are the parameters. Either starts from numbers of deviation `std`."""
+        """`length`: virtual tokens; `mlp_width`, `dropout` and `std` as in `prefix_encoder`."""
         super().__init__(seeds)
         self.shapes = lm.shapes
         self.encoders = nn.ModuleDict({
@@ -63,39 +70,49 @@ class Prefix(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The prefixes [runs, layers, 2, kv_heads, len, head_dim] by attention site."""
         return Adaptation({
             place: unflatten(self.encoders[place](step), shape) for place, shape in self.shapes.items()
         })  # fmt: skip
 
     def state(self) -> dict[str, torch.Tensor]:
+        """The prefixes [runs, layers, 2, kv_heads, len, head_dim] by attention site."""
         return {place: prefix.detach() for place, prefix in self().prefixes.items()}
 
     def init_from(self, targets: dict[str, torch.Tensor], fit: Fit) -> None:
-        """Begin at keys and values `[layers, 2, kv_heads, len, head_dim]` by place; an MLP is fitted to them."""
+        """Start all runs from keys and values `targets` [layers, 2, kv_heads, len, head_dim] by attention site.
+
+        Direct parameters take them over; an MLP is fitted to them as `fit` says.
+        """
         for place, target in targets.items():
             self.encoders[place].init_from(flatten(target), fit)
 
 
 def size_of(shape: Shape) -> int:
-    """Numbers of one prefix position."""
+    """The numbers of one virtual token: layers * 2 * kv_heads * head_dim."""
     return shape.layers * 2 * shape.kv_heads * shape.head_dim
 
 
 def unflatten(flat: torch.Tensor, shape: Shape) -> torch.Tensor:
-    """[runs, len, layers * 2 * kv_heads * head_dim] -> [runs, layers, 2, kv_heads, len, head_dim]"""
+    """Rows of a prefix encoder, [runs, len, layers * 2 * kv_heads * head_dim], as keys and values.
+
+    The result is a view, [runs, layers, 2, kv_heads, len, head_dim].
+    """
     runs, length, _ = flat.shape
+    # [runs, len, layers, 2, kv_heads, head_dim] -> [runs, layers, 2, kv_heads, len, head_dim]
     return flat.view(runs, length, shape.layers, 2, shape.kv_heads, shape.head_dim).permute(0, 2, 3, 4, 1, 5)
 
 
 def flatten(prefix: torch.Tensor) -> torch.Tensor:
-    """[layers, 2, kv_heads, len, head_dim] -> [len, layers * 2 * kv_heads * head_dim]"""
-    return prefix.permute(3, 0, 1, 2, 4).flatten(1)
+    """The inverse of `unflatten` for one run: [layers, 2, kv_heads, len, head_dim] -> [len, size_of(shape)]."""
+    return prefix.permute(3, 0, 1, 2, 4).flatten(1)  # [len, layers, 2, kv_heads, head_dim], then flat
 
 
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
-    """From random numbers, or from the activations of `methods.prefix.init_words` (section 7.4).
+    """Prefixes to train, one run per seed, by `methods.prefix`.
 
-    The words are repeated up to the length; with their own count as the length it is what is published.
+    They start from random numbers, or from the activations of `init_words` (section 7.4). The words are repeated up to
+    `prefix_len`. The paper uses as many virtual tokens as there are words.
     """
     options, length = config.options["prefix"], config.prefix_len
     prefix = Prefix(lm, length, options.hidden, seeds, options.dropout, options.init_std)
@@ -105,4 +122,5 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
 
 
 def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
+    """The adaptation of trained prefixes, [runs, layers, 2, kv_heads, len, head_dim] by attention site."""
     return Adaptation(state)

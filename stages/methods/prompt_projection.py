@@ -1,9 +1,9 @@
-"""Prompt transfer across models (Su et al. 2022): a projector makes a model's prompt out of one that another was trained with.
+"""Prompt transfer across models (Su et al. 2022): a projector maps the trained prompt of one model to another model.
 
-    prompt = LayerNorm(W2 tanh(W1 flattened source prompt)), per token
+    prompt = LayerNorm(W2 tanh(W1 flattened source prompt)), LayerNorm per token
 
-The projector alone is trained, by the task's loss through the frozen model that it projects to; then it projects the
-prompts of other tasks too (`trained`, with `train.steps` 0).
+Only the projector is trained, with the task's loss on the frozen target model. A trained projector also projects the
+prompts of other tasks (`trained`, with `train.steps` 0).
 """
 
 from pathlib import Path
@@ -40,7 +40,11 @@ _PART = "projector."
 
 
 class Options(Section):
-    """`methods.prompt_projection`: `source`, the run of another model's prompt; `trained`, of an earlier projector."""
+    """The section `methods.prompt_projection`.
+
+    `hidden`: the projector's hidden units; `source`: directory of the run that trained the source prompt; `trained`:
+    directory of an earlier run whose projector to start from.
+    """
 
     hidden: Count
     source: Text | None
@@ -51,11 +55,13 @@ OPTIONS = {"prompt_projection": Options}
 
 
 class PromptProjection(Method):
+    """A trainable projector. Parameters are [runs, ...]."""
+
     def __init__(self, lm: GenerativeLM, source: torch.Tensor, length: int, hidden: int, seeds: list[int]):
-        """`source` [len, width] is the other model's prompt; parameters are [runs, ...]."""
+        """`source` [len, width]: the other model's prompt; `length`: virtual tokens of the projected prompt."""
         super().__init__(seeds)
         self.lm, self.length = lm, length
-        self.register_buffer("source", source.flatten()[None, None])
+        self.register_buffer("source", source.flatten()[None, None])  # [1, 1, len * width]
         runs, size = len(seeds), source.numel()
         drawn = generators(seeds, 0)
 
@@ -73,25 +79,29 @@ class PromptProjection(Method):
         self.to(lm.device)
 
     def vectors(self) -> torch.Tensor:
-        """[runs, len, width]"""
+        """The projected prompts, [runs, len, width]."""
         own = self.weights
         source = self.source.expand(len(self.seeds), -1, -1)  # [runs, 1, len * width of the source]
-        hidden = product_by_run(source, own["down"], own["down_bias"]).tanh()
-        flat = product_by_run(hidden, own["up"], own["up_bias"])
-        vectors = flat.view(len(self.seeds), self.length, self.lm.embedding_width)
+        hidden = product_by_run(source, own["down"], own["down_bias"]).tanh()  # [runs, 1, hidden]
+        flat = product_by_run(hidden, own["up"], own["up_bias"])  # [runs, 1, len * width]
+        vectors = flat.view(len(self.seeds), self.length, self.lm.embedding_width)  # [runs, len, width]
         return F.layer_norm(vectors, vectors.shape[-1:]) * own["scale"] + own["shift"]
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The adaptation of the projected prompts; there is no dropout."""
         return adaptation_of(self.lm, self.vectors())
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The prompts [runs, len, width], and the projectors that made them."""
+        """The projected prompts `embeddings` [runs, len, width], and the weights of the projectors [runs, ...]."""
         parts = {f"{_PART}{name}": weight.detach() for name, weight in self.weights.items()}
         return {EMBEDDINGS: self.vectors().detach(), **parts}
 
     @torch.no_grad()
     def init_from(self, trained: Path) -> None:
-        """The projector of an earlier training's file. Raises UserError if it is of another model or of other sizes."""
+        """Start all runs from the first projector in the file `trained`.
+
+        Raises UserError if the projector is for another model or has other sizes.
+        """
         found = read_tensors(trained)
         check_belongs(trained.parent, self.lm)
         for name, weight in self.weights.items():
@@ -103,7 +113,10 @@ class PromptProjection(Method):
 
 
 def files(config: RunConfig) -> list[Path]:
-    """The source prompt, then the trained projector if one is given. Raises UserError where no prompt is."""
+    """The file of the source prompt, then that of the trained projector if there is one.
+
+    Raises UserError if `source` is not given, or as `given_run`.
+    """
     options = config.options["prompt_projection"]
     if options.source is None:
         raise UserError(
@@ -117,6 +130,10 @@ def files(config: RunConfig) -> list[Path]:
 
 
 def build(lm: GenerativeLM, config: RunConfig, seeds: list[int]) -> PromptProjection:
+    """Projectors to train, one run per seed, by `methods.prompt_projection`.
+
+    Raises UserError if the source prompt or the trained projector is missing or does not fit.
+    """
     if isinstance(lm, EncoderDecoder):
         lm.check_vectors()
     source, *trained = files(config)

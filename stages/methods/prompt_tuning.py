@@ -1,7 +1,7 @@
-"""Prompt Tuning (Lester et al. 2021): vectors before the source are all that is trained.
+"""Prompt Tuning (Lester et al. 2021): only a soft prompt, embeddings before the source, is trained.
 
-An encoder-decoder model's encoder reads them, and its decoder attends to what becomes of them; a decoder-only model
-reads them before the text, once for all texts.
+In an encoder-decoder model the encoder reads the prompt, and the decoder attends to the resulting hidden states. A
+decoder-only model reads the prompt once, and the keys and values that it computes serve all texts.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,12 @@ _READ_WORDS = ("labels", "words")
 
 
 class Options(Section):
-    """`methods.prompt_tuning`."""
+    """The section `methods.prompt_tuning`.
+
+    `init` names what the prompt starts from: random numbers (`uniform`), embeddings of tokens (`vocabulary`), of the
+    task's classes (`labels`), of given `words`, or a trained prompt in the directory `file`. `bound` limits random
+    numbers; `population` is the number of tokens to draw from.
+    """
 
     init: Literal["uniform", "vocabulary", "labels", "words", "file", "recipe"]
     words: Text | None = None
@@ -55,37 +60,42 @@ class Options(Section):
 
 OPTIONS = {"prompt_tuning": Options}
 
-# Of one run: vectors [length, width] from its own random numbers.
+# Makes the initial prompt [len, width] of one run from the run's random number generator.
 Start = Callable[[torch.Generator], torch.Tensor]
 
 
 class PromptTuning(Method):
+    """Trainable prompts [runs, len, width]."""
+
     def __init__(self, lm: GenerativeLM, start: Start, seeds: list[int]):
+        """`start` makes the initial prompt of each run."""
         super().__init__(seeds)
         self.lm = lm
         self.vectors = nn.Parameter(torch.stack([start(generator) for generator in generators(seeds, 0)]).to(lm.device))
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The adaptation of the prompts; there is no dropout."""
         return adaptation_of(self.lm, self.vectors)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Vectors [runs, len, width]."""
+        """`embeddings` [runs, len, width]."""
         return {EMBEDDINGS: self.vectors.detach()}
 
 
 def adaptation_of(lm: GenerativeLM, vectors: torch.Tensor) -> Adaptation:
+    """The adaptation of prompts [runs, len, width]; on a decoder-only model, the prefix that it computes from them."""
     return Adaptation(prompt=vectors) if isinstance(lm, EncoderDecoder) else Adaptation({DECODER: lm.cache_of(vectors)})
 
 
 def uniform(lm: GenerativeLM, length: int, bound: float) -> Start:
-    """Numbers between `-bound` and `bound`."""
+    """Start from uniform random numbers between `-bound` and `bound`."""
     return lambda generator: torch.empty(length, lm.embedding_width).uniform_(-bound, bound, generator=generator)
 
 
 def vocabulary(lm: GenerativeLM, length: int, population: int) -> Start:
-    """Embeddings of pieces drawn from the `population` of lowest ids, in T5's vocabulary the most frequent.
+    """Start from embeddings of random tokens among the `population` lowest ids: in T5's vocabulary the most frequent.
 
-    They are drawn without replacement as long as there are enough.
+    Tokens are drawn without replacement, or with replacement if `length` is above `population`.
     """
 
     def start(generator: torch.Generator) -> torch.Tensor:
@@ -99,9 +109,10 @@ def vocabulary(lm: GenerativeLM, length: int, population: int) -> Start:
 
 
 def labels(lm: GenerativeLM, length: int, texts: Sequence[str], others: Start) -> Start:
-    """The mean over a class's pieces in a place of its own, of as many classes as fit; the other places from `others`.
+    """Start from the classes: each position is the mean embedding of one class's tokens.
 
-    The pieces are those that the model writes: byte-level ones begin without the space that they have within a text.
+    Classes beyond `length` are left out; positions beyond the classes start from `others`. The tokens are those of a
+    class as a target: with a byte-level tokenizer, they begin without the space that they have within a text.
     """
     special = set(lm.tokenizer.all_special_ids)
     written = ([piece for piece in ids if piece not in special] for ids in lm.target_ids(list(texts[:length]), None))
@@ -109,7 +120,10 @@ def labels(lm: GenerativeLM, length: int, texts: Sequence[str], others: Start) -
 
 
 def words(lm: GenerativeLM, length: int, text: str, others: Start) -> Start:
-    """The words' pieces, the other places from `others`."""
+    """Start from the embeddings of the tokens of `text`; positions beyond these start from `others`.
+
+    Raises UserError if `text` has no token, or more than `length`.
+    """
     ids = lm.token_ids(text)
     if not 0 < len(ids) <= length:
         raise UserError(
@@ -119,6 +133,8 @@ def words(lm: GenerativeLM, length: int, text: str, others: Start) -> Start:
 
 
 def _first(known: list[torch.Tensor], others: Start) -> Start:
+    """The first positions from `known` [width] each, the others from `others`."""
+
     def start(generator: torch.Generator) -> torch.Tensor:
         vectors = others(generator)
         vectors[: len(known)] = torch.stack(known)
@@ -128,7 +144,10 @@ def _first(known: list[torch.Tensor], others: Start) -> Start:
 
 
 def file(lm: GenerativeLM, length: int, path: Path) -> Start:
-    """A trained prompt, of this task or another. Raises UserError if it is none for this model and length."""
+    """Start from a trained prompt, of this task or another.
+
+    Raises UserError if the file has no prompt, or one for another model or length.
+    """
     found = prompt_in(path)
     check_belongs(path.parent, lm)
     if found.shape != (length, lm.embedding_width):
@@ -140,7 +159,7 @@ def file(lm: GenerativeLM, length: int, path: Path) -> Start:
 
 
 def prompt_in(path: Path) -> torch.Tensor:
-    """The prompt [len, width] of a saved run, the first if there are several. Raises UserError for a file that has none."""
+    """The prompt [len, width] of the first run in a file. Raises UserError if the file has none."""
     found = read_tensors(path).get(EMBEDDINGS)
     if found is None:
         raise UserError(f"{path} holds no prompt")
@@ -148,24 +167,26 @@ def prompt_in(path: Path) -> torch.Tensor:
 
 
 def files(config: RunConfig) -> list[Path]:
-    """The prompt of `file`, as either method of prompts keeps it."""
+    """The file of the trained prompt that `methods.prompt_tuning.file` names; empty if none is named."""
     directory = config.options["prompt_tuning"].file
     return [] if directory is None else [prompt_file("methods.prompt_tuning.file", directory)]
 
 
 def prompt_file(key: str, directory: str) -> Path:
-    """The tensors of a trained prompt, or of a projected one. Raises UserError as `given_run`."""
+    """The tensor file of a run in `directory`, of either method with prompts. Raises UserError as `given_run`."""
     run = given_run(key, directory)
     projected = run / PROJECTED
     return projected if projected.exists() else run / "prompt_tuning.safetensors"
 
 
 def needs_labels(config: RunConfig) -> bool:
+    """Whether the prompt starts from the classes of the task."""
     options = config.options["prompt_tuning"]
     return options.init == "labels" and not options.words
 
 
 def _classes(lm: GenerativeLM, config: RunConfig) -> list[str]:
+    """The classes of the task. Raises UserError if it has none."""
     if not lm.labels:
         raise UserError(
             f"params.yaml: methods.prompt_tuning.init is labels, but {config.task} has no classes: give words, or another init"
@@ -174,6 +195,10 @@ def _classes(lm: GenerativeLM, config: RunConfig) -> list[str]:
 
 
 def build(lm: GenerativeLM, config: RunConfig, seeds: list[int]) -> PromptTuning:
+    """Prompts to train, one run per seed, by `methods.prompt_tuning`.
+
+    Raises UserError if what the prompt is to start from is missing or does not fit.
+    """
     options, length = config.options["prompt_tuning"], config.prefix_len
     if isinstance(lm, EncoderDecoder):
         lm.check_vectors()
@@ -192,4 +217,5 @@ def build(lm: GenerativeLM, config: RunConfig, seeds: list[int]) -> PromptTuning
 
 @torch.no_grad()
 def load(lm: GenerativeLM, state: dict[str, torch.Tensor]) -> Adaptation:
+    """The adaptation of trained prompts, `embeddings` [runs, len, width]."""
     return adaptation_of(lm, state[EMBEDDINGS])

@@ -1,5 +1,5 @@
-"""The paper's figures and tables as studies: grids of runs that params.yaml declares (`studies`).
+"""Studies: the figures and tables of the paper, as grids of runs that `studies` in params.yaml declares.
 
-To add one: give it `studies.<name>` in params.yaml, and the stage of its cells in studies/dvc.yaml. What a paper publishes
-of it is in `paper.py`.
+To add a study, add `studies.<name>` to params.yaml and the stage of its cells to studies/dvc.yaml. The numbers that the
+papers publish are in `paper.py`.
 """

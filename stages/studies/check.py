@@ -1,4 +1,4 @@
-"""Stage: check all studies of params.yaml before any work is done for one; write the settings of each later stage."""
+"""Stage: check all studies of params.yaml before any work begins, and write the settings of each later stage."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ SCORING = Path("stages/scoring")
 
 
 def settings_of(cell: Cell) -> CellSettings:
-    """Raises UserError that names study, variant and key."""
+    """What the runs of a cell depend on. Raises UserError that names study, variant and key."""
     candidates = []
     for changes, chosen in cell.candidates:
         with cell.named():
@@ -38,7 +38,7 @@ def settings_of(cell: Cell) -> CellSettings:
 
 
 def _modules_of(cell: Cell) -> list[str]:
-    """The modules that the runs of a cell begin at."""
+    """The modules whose code, with their imports, the runs of a cell use."""
     found = ["stages.studies.run", module_of(cell.params.method).__name__]
     if cell.tune is not None and cell.tune.by != "loss":
         found += ["stages.studies.dev_metric", module_of_task(cell.params.task)]
@@ -46,7 +46,7 @@ def _modules_of(cell: Cell) -> list[str]:
 
 
 def check_method(cell: Cell) -> None:
-    """Raises UserError if the method does not fit the model, or starts from a file that is missing."""
+    """Raises UserError if the method does not fit the model, or if a file that it starts from is missing."""
     with cell.named():
         for file in files_of(resolve(cell.params)):
             if not file.is_file():
@@ -54,21 +54,21 @@ def check_method(cell: Cell) -> None:
 
 
 def data_settings(chosen: Params, task: str) -> dict[str, Any]:
-    """What the data of a task depend on."""
+    """What the data of a task depend on, as JSON: source, linearization and code."""
     source = chosen.source_of(task).model_dump()
     files = closure("stages.studies.data", module_of_task(task))
-    code = code_hash(file for file in files if not file.is_relative_to(SCORING))  # which no reader calls
+    code = code_hash(file for file in files if not file.is_relative_to(SCORING))  # no reader calls scoring
     return {"source": source, "linearize": chosen.linearize.model_dump(), "code": code}
 
 
 def score_settings(cells: list[Cell]) -> dict[str, Any]:
-    """What the scores of a study depend on beside its runs."""
+    """What the scores of a study depend on besides its runs, as JSON."""
     module = module_of_task(cells[0].params.task)
     return {"cells": [asdict(cell.plan) for cell in cells], "code": code_hash(closure("stages.studies.score", module))}
 
 
 def summary_settings(cells: list[Cell]) -> dict[str, Any]:
-    """What the tables and the picture of a study depend on beside its scores."""
+    """What the tables and the picture of a study depend on besides its scores, as JSON."""
     return {
         "cells": [asdict(cell.plan) for cell in cells],
         "digests": {cell.name: settings_of(cell).digest for cell in cells},

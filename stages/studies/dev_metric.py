@@ -1,4 +1,4 @@
-"""A metric of a task on the dev records of a run, by which `tune` may choose."""
+"""A metric of a run on its dev records, by which `tune` can choose."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,10 @@ from stages.tasks.common.scores import scores_of
 
 
 def measure(task: str, metric: str, config: RunConfig, directory: Path, records: list[Record]) -> float:
-    """The metric of what the run in `directory` writes for each distinct source of `records`.
+    """Decode the run in `directory` on `records` and return the metric of its hypotheses.
 
-    Raises UserError for a metric that the task lacks, or that cannot be computed.
+    Records of one source are merged into one with all targets. Raises UserError for a metric that the task does not
+    have, or that cannot be computed.
     """
     merged: dict[str, Record] = {}
     for record in records:

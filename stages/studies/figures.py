@@ -1,4 +1,4 @@
-"""Pictures of a study in the paper's layout, drawn without a screen and without the internet."""
+"""Pictures of a study in the layout of the paper's figures. Drawing needs no screen."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,9 +15,9 @@ Plot = Callable[[Axes, Results, str], None]
 
 
 def by_size(axes: Axes, results: Results, metric: str) -> None:
-    """Figure 3: a line for each variant over the number of examples, in a band of one standard deviation.
+    """Figure 3: a line for each variant over the number of examples, with a band of one standard deviation.
 
-    All examples, `full`, stand at the right end, at twice the largest number.
+    The size `full` is drawn at the right end, at twice the largest other size.
     """
     sizes = sorted({cell.size for cell, _ in results if cell.size != "full"})
     places = {size: float(size) for size in sizes} | {"full": 2.0 * sizes[-1] if sizes else 1.0}
@@ -30,7 +30,7 @@ def by_size(axes: Axes, results: Results, metric: str) -> None:
 
 
 def by_length(axes: Axes, results: Results, metric: str) -> None:
-    """Figure 4: over the length of the prefix, a line for each size; a variant without one is a line across."""
+    """Figure 4: a line for each size over the prefix length. A variant without a prefix is a horizontal line."""
     sizes = list(dict.fromkeys(cell.size for cell, _ in results))
     lengths = sorted({length for cell, _ in results if (length := cell.prefix_len) is not None})
     for size in sizes:
@@ -47,9 +47,9 @@ def by_length(axes: Axes, results: Results, metric: str) -> None:
 
 
 def bars(axes: Axes, results: Results, metric: str) -> None:
-    """Figure 5: the variants side by side, of each a bar for each size, with one standard deviation.
+    """Figure 5: for each variant a bar for each size, with error bars of one standard deviation.
 
-    As in the paper's, the axis does not begin at 0: what differs would not be seen.
+    As in the paper, the y-axis does not begin at 0: otherwise the differences would not be visible.
     """
     variants, sizes = _variants(results), list(dict.fromkeys(cell.size for cell, _ in results))
     width = 0.8 / len(sizes)
@@ -94,12 +94,12 @@ def _line(axes: Axes, points: Sequence[tuple[float, Spread]], label: str | None)
     axes.fill_between(places, low, high, alpha=0.2)
 
 
-# By what stands on the x-axis.
+# The plots, by what is on the x-axis (`figure.x` of a study).
 PLOTS: dict[str, Plot] = {"size": by_size, "prefix_len": by_length, "variant": bars}
 
 
 def draw(picture: Path, plot: Plot, results: Results, metrics: Sequence[str], title: str) -> None:
-    """Write a PNG with one panel for each metric, drawn by `plot`."""
+    """Write a PNG with one panel for each metric, drawn by `plot`. Raises UserError if it cannot be written."""
     figure = Figure(figsize=(4.6 * len(metrics), 3.6), layout="constrained")
     figure.suptitle(title)
     for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True):
@@ -108,5 +108,5 @@ def draw(picture: Path, plot: Plot, results: Results, metrics: Sequence[str], ti
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
     with replacing(picture) as temporary:
-        # Without a version in it, so that the same numbers are the same file.
+        # Without matplotlib's version in the metadata, so that the same numbers give the same bytes.
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})

@@ -1,7 +1,7 @@
-"""The cells of a study: variants x sizes, and in each the runs, subsets x seeds (paper, section 6.3).
+"""The cells of a study: variants x sizes. The runs of a cell are subsets x seeds (paper, section 6.3).
 
-A run is what the single run of dvc.yaml would be with some keys of params.yaml changed: those of the study, then
-those of the variant, then size, subset and seed.
+A run is the single run of dvc.yaml with some keys of params.yaml changed: first those of the study, then those of the
+variant, then size, subset and seed.
 """
 
 import contextlib
@@ -16,16 +16,18 @@ from stages.core.errors import UserError
 from stages.studies.plan import Plan
 from stages.studies.section import Study, Tune
 
-# A study says these itself, so that its cells do not move with the single run's.
+# A study must give these keys, so that its cells do not change with those of the single run.
 OWN = ("task", "model", "method", "prefix_len")
-# The grid says these.
+# The grid gives these keys.
 TAKEN = ("train_size", "subset", "seed", "threads")
-# All studies have these in common: in a study's `run` they would do nothing.
+# These keys are the same for all studies: in a study's `run` they would have no effect.
 COMMON = ("linearize", "sources", "studies", "pretrain", "denoise", "span", "adapt", "probes")
 
 
 @dataclass(frozen=True)
 class Cell:
+    """A cell of a study: one variant with one size of training data (examples, or `full`)."""
+
     study: str
     variant: str
     size: int | str
@@ -39,7 +41,7 @@ class Cell:
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
-        """Errors name study and variant."""
+        """Add study and variant to the message of a UserError inside the block."""
         try:
             yield
         except UserError as error:
@@ -48,9 +50,9 @@ class Cell:
 
     @cached_property
     def candidates(self) -> list[tuple[dict[str, Any], params.Params]]:
-        """The values that each candidate of `tune` differs in, and its parameters; without `tune` there is one.
+        """The candidates of `tune`: for each the values that it changes, by key, and its parameters.
 
-        Raises UserError that names study, variant and key.
+        Without `tune` there is one candidate, without changes. Raises UserError that names study, variant and key.
         """
         values = {} if self.tune is None else self.tune.values
         found = []
@@ -66,11 +68,12 @@ class Cell:
 
     @property
     def params(self) -> params.Params:
-        """Those of the first run, by the first candidate."""
+        """The parameters of the cell's first run with the first candidate."""
         return self.candidates[0][1]
 
     @property
     def plan(self) -> Plan:
+        """The plan of the cell. Raises UserError that names study, variant and key."""
         grid, first = self.grid, self.params
         groups = None if grid.groups is None else grid.groups.model_dump()
         with self.named():
@@ -82,13 +85,16 @@ class Cell:
 
 
 def nested(key: str, value: Any) -> dict[str, Any]:
-    """`a.b` and a value as sections: {"a": {"b": value}}."""
+    """The value at a key with points, as nested dictionaries: `a.b` gives {"a": {"b": value}}."""
     first, _, rest = key.partition(".")
     return {first: nested(rest, value) if rest else value}
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `changes`, section by section. Raises UserError for a value in place of a section."""
+    """A copy of `base` with the values of `changes`, merged section by section.
+
+    Raises UserError if one of them has a section where the other has a value.
+    """
     both = dict(base)
     for key, value in changes.items():
         deeper = isinstance(value, dict)
@@ -100,7 +106,10 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def cells_of(raw: dict[str, Any], study: str) -> list[Cell]:
-    """All cells of a study, in the order of params.yaml, each checked. Raises UserError for the first wrong key."""
+    """All cells of a study, checked, in the order of params.yaml. `raw` is the content of params.yaml.
+
+    Raises UserError that names the first wrong key.
+    """
     chosen = params.check(raw)
     if study not in chosen.studies:
         raise UserError(f"{params.FILE}: studies has {', '.join(chosen.studies)}, no {study}")
@@ -137,6 +146,7 @@ def cells_of(raw: dict[str, Any], study: str) -> list[Cell]:
 
 
 def _check_keys(changes: dict[str, Any], where: str, name: str) -> None:
+    """Raises UserError if the changes of a variant lack a key of `OWN`, or have one of `TAKEN` or `COMMON`."""
     for key in OWN:
         if key not in changes:
             raise UserError(f"{where}: run or variants.{name}.run must give {key}")

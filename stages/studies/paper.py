@@ -1,4 +1,4 @@
-"""What the papers publish of the studies, by their name in params.yaml; the report sets it beside our numbers."""
+"""The published results by name of the study in params.yaml. The report prints them next to ours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,10 @@ Numbers = Mapping[str, Mapping[str, str]]  # by variant and metric, as printed
 
 @dataclass(frozen=True)
 class Published:
-    """`numbers` are those of `model`; `caption` is Markdown: what is published without numbers that stand beside ours."""
+    """What is published for a study.
+
+    `numbers` are those of `model`; `caption` is Markdown, for results that have no row in our table.
+    """
 
     model: str = ""
     numbers: Numbers = field(default_factory=dict)
@@ -16,7 +19,7 @@ class Published:
 
 
 def table(metrics: str, **variants: str) -> Numbers:
-    """A published table: the names of its columns, and the numbers of each variant."""
+    """A published table: column names separated by spaces, and for each variant its numbers in the same way."""
     names = metrics.split()
     return {variant: dict(zip(names, numbers.split(), strict=True)) for variant, numbers in variants.items()}
 

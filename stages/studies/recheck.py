@@ -1,7 +1,7 @@
 """`python -m stages.studies.recheck STUDY`, after code changed that should change no result.
 
-The first runs of the smallest cell of each variant are computed again. Only if what they make equals what is stored, byte
-for byte, are the study's cells committed to studies/dvc.lock; then `dvc --cd studies repro` has no cell to run again.
+The first runs of the smallest cell of each variant are computed again. If all their hypotheses equal the stored ones,
+byte for byte, the cells of the study are committed to studies/dvc.lock. Then `dvc --cd studies repro` runs no cell.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def smallest(plans: list[Plan]) -> list[Plan]:
 
 
 def stored(plan: Plan, runs: list[Run]) -> Rows:
-    """The rows of these runs. Raises UserError where the cell was not run on this machine."""
+    """The stored hypotheses of these runs. Raises UserError if the cell was not run on this machine."""
     file = plan.out / "hypotheses.jsonl"
     if not file.is_file():
         raise UserError(f"{file} is not on this machine: nothing to compare with; dvc --cd studies repro {plan.study}")
@@ -44,7 +44,7 @@ def stored(plan: Plan, runs: list[Run]) -> Rows:
 
 
 def again(plan: Plan) -> tuple[list[Run], Rows]:
-    """The runs that train in the cell's first batch, and the rows that they make now."""
+    """The runs in the cell's first training batch, and their hypotheses, computed again."""
     settings = CellSettings.read(plan.settings)
     tuned = plan.out / "tuned.json"
     chosen = read_json(tuned)["chosen"] if tuned.is_file() else 0

@@ -1,4 +1,4 @@
-"""All studies that have been run, as studies/metrics/report.md: figures and tables, beside what the papers publish.
+"""Writes studies/metrics/report.md: figures and tables of all studies, next to the published results.
 
 python -m stages.studies.report
 """
@@ -19,7 +19,10 @@ OUT = METRICS / "report.md"
 
 
 def rows(plans: list[Plan], found: dict, published: Published) -> list[str]:
-    """A table row for each cell, mean ± deviation, and after the last of a variant what the paper publishes of it."""
+    """The lines of a Markdown table: a row for each cell (mean ± deviation), and the paper's row of each variant.
+
+    `found` is the content of the study's metrics file.
+    """
     columns, percent = _columns(plans, found), _shown(plans).percent
     models = {plan.model for plan in plans}
     lines = [f"| variant | examples | runs | {' | '.join(columns)} |", f"|---|---:|---:|{'---:|' * len(columns)}"]
@@ -57,12 +60,12 @@ def _number(value: float) -> str:
 
 
 def _spread(own: dict, metric: str, factor: int) -> str:
-    """Mean ± deviation; of runs that voted also the best run's and that of the votes."""
+    """Mean ± standard deviation of a metric times `factor`; for runs that vote also the best run's and the votes'."""
     mean, deviation, vote = (own.get(f"{metric}{end}") for end in ("", "_sd", "_ensemble"))
     if mean is None:
         return "null"
     text = _number(factor * mean)
-    if deviation is not None:  # with as many digits
+    if deviation is not None:  # with as many decimals as the mean
         text += f" ± {factor * deviation:.{len(text.partition('.')[2])}f}"
     if vote is not None:
         text += f" (best {_number(factor * own[f'{metric}_best'])}, vote {_number(factor * vote)})"
@@ -70,7 +73,10 @@ def _spread(own: dict, metric: str, factor: int) -> str:
 
 
 def gaps(plans: list[Plan], found: dict) -> list[str]:
-    """By how much the first variant is above the others on the same subsets, in the first metric of the table."""
+    """The lines of a table of paired differences: first variant minus each other one, in the table's first metric.
+
+    Empty if no difference was computed.
+    """
     metric, lines = _columns(plans, found)[0], []
     factor = 100 if metric in _shown(plans).percent else 1
     for plan in plans:
@@ -85,7 +91,7 @@ def gaps(plans: list[Plan], found: dict) -> list[str]:
 
 
 def outdated(cells: list[Cell], found: dict) -> str | None:
-    """What was run with other parameters than params.yaml now has; None: nothing."""
+    """The name of the first cell that was run with other parameters than params.yaml has now; None: there is none."""
     for cell in cells:
         own = found.get(cell.variant, {}).get(size_name(cell.size))
         if own is not None and own["settings"] != settings_of(cell).digest:
@@ -94,11 +100,12 @@ def outdated(cells: list[Cell], found: dict) -> str | None:
 
 
 def section(study: str, cells: list[Cell], file: Path) -> list[str]:
+    """The Markdown lines of a study. `file` is its metrics file."""
     plans, published = [cell.plan for cell in cells], PUBLISHED.get(study, Published())
     title, again = cells[0].grid.figure.title, f"`dvc --cd studies repro summary@{study}`"
     lines = [f"## {title}", ""]
-    found = read_json(file) if file.exists() else {}  # git holds an empty one of a study that was not run:
-    if not found:  # `dvc metrics diff` complains of those that are missing
+    found = read_json(file) if file.exists() else {}  # git has an empty file for a study that was not run:
+    if not found:  # `dvc metrics diff` reports missing files as errors
         return [*lines, f"Not run: {again}", ""]
     if name := outdated(cells, found):
         return [*lines, f"{name} was run with other parameters than params.yaml has now: {again}", ""]

@@ -1,4 +1,4 @@
-"""What the runs of a study came to: means and standard deviations by variant, size and metric."""
+"""Statistics over the runs of a cell: mean and standard deviation of each metric."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,11 @@ _NO_METRICS = ("subset", "seed", "reasons")
 
 @dataclass(frozen=True)
 class Spread:
-    """Of a metric over the runs of a cell. `deviation` is the sample's, None of one run; `subsets` the mean of each."""
+    """Statistics of one metric over the runs of a cell.
+
+    `deviation`: sample standard deviation, None for a single run; `best`: the highest value; `subsets`: the mean of
+    each subset.
+    """
 
     mean: float
     deviation: float | None
@@ -23,24 +27,24 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float], subsets: int) -> "Spread":
-        """Of the runs as `Plan.runs` orders them, those of a subset side by side."""
+        """The statistics of `values`, one for each run in the order of `Plan.runs`, with `subsets` subsets."""
         seeds = len(values) // subsets
         means = tuple(fmean(values[start : start + seeds]) for start in range(0, len(values), seeds))
         return cls(fmean(values), stdev(values) if len(values) > 1 else None, max(values), means)
 
 
-# Of a cell, by metric; a metric that could not be computed is not there.
+# The statistics of a cell by metric, without metrics that could not be computed.
 Scores = dict[str, Spread]
 
 
 def votes_of(plan: Plan) -> dict[str, float]:
-    """The metrics of the runs' votes; none where they cannot vote."""
+    """The metrics of the majority vote of a cell's runs; empty if its runs do not vote."""
     file = plan.scores / "votes.json"
     return read_json(file) if file.exists() else {}
 
 
 def scores_of(plan: Plan) -> Scores:
-    """Raises UserError if the cell's file is of other runs."""
+    """The statistics of a cell by metric. Raises UserError if the file of its scores has other runs."""
     file = plan.scores / "runs.jsonl"
     rows = read_jsonl(file)
     if [(row["subset"], row["seed"]) for row in rows] != [(run.subset, run.seed) for run in plan.runs]:
@@ -54,9 +58,9 @@ def scores_of(plan: Plan) -> Scores:
 
 
 def ahead(one: Spread, other: Spread) -> tuple[float, float] | None:
-    """By how much one cell's mean is above another's of the same subsets, and the standard error of that.
+    """The paired difference of two cells on the same subsets, `one` minus `other`, and its standard error.
 
-    The runs of a subset share its examples, so that the subsets are what is independent; None of a single one.
+    Only subsets are independent samples, since the runs of a subset share its examples. None for a single subset.
     """
     gaps = [a - b for a, b in zip(one.subsets, other.subsets, strict=True)]
     return (fmean(gaps), stdev(gaps) / len(gaps) ** 0.5) if len(gaps) > 1 else None

@@ -1,6 +1,7 @@
 """Stage: all runs of one cell of a study, into studies/data/runs/<study>/<variant>-<size>.
 
-`hypotheses.jsonl` has what each run makes of each test record; `tuned.json`, where the study tunes, the choice.
+`hypotheses.jsonl` has the hypothesis of each run for each test record. `tuned.json`, if the variant has `tune`, has the
+choice.
 """
 
 import sys
@@ -29,9 +30,10 @@ from stages.studies.worker import begin
 
 
 def batches_of(settings: CellSettings, config: RunConfig, on_gpu: bool) -> list[list[Run]]:
-    """The runs that are trained in one batch; by `auto` on a CPU each alone, in a process of its own.
+    """Split the runs of a cell into batches that are trained together.
 
-    The model's own dropout is drawn for a whole batch: where it is on, a run trains alone, lest it depend on others.
+    With `auto` a batch has all runs on a GPU, and one on a CPU. A run also trains alone if the method allows no
+    batches, or if the model's own dropout is on: it is drawn for the whole batch and would mix the runs.
     """
     runs, size = settings.plan.runs, settings.runs_per_batch
     if size == "auto":
@@ -42,7 +44,10 @@ def batches_of(settings: CellSettings, config: RunConfig, on_gpu: bool) -> list[
 
 
 def run_all(settings: CellSettings, config: RunConfig, directory: Path, processes: int) -> None:
-    """All runs of the cell, of which some may be done."""
+    """Train and decode all runs of the cell that are not done yet, on a CPU in up to `processes` processes.
+
+    `directory` is the cell's scratch directory. Raises UserError that names study, cell and run.
+    """
     plan, on_gpu = settings.plan, torch.cuda.is_available()
     left = [runs for runs in batches_of(settings, config, on_gpu) if not all(done(run, directory) for run in runs)]
     processes = 1 if on_gpu else min(processes, len(left))
@@ -82,7 +87,10 @@ def _in_parallel(
 
 
 def cache_key(settings: CellSettings) -> list:
-    """Everything but files that the runs depend on, and the device: work of a GPU is not gone on with on a CPU."""
+    """What the runs depend on besides the files of `files_of`, as JSON, for `scratch`.
+
+    The device is part of it: work that was begun on a GPU is not resumed on a CPU.
+    """
     path = Path(path_of(settings.plan.model))
     weights = path / "model.safetensors"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -90,13 +98,13 @@ def cache_key(settings: CellSettings) -> list:
 
 
 def files_of(settings: CellSettings) -> list[Path]:
-    """The files that decide what the runs become: data, and trained runs that they start from."""
+    """The files that the runs depend on: data, and trained runs that the method starts from."""
     data = [settings.plan.linearized / f"{split}.jsonl" for split in ("train", "dev", "test")]
     return [*data, *map(Path, settings.files)]
 
 
 def processes_of(path: Path = Path("params.yaml")) -> int:
-    """Runs at a time: no setting of a cell, which it does not change."""
+    """The number of processes, `cells.processes`. It is read here, not in the settings, as it changes no result."""
     return yaml.safe_load(read_text(path))["cells"]["processes"]
 
 

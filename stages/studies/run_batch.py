@@ -1,7 +1,7 @@
-"""Some runs of a cell in one process: trained in one batch, then decoded.
+"""Trains some runs of a cell in one batch, and decodes with them, in one process.
 
-Everything that is done stays in the cell's scratch directory, `<run>/` for each, so that a process that is killed
-goes on where it was: training from its last checkpoint, decoding after its last batches.
+Results go to `<run>/` in the cell's scratch directory. A killed process resumes: training from its last checkpoint,
+decoding after its last stored batch.
 """
 
 import contextlib
@@ -25,29 +25,33 @@ _TEXTS = "hypotheses.json"
 
 
 def run_batch(plan: Plan, config: RunConfig, runs: list[Run], directory: Path) -> None:
-    """Leave what each run makes of the test records. Raises UserError that names study, cell and run."""
+    """Train the runs, and write their hypotheses for the test records to `directory` (see `hypotheses_of`).
+
+    Raises UserError that names study, cell and run.
+    """
     if all(done(run, directory) for run in runs):
         return
     with named(plan, runs):
         train(plan, config, runs, directory)
-        # All of them, whatever is written already: who stands in a batch rounds its neighbours.
+        # All runs, even if some are decoded already: the rows of a batch change each other's rounding.
         _decode(plan, config, runs, directory)
     for run in runs:
         shutil.rmtree(directory / run.name / MODEL)
 
 
 def done(run: Run, directory: Path) -> bool:
+    """Whether the hypotheses of a run are written."""
     return (directory / run.name / _TEXTS).exists()
 
 
 def hypotheses_of(run: Run, directory: Path) -> list[tuple[str, str]]:
-    """Id and hypothesis of each test record."""
+    """The id and the hypothesis of each test record."""
     return [(name, text) for name, text in read_json(directory / run.name / _TEXTS)]
 
 
 @contextlib.contextmanager
 def named(plan: Plan, runs: list[Run]) -> Iterator[None]:
-    """Errors name study, cell and runs."""
+    """Add study, cell and runs to the message of a UserError inside the block."""
     try:
         yield
     except UserError as error:
@@ -56,7 +60,10 @@ def named(plan: Plan, runs: list[Run]) -> Iterator[None]:
 
 
 def train(plan: Plan, config: RunConfig, runs: list[Run], directory: Path) -> None:
-    """Leave `<run>/model` of each, whole or not at all; nothing to do where they are left already."""
+    """Train the runs in one batch and save each to `<run>/model`; nothing is done if all are saved already.
+
+    Raises UserError if the data do not fit the model, or if the training diverges.
+    """
     if all((directory / run.name / MODEL).exists() for run in runs):
         return
     groups = training_groups(plan)

@@ -1,6 +1,6 @@
 """Stage: the official metrics of all runs of a study, into studies/data/scores/<study>/<variant>-<size>.
 
-`runs.jsonl` has the scores of each run; `votes.json` those of the runs' votes, where answers can be put to the vote.
+`runs.jsonl` has the scores of each run. `votes.json` has those of the runs' majority vote, if the task allows votes.
 """
 
 import sys
@@ -23,7 +23,10 @@ VOTES = "votes.json"
 
 
 def hypotheses_of(plan: Plan, records: list[Record]) -> list[list[str]]:
-    """What each run of the cell makes of the records. Raises UserError if the file is of other runs or records."""
+    """The hypotheses of each run of the cell, in the order of `records`.
+
+    Raises UserError if the file has other runs or records.
+    """
     file = plan.out / "hypotheses.jsonl"
     found: dict[tuple[int, int], list[tuple[str, str]]] = defaultdict(list)
     for row in read_jsonl(file):
@@ -36,7 +39,7 @@ def hypotheses_of(plan: Plan, records: list[Record]) -> list[list[str]]:
 
 
 def score_cell(plan: Plan, task: Task, scorer: Scorer, out: Path) -> None:
-    """Leave the scores of a cell's runs, and of their votes."""
+    """Write the scores of a cell's runs, and of their majority vote, to the directory `out`."""
     records = records_to_decode(plan)
     answers, rows = hypotheses_of(plan, records), []
     for run, texts in zip(plan.runs, answers, strict=True):

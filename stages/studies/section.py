@@ -1,4 +1,4 @@
-"""The sections of params.yaml that the studies read; `grid.py` makes cells of them."""
+"""The sections of params.yaml that define the studies. `grid.py` makes cells from them."""
 
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,7 @@ def _no_two_alike(values: list) -> list:
 
 
 def some(kind: Any) -> Any:
-    """A list of at least one, no two alike."""
+    """The type of a list of `kind` with at least one value and no duplicates."""
     return Annotated[list[kind], Field(min_length=1), AfterValidator(_no_two_alike)]
 
 
@@ -25,7 +25,7 @@ Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 
 
 class Cells(Section):
-    """How the runs of the studies are computed; changes no result beyond rounding."""
+    """The section `cells`: how the runs of the studies are computed. It changes no result beyond rounding."""
 
     processes: Count
     runs_per_batch: or_word(int, 1, "auto")  # type: ignore[valid-type]
@@ -33,17 +33,20 @@ class Cells(Section):
 
 
 class Groups(Section):
-    """Parts of the data (a record's group) to train on (None: all that are not tested on), and to test on."""
+    """The groups of records to train on, and to test on. `train` None: all groups that are not in `test`."""
 
     train: some(str) | None  # type: ignore[valid-type]
     test: some(str)  # type: ignore[valid-type]
 
 
 class Tune(Section):
-    """Settings among which the dev examples choose, for each cell: all combinations of `values`, lists by key of the run.
+    """A grid search on dev examples, for each cell.
 
-    The first `runs` runs of the cell are trained with each. `by` is `loss`, per target token, or a metric of the task;
-    the `lowest` or `highest` mean is the `best`. At most `examples` dev examples are read.
+    - `values`: a list of values for each key; the candidates are all combinations.
+    - `runs`: how many runs of the cell are trained with each candidate.
+    - `by`: `loss` (nats per target token) or a metric of the task, averaged over these runs.
+    - `best`: whether the lowest or the highest mean is chosen.
+    - `examples`: how many dev examples are used at most.
     """
 
     values: Annotated[dict[str, some(Any)], Field(min_length=1)]  # type: ignore[valid-type]
@@ -60,7 +63,7 @@ class Tune(Section):
 
 
 class Variant(Section):
-    """What one line of a figure differs in: keys of the single run, and the steps of each size if they differ by it."""
+    """One line of a figure. `run`: changed keys of params.yaml; `steps`: training steps for each size of the study."""
 
     run: dict[str, Any]
     steps: Annotated[list[Count], Field(min_length=1)] | None = None
@@ -68,7 +71,7 @@ class Variant(Section):
 
 
 class Figure(Section):
-    """How a study is drawn, over the number of training examples, the prefix length, or as bars by variant."""
+    """How a study is drawn: over training examples (`size`), over the prefix length, or as bars by variant."""
 
     x: Literal["size", "prefix_len", "variant"]
     x_label: Text
@@ -76,7 +79,7 @@ class Figure(Section):
 
 
 class Study(Section):
-    """Variants x sizes; each cell has `subsets` samples and a training of each seed on each of them."""
+    """A study: a grid of variants x sizes. Each cell has a run for each seed on each of `subsets` training samples."""
 
     figure: Figure
     run: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Which records of a task a study trains on and tests on, and what is refused of them before any training."""
+"""Selects the records that a study trains and tests on, and checks them before any training."""
 
 from stages.core.errors import UserError
 from stages.core.record import Record, read_records
@@ -6,7 +6,7 @@ from stages.studies.plan import Plan
 
 
 def records_to_decode(plan: Plan) -> list[Record]:
-    """Those that are decoded: of the groups, the first so many."""
+    """The test records that are decoded: the first `plan.test` of the test groups, or all."""
     groups, most = plan.groups, plan.test
     records = read_records(plan.linearized / "test.jsonl")
     found = [record for record in records if groups is None or record.group in groups["test"]]
@@ -14,7 +14,7 @@ def records_to_decode(plan: Plan) -> list[Record]:
 
 
 def training_groups(plan: Plan) -> set[str] | None:
-    """Of the training and dev records; None: all."""
+    """The groups of the training and dev records; None: all groups."""
     groups = plan.groups
     if groups is None or groups["train"] is not None:
         return None if groups is None else set(groups["train"])
@@ -23,14 +23,14 @@ def training_groups(plan: Plan) -> set[str] | None:
 
 
 def check_data(plan: Plan) -> None:
-    """Raises UserError if the data has fewer examples than the cell's size, or lacks a group."""
+    """Raises UserError if the data have fewer training or test examples than the cell needs, or lack a group."""
     groups, task, where = plan.groups, plan.task, f"params.yaml: studies.{plan.study}"
     trained = training_groups(plan)
     if groups is not None:
         for split, wanted in (("train", trained), ("dev", trained), ("test", groups["test"])):
             found = {record.group for record in read_records(plan.linearized / f"{split}.jsonl")}
             if split == "dev" and groups["train"] is None and found & trained:
-                continue  # of those that training happens to have, a rare one need not be in the smaller split
+                continue  # groups that were not named: a rare one may be missing from the small dev split
             for group in sorted(wanted):
                 if group not in found:
                     raise UserError(f"{where}.groups: {task} has no {split} record of {group}: it has {_listed(found)}")

@@ -1,4 +1,4 @@
-"""Stage: what a study came to, as studies/metrics/<study>.json (means and deviations), a table and a picture."""
+"""Stage: the results of a study as studies/metrics/<study>.json (means and deviations), a table and a picture."""
 
 import csv
 import io
@@ -14,11 +14,12 @@ from stages.studies.results import ahead, scores_of, votes_of
 
 
 def numbers(results: Results, digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """By variant its model and task, and by size and metric: the mean under the metric's name, the standard deviation
-    with `_sd` after it; and `settings`, a digest of the cell's parameters.
+    """The content of the metrics file: for each variant its model and task, and for each size these numbers:
 
-    Where there are several subsets, also by how much the first variant is above this one, `_behind`, with its standard
-    error, `_behind_se`; where runs can vote, the best run's number, `_best`, and that of the votes, `_ensemble`.
+    - `runs`: the number of runs; `settings`: the digest of the cell's parameters, from `digests`;
+    - `<metric>`: mean over the runs; `<metric>_sd`: standard deviation;
+    - `<metric>_behind` and `_behind_se`, with several subsets: first variant minus this one, and the standard error;
+    - `<metric>_best` and `_ensemble`, if the runs vote: the best run's value and that of the majority vote.
     """
     found: dict = {}
     first = {cell.size: scores for cell, scores in results if cell.variant == results[0][0].variant}
@@ -38,7 +39,7 @@ def numbers(results: Results, digests: Mapping[str, str]) -> dict[str, dict[str,
 
 
 def table(results: Results, metrics: Sequence[str]) -> str:
-    """CSV for `dvc plots` and for data frames: a row for each metric and cell."""
+    """A CSV table for `dvc plots`, a row for each metric and cell. `low`, `high`: mean -/+ standard deviation."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["metric", "variant", "size", "prefix_len", "mean", "low", "high"])

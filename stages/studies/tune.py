@@ -1,4 +1,4 @@
-"""The choice of a cell's settings on dev examples: the first runs are trained with each candidate, the best one is taken."""
+"""Grid search for a cell: the first runs are trained with each candidate, and dev examples select the best."""
 
 import importlib
 from pathlib import Path
@@ -24,10 +24,11 @@ _BATCH = 16  # dev examples at a time; padding changes no loss beyond rounding
 
 
 def choose(settings: CellSettings, directory: Path) -> dict[str, Any]:
-    """The number of the best candidate, `chosen`, with the values of all and what the dev examples say of them.
+    """Train and compare all candidates. The result is the content of `tuned.json`.
 
-    What is trained stays in `directory/<candidate>/<run>/model`, where the cell's runs find it. Raises UserError that
-    names study, cell and run.
+    `chosen` is the number of the best candidate; `candidates` has the values of each, and its mean loss (nats per
+    target token) or metric. Trained runs stay in `directory/<candidate>/<run>/model`, where `train` finds them again.
+    Raises UserError that names study, cell and run.
     """
     plan, tune = settings.plan, settings.tune
     results = []
@@ -43,14 +44,14 @@ def choose(settings: CellSettings, directory: Path) -> dict[str, Any]:
 
 
 def _value(plan: Plan, tune: dict[str, Any], config: RunConfig, run: Run, directory: Path) -> float:
-    """Loss or metric of one run on its dev examples."""
+    """The loss or metric of one run on its dev examples, trained first if it is not yet."""
     kept = directory / run.name / "tuned.json"
     if not kept.exists():
         train(plan, config, [run], directory)
         records = dev_records(plan, run, tune["examples"])
         if tune["by"] == BY_LOSS:
             value = _loss(config, directory / run.name / MODEL, records)
-        else:  # by a computed name: a cell that chooses by the loss does not depend on the code of scoring
+        else:  # by a computed name: so a cell that chooses by loss does not depend on the scoring code
             measure = importlib.import_module("stages.studies.dev_metric").measure
             value = measure(plan.task, tune["by"], config, directory / run.name, records)
         write_json(kept, value)
@@ -58,7 +59,7 @@ def _value(plan: Plan, tune: dict[str, Any], config: RunConfig, run: Run, direct
 
 
 def dev_records(plan: Plan, run: Run, most: int) -> list[Record]:
-    """The run's dev examples, each a record of one target; of more than `most`, so many at random."""
+    """At most `most` dev examples of a run, each a record with one target; with size `full`, drawn at random."""
     groups = training_groups(plan)
     if plan.size != "full":
         return list(sample(plan.linearized, "dev", plan.size, run.subset, plan.dev_share, groups))[:most]
@@ -67,6 +68,7 @@ def dev_records(plan: Plan, run: Run, most: int) -> list[Record]:
 
 
 def _loss(config: RunConfig, model: Path, records: list[Record]) -> float:
+    """The dev loss of a saved run, in nats per target token."""
     lm = open_model(config)
     adaptation = load_run(model, lm, config)
     cut = config.decoding.source_tokens, config.decoding.target_tokens

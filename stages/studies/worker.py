@@ -1,4 +1,4 @@
-"""A process of its own for some runs of a cell."""
+"""Sets up a worker process for some runs of a cell."""
 
 import os
 import signal
@@ -8,9 +8,9 @@ from multiprocessing import parent_process
 
 
 def begin() -> None:
-    """No bars of its own beside the one of all runs, and no going on without the process that began it."""
+    """Initialize a worker process: hide its progress bars, and end it when it is interrupted or its parent ends."""
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
-    signal.signal(signal.SIGINT, lambda *_: os._exit(1))  # else an interrupted one would take up the next runs
+    signal.signal(signal.SIGINT, lambda *_: os._exit(1))  # otherwise an interrupted worker would begin the next runs
     parent = parent_process()
 
     def watch() -> None:

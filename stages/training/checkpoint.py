@@ -1,7 +1,7 @@
-"""Checkpoints of a training that was interrupted: tensors in safetensors, no pickle.
+"""Checkpoints, from which an interrupted training resumes: tensors in safetensors, no pickle.
 
-A checkpoint lives outside the stage's outs, under `.scratch/<hash of everything the training depends
-on>`, so that DVC does not delete it before a re-run and a training with other settings never finds it.
+A checkpoint is not among the stage's outs, since DVC deletes these before a re-run. It is in
+`.scratch/<hash of everything the training depends on>`, so that a training with other settings never finds it.
 """
 
 import contextlib
@@ -20,16 +20,20 @@ from stages.core.tensors import write_tensors
 
 
 class Checkpoint:
-    """Parameters, optimiser state and the number of steps done, of one training."""
+    """The parameters, the optimizer state and the number of steps done of one training."""
 
     def __init__(self, path: Path):
+        """`path`: the safetensors file; its directory belongs to the checkpoint, and `remove` deletes it."""
         self.path = path
 
     @classmethod
     @contextlib.contextmanager
     def of(cls, settings: Any, *sources: Path) -> Iterator["Checkpoint"]:
-        """The checkpoint of the training with these settings (JSON) and these files, as `scratch`: what it makes is written
-        in the block, behind which it is deleted."""
+        """The checkpoint of the training with these settings (JSON) and source files.
+
+        Write the result of the training inside the `with` block: at its end the checkpoint is deleted, unless there was
+        an error. Raises UserError as `scratch` does.
+        """
         with scratch(settings, *sources) as directory:
             yield cls(directory / "checkpoint.safetensors")
 
@@ -40,7 +44,10 @@ class Checkpoint:
         step: int,
         more: Mapping[str, torch.Tensor] = MappingProxyType({}),
     ) -> None:
-        """Write all of it at once, or nothing. `more` are further tensors of the caller's."""
+        """Write the checkpoint completely or not at all. `more` are additional tensors by name (see `History.tensors`).
+
+        Raises UserError if the file cannot be written.
+        """
         tensors = {f"parameter/{name}": p for name, p in module.named_parameters()}
         for number, optimizer in enumerate(optimizers):
             for index, state in optimizer.state_dict()["state"].items():
@@ -51,7 +58,7 @@ class Checkpoint:
             write_tensors(temporary, tensors, {"step": str(step)})
 
     def restore(self, module: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> int:
-        """Put everything back and return the number of steps done; 0 where there is no checkpoint."""
+        """Load the checkpoint into module and optimizers. Returns the number of steps done; 0 without a checkpoint."""
         if not self.path.exists():
             return 0
         with safe_open(self.path, "pt") as file:
@@ -69,9 +76,10 @@ class Checkpoint:
         return step
 
     def more(self) -> dict[str, torch.Tensor]:
-        """The caller's further tensors."""
+        """The additional tensors that were given to `save`, by name."""
         with safe_open(self.path, "pt") as file:
             return {k.removeprefix("more/"): file.get_tensor(k) for k in file.keys() if k.startswith("more/")}  # noqa: SIM118
 
     def remove(self) -> None:
+        """Delete the checkpoint with its directory."""
         shutil.rmtree(self.path.parent, ignore_errors=True)

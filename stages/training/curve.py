@@ -1,4 +1,4 @@
-"""The training curve, as numbers for `dvc plots` and as a picture."""
+"""The training curve as a table for `dvc plots` and as a picture."""
 
 from pathlib import Path
 
@@ -7,9 +7,13 @@ from stages.training.loop import Point
 
 
 def write_curve(table: Path, picture: Path, points: list[Point], title: str) -> None:
+    """Write the curve as CSV (`step,loss,lr`; loss in nats per target token) to `table` and as PNG to `picture`.
+
+    Raises UserError if a file cannot be written.
+    """
     rows = [f"{p.step},{p.loss:.4f},{p.lr:.6g}" for p in points]
     write_text(table, "\n".join(["step,loss,lr", *rows]) + "\n")
-    from matplotlib.figure import Figure  # takes half a second; no pyplot, so that no screen is needed
+    from matplotlib.figure import Figure  # imported late: it takes half a second; not pyplot, which needs a screen
 
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel="training step", ylabel="loss per target token (nats)")
@@ -17,5 +21,5 @@ def write_curve(table: Path, picture: Path, points: list[Point], title: str) -> 
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     with replacing(picture) as temporary:
-        # Without a version in it, so that the same curve is the same file.
+        # Without matplotlib's version in the metadata, so that the same curve gives the same bytes.
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})

@@ -1,7 +1,7 @@
 """The training loop: a model, runs of one method, one step for all of them (section 4.2).
 
-Each run has its own loss, gradient norm and order of examples, and no optimiser mixes them. What a
-run becomes therefore does not depend on the runs it trains with (unless the model's own dropout is at work).
+Several runs can train in one batch. Each run has its own loss, gradient norm and order of examples, and no optimizer
+mixes them. The result of a run therefore does not depend on the other runs, unless the model's own dropout is on.
 """
 
 import math
@@ -23,7 +23,7 @@ from stages.training.method import Method
 from stages.training.optimizer import OPTIMIZERS, lr_factor
 from stages.training.step import backward, step_batches, target_losses
 
-# A checkpoint is written so many seconds after the last one; later, if writing would cost more than this share of the time.
+# Seconds between two checkpoints; more if writing them would take more than this share of the training time.
 CHECKPOINT_SECONDS = 60
 CHECKPOINT_SHARE = 0.05
 CURVE_POINTS = 50
@@ -31,7 +31,11 @@ CURVE_POINTS = 50
 
 @dataclass(frozen=True)
 class Point:
-    """Of the curve: mean loss per target token since the last point, averaged over the runs."""
+    """A point of the training curve.
+
+    `step` counts the steps done; `loss` is the mean loss since the last point, in nats per target token over all runs;
+    `lr` is the learning rate of the step.
+    """
 
     step: int
     loss: float
@@ -40,19 +44,20 @@ class Point:
 
 @torch.no_grad()
 def clip_each_run(parameters: list[torch.nn.Parameter], norm: float, runs: int) -> None:
-    """Scale each run's gradient to at most `norm`, as clip_grad_norm_ does for one run.
+    """Scale the gradient of each run in place to a norm of at most `norm`, as clip_grad_norm_ does for one run.
 
-    With several runs, they are the first dimension of each parameter.
+    With several runs, each parameter is [runs, ...]. With one run, parameters may have any shape.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norms = [torch.linalg.vector_norm(gradient.reshape(runs, -1), dim=1) for gradient in gradients]
+    norms = [torch.linalg.vector_norm(gradient.reshape(runs, -1), dim=1) for gradient in gradients]  # each [runs]
     total = torch.linalg.vector_norm(torch.stack(norms), dim=0)  # [runs]
     scale = (norm / (total + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
-        gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))
+        gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))  # scale: [runs] -> [runs, 1, ...]
 
 
 def steps_of(training: Training, examples: int) -> int:
+    """The number of training steps on `examples` examples: `training.steps`, or else what `training.epochs` come to."""
     if training.steps is not None:
         return training.steps
     return max(1, round(training.epochs * -(-examples // training.batch_size)))
@@ -60,7 +65,10 @@ def steps_of(training: Training, examples: int) -> int:
 
 @torch.no_grad()
 def dev_loss(lm: LM, adaptation: Adaptation, dev: list[Examples], batch_size: int) -> torch.Tensor:
-    """Loss per target token of run `i` on `dev[i]`, [runs]; each in batches of its own, lest neighbours round it."""
+    """The dev loss of each run, [runs], in nats per target token: run `i` on `dev[i]`.
+
+    Each run is computed in separate batches of `batch_size`, so that other runs do not change how its loss is rounded.
+    """
     sums, counts = torch.zeros(2, len(dev), device=lm.device)
     for run, examples in enumerate(dev):
         own = adaptation.of(run)
@@ -73,16 +81,20 @@ def dev_loss(lm: LM, adaptation: Adaptation, dev: list[Examples], batch_size: in
 
 
 class History:
-    """What a training has seen: the curve, and what each run stored at its lowest dev loss."""
+    """The training curve, and the state of each run at its lowest dev loss.
+
+    `points` is the curve, `best` the state by tensor name, [runs, ...], `best_loss` [runs] the lowest dev loss in nats
+    per target token. All of it goes into a checkpoint (`tensors`) and comes back from one (`restore`).
+    """
 
     def __init__(self, runs: int, device: torch.device):
         self.points: list[Point] = []
-        self.since = torch.zeros(2, device=device)  # loss and target tokens since the last point
+        self.since = torch.zeros(2, device=device)  # sum of losses (nats) and target tokens since the last point
         self.best: dict[str, torch.Tensor] = {}
         self.best_loss = torch.full((runs,), torch.inf, device=device)
 
     def add_point(self, step: int, lr: float) -> None:
-        """Raises UserError if the loss is no number any more."""
+        """Add a point to the curve: the mean loss since the last one. Raises UserError if the loss is not finite."""
         loss = (self.since[0] / self.since[1]).item()
         if not math.isfinite(loss):
             raise UserError(f"the loss is {loss} at step {step}: the training diverged, try a lower train.lr")
@@ -90,18 +102,24 @@ class History:
         self.since.zero_()
 
     def compare(self, stored: dict[str, torch.Tensor], loss: torch.Tensor) -> None:
+        """Keep the state of each run whose dev loss is the lowest so far.
+
+        `stored` is `Method.state()`, [runs, ...] by name; `loss` [runs] is the dev loss in nats per target token.
+        A run without improvement keeps what it had. A loss that is not a number is never an improvement.
+        """
         better = loss < self.best_loss
         self.best_loss = torch.where(better, loss, self.best_loss)
         for name, tensor in stored.items():
             self.best.setdefault(name, torch.zeros_like(tensor))[better] = tensor[better]
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All of it, for a checkpoint."""
+        """All of the history as tensors by name, for a checkpoint."""
         points = torch.tensor([astuple(point) for point in self.points], dtype=torch.float64).view(-1, 3)
         best = {f"best/{name}": tensor for name, tensor in self.best.items()}
         return {"points": points, "since": self.since, "best_loss": self.best_loss, **best}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take over what `tensors` gave, on the device of this history."""
         device = self.since.device
         self.points = [Point(int(step), loss, lr) for step, loss, lr in tensors["points"].tolist()]
         self.since, self.best_loss = (tensors[name].to(device) for name in ("since", "best_loss"))
@@ -116,10 +134,12 @@ def train(
     training: Training,
     checkpoint: Checkpoint,
 ) -> tuple[dict[str, torch.Tensor], list[Point]]:
-    """Train the runs of `method`, run `i` on `examples[i]`; return what they store, [runs, ...], and the curve.
+    """Train the runs of `method` on the frozen `lm`: run `i` on `examples[i]`.
 
-    With `training.eval_every`, each run keeps what it was at its lowest loss on its own `dev[i]`. Resumes from `checkpoint` if
-    it exists; who keeps what is returned removes it. Raises UserError if the loss diverges.
+    Returns the state of the runs (`Method.state`: tensors [runs, ...] by name) and the training curve. With
+    `training.eval_every`, the state of each run is the one with the lowest loss on its `dev[i]`; otherwise that of the
+    last step. Resumes from `checkpoint` if it exists; the caller deletes it after saving the state.
+    Raises UserError if the loss diverges.
     """
     parameters, runs = method.trainable_parameters(), len(method.seeds)
     orders = [
@@ -143,7 +163,7 @@ def train(
             lm.model.train()
             torch.manual_seed(method.seeds[0] * 1_000_003 + step)  # a resumed training drops what this one does
         history.since += backward(lm, method(step), batches, runs, training.loss)
-        lm.model.eval()  # behind the backward pass, which may compute blocks again
+        lm.model.eval()  # after the backward pass, which may compute blocks again
         if training.clip_norm is not None:
             clip_each_run(parameters, training.clip_norm, runs)
         factor = lr_factor(training.schedule, step, training.warmup_steps, steps)

@@ -1,18 +1,22 @@
-"""Cross-entropy of target tokens, a few at a time: their logits over the whole vocabulary are the largest tensor there is."""
+"""Cross-entropy of target tokens, computed in chunks.
+
+The logits over the whole vocabulary are the largest tensor of a training step; in chunks they never exist all at once.
+"""
 
 from collections.abc import Callable
 
 import torch
 from torch.nn import functional as F
 
-# Logits that exist at a time: 8 MB in fp32 on a CPU, which is no slower for it; 256 MB on a GPU.
+# Logits per chunk, in numbers: 8 MB in fp32 on a CPU, where this costs no time; 256 MB on a GPU.
 AT_ONCE, AT_ONCE_ON_GPU = 2**21, 2**26
 
+# Hidden states [tokens, width] -> logits [tokens, vocabulary].
 Logits = Callable[[torch.Tensor], torch.Tensor]
 
 
 class _Losses(torch.autograd.Function):
-    """The gradient of a part is taken with its loss, so that the part's logits are needed no longer."""
+    """Computes the gradient of each chunk together with its loss, so that the chunk's logits can be freed."""
 
     @staticmethod
     def forward(ctx, hidden: torch.Tensor, labels: torch.Tensor, logits: Logits, size: int) -> torch.Tensor:
@@ -29,13 +33,17 @@ class _Losses(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (each,) = ctx.saved_tensors  # [tokens, width]
-        return (gradient[:, None] * each).to(each.dtype), None, None, None
+        return (gradient[:, None] * each).to(each.dtype), None, None, None  # gradient: [tokens] -> [tokens, 1]
 
 
 def token_losses(
     hidden: torch.Tensor, labels: torch.Tensor, logits: Logits, vocabulary: int, frozen: bool
 ) -> torch.Tensor:
-    """The loss of each token, [tokens], from hidden states [tokens, width] by `logits`, whose weights are `frozen` or not."""
+    """The cross-entropy of each target token in nats, [tokens], fp32.
+
+    `hidden` [tokens, width] are the hidden states that predict the tokens `labels` [tokens]; `logits` maps them
+    to [tokens, vocabulary]. `frozen`: the weights of `logits` need no gradient; then training uses chunks too.
+    """
     size = max(8, (AT_ONCE_ON_GPU if hidden.is_cuda else AT_ONCE) // vocabulary // 8 * 8)
     if frozen and hidden.requires_grad:
         return _Losses.apply(hidden, labels, logits, size)

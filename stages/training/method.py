@@ -1,4 +1,4 @@
-"""What every method is: parameters that move, and the adaptation that they make."""
+"""The base class of all methods: trainable parameters, and the adaptation of the model that they make."""
 
 from abc import ABC, abstractmethod
 
@@ -9,30 +9,35 @@ from stages.models.adaptation import Adaptation
 
 
 class Method(nn.Module, ABC):
-    """The trainable part of one or more runs, one per seed.
+    """The trainable parameters of one or more runs, one run per seed.
 
-    Parameters have the runs as their first dimension, but those of a method that moves the model's own weights,
-    which has one run.
+    Parameters are [runs, ...]. A method that trains the model's own weights (`own_weights`) has one run, and its
+    parameters have the shapes of those weights.
     """
 
-    own_weights = False  # whether it moves the model's own, which have no dimension of runs
+    own_weights = False  # whether the model's own weights are trained, which have no dimension of runs
 
     def __init__(self, seeds: list[int]):
+        """`seeds`: the seed of each run; the run's random numbers come from it alone."""
         super().__init__()
         self.seeds = seeds
 
     @abstractmethod
     def forward(self, step: int | None = None) -> Adaptation:
-        """What is attached to the model; with dropout if `step`, the number of the training step, is given."""
+        """The adaptation of all runs, with dropout if `step`, the number of the training step, is given."""
 
     @abstractmethod
     def state(self) -> dict[str, torch.Tensor]:
-        """What a trained run is, without gradient: tensors [runs, ...] that the `load` of its file takes."""
+        """What is saved of the runs: tensors [runs, ...] by name, without gradient, as `load` reads them."""
 
     def trainable_parameters(self) -> list[nn.Parameter]:
+        """The parameters that the optimizer updates."""
         return [p for p in self.parameters() if p.requires_grad]
 
 
 def generators(seeds: list[int], salt: int) -> list[torch.Generator]:
-    """One for each run, so that a run does not depend on its neighbours."""
+    """A random number generator for each run, so that a run does not depend on the others.
+
+    `salt` sets apart the uses of one seed: the same seed and salt give the same numbers.
+    """
     return [torch.Generator().manual_seed(seed * 1_000_003 + salt) for seed in seeds]

@@ -1,7 +1,7 @@
-"""Activation checkpointing that works with a prefix: a block's activations are computed again in the backward pass.
+"""Activation checkpointing that works with a prefix: the activations of a block are recomputed in the backward pass.
 
-transformers' own drops the cache, and with it the prefix. Here the caches of training keep nothing (`PrefixCache`), and
-what the modules of a block hold is put back for the second computation.
+The version in transformers drops the cache, and with it the prefix. This one keeps it: the cache of training stores no
+tokens (`PrefixCache`), and what is attached to the modules of a block is attached again for the recomputation.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from stages.models.attached import attached, attached_to
 
 
 def recompute(blocks: list[nn.Module]) -> None:
-    """From now on, wherever these blocks compute with gradients."""
+    """Turn on activation checkpointing for these blocks of a model, for good: their `forward` is replaced."""
     for block in blocks:
         block.forward = partial(_forward, block, block.forward)
 
@@ -23,7 +23,7 @@ def _forward(block: nn.Module, forward: Callable, *arguments, **options):
     held = attached_to(block)
 
     def compute(*arguments, **options):
-        if attached_to(block):  # the first time: they hold it already
+        if attached_to(block):  # the first computation: everything is attached already
             return forward(*arguments, **options)
         with attached(held):
             return forward(*arguments, **options)

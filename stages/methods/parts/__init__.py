@@ -1,1 +1,1 @@
-"""What several methods are made of; no method itself."""
+"""Parts that several methods share. None of them is a method."""

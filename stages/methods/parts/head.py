@@ -1,4 +1,4 @@
-"""The head of an encoder: a linear map from hidden states to classes, trained with whatever a method trains."""
+"""The head of an encoder: a linear layer from hidden states to class scores, trained together with the method."""
 
 from dataclasses import replace
 
@@ -17,10 +17,10 @@ WEIGHT, BIAS = "head.weight", "head.bias"
 
 
 class Headed(Method):
-    """A method with a head for each of its runs."""
+    """A method with a head for each of its runs: weight [runs, classes, width], bias [runs, classes]."""
 
     def __init__(self, lm: Encoder, method: Method, std: float):
-        """Weights start from normal numbers of deviation `std`, biases at zero."""
+        """The head's weights start from normal random numbers of deviation `std`, biases from zero."""
         super().__init__(method.seeds)
         self.own_weights = method.own_weights
         self.method, size = method, (lm.scores, lm.width)
@@ -29,22 +29,29 @@ class Headed(Method):
         self.bias = nn.Parameter(torch.zeros(len(drawn), lm.scores, device=lm.device))
 
     def forward(self, step: int | None = None) -> Adaptation:
+        """The method's adaptation with the head."""
         return replace(self.method(step), head=Head(self.weight, self.bias))
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The method's state, and weight [runs, classes, width] and bias [runs, classes] of the heads."""
+        """The method's state, with `head.weight` [runs, classes, width] and `head.bias` [runs, classes]."""
         return self.method.state() | {WEIGHT: self.weight.detach(), BIAS: self.bias.detach()}
 
 
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> Method:
-    """Trainable runs, one per seed; of an encoder each with a head. Raises UserError for a method that does not fit."""
+    """The trainable runs of the configured method, one per seed; on an encoder, each with a head.
+
+    Raises UserError if the method does not support the model, or as the method's `build`.
+    """
     check_fits(config.method, lm.family, lm.name)
     method = module_of(config.method).build(lm, config, seeds)
     return Headed(lm, method, config.head_init_std) if isinstance(lm, Encoder) else method
 
 
 def load(method: str, lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
-    """Attach trained runs to the model. Raises UserError for a method that does not fit."""
+    """The adaptation of trained runs of a method, from their state [runs, ...]; on an encoder with the head.
+
+    Raises UserError if the method does not support the model.
+    """
     check_fits(method, lm.family, lm.name)
     own = {name: tensor for name, tensor in state.items() if name not in (WEIGHT, BIAS)}
     loaded = module_of(method).load(lm, own)

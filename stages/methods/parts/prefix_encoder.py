@@ -1,7 +1,7 @@
-"""A trainable matrix of each run, [runs, len, out]: free, or out of an MLP over a smaller one (section 4.3).
+"""Prefix encoders: a trainable matrix for each run, [runs, len, out], direct or from an MLP (section 4.3).
 
-All parameters have the runs as their first dimension, and a run is computed, initialised and dropped out
-from its own seed, so that it does not depend on the runs beside it.
+All parameters are [runs, ...]. Initial values and dropout of a run come from its seed alone, so that a run does not
+depend on the runs that train in the same batch.
 """
 
 import math
@@ -16,48 +16,49 @@ from stages.models.batches import to_device
 from stages.models.linear import product_by_run
 from stages.training.method import generators
 
-_PLACES = 7_919_000_027  # keeps the random numbers of several encoders of one run apart
+_PLACES = 7_919_000_027  # sets apart the random numbers of several encoders of one run
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How an MLP is fitted to a start: steps of Adam and their learning rate."""
+    """How an MLP is fitted to initial values: the steps of Adam and the learning rate."""
 
     steps: int
     lr: float
 
 
 class PrefixEncoder(nn.Module, ABC):
-    """`forward` gives [runs, len, out]; `place` is the number of the encoder among those of its run."""
+    """Base class of the prefix encoders: `forward` gives [runs, len, out]."""
 
     def __init__(self, seeds: list[int], dropout: float, place: int):
+        """`dropout`: share of the numbers set to zero in training; `place`: the encoder's number within its run."""
         super().__init__()
         self.seeds, self.dropout, self.salt = seeds, dropout, place * _PLACES
 
     @abstractmethod
     def rows(self) -> torch.Tensor:
-        """The matrices without dropout."""
+        """The matrices of all runs without dropout, [runs, len, out]."""
 
     @abstractmethod
     def init_from(self, target: torch.Tensor, fit: Fit) -> None:
-        """Begin at `target` [len, out], all runs uniform_length, or as near as an MLP comes by `fit`."""
+        """Start all runs from `target` [len, out]. An MLP is fitted to it as `fit` says."""
 
     def forward(self, step: int | None = None) -> torch.Tensor:
-        """With dropout if `step`, the number of the training step, is given."""
+        """The matrices [runs, len, out], with dropout if `step`, the number of the training step, is given."""
         rows = self.rows()
         if step is None or not self.dropout:
             return rows
-        # Drawn from seed and step alone: a resumed training drops what the uninterrupted one drops.
+        # The mask depends only on seed and step: a resumed training has the same dropout as an uninterrupted one.
         drawn = generators(self.seeds, self.salt + step + 1)
         kept = torch.stack([torch.rand(rows.shape[1:], generator=g) for g in drawn]) >= self.dropout
         return rows * to_device(rows.device, kept) / (1.0 - self.dropout)
 
 
 class DirectParameters(PrefixEncoder):
-    """Without the MLP: the numbers themselves are the parameters (the ablation of section 7.3)."""
+    """No MLP: the matrix itself is the parameter, [runs, len, out] (the ablation of section 7.3)."""
 
     def __init__(self, length: int, out: int, seeds: list[int], dropout: float = 0.0, place: int = 0, std: float = 1.0):
-        """From normal numbers of deviation `std`."""
+        """The matrix starts from normal random numbers of deviation `std`."""
         super().__init__(seeds, dropout, place)
         drawn = [torch.randn(length, out, generator=g) * std for g in generators(seeds, self.salt)]
         self.matrix = nn.Parameter(torch.stack(drawn))
@@ -67,8 +68,8 @@ class DirectParameters(PrefixEncoder):
 
     @torch.no_grad()
     def init_from(self, target: torch.Tensor, fit: Fit) -> None:
-        """At `target` itself; there is nothing to fit."""
-        self.matrix.copy_(target.expand_as(self.matrix))
+        """Start all runs from `target` [len, out] exactly; `fit` is not used."""
+        self.matrix.copy_(target.expand_as(self.matrix))  # [len, out] -> [runs, len, out]
 
 
 class MLP(PrefixEncoder):
@@ -85,12 +86,15 @@ class MLP(PrefixEncoder):
         place: int = 0,
         std: float = 1.0,
     ):
-        """The embedding from normal numbers of deviation `std`, the rest as nn.Linear."""
+        """The embedding starts from normal random numbers of deviation `std`, the layers as nn.Linear does.
+
+        `width`: width of the embedding; `hidden`: hidden units.
+        """
         super().__init__(seeds, dropout, place)
         drawn = generators(seeds, self.salt)
 
         def uniform(fan_in: int, *size: int) -> nn.Parameter:
-            """What nn.Linear starts from, weight and bias."""
+            """Initial values of a weight or bias, [runs, *size], as in nn.Linear."""
             bound = 1 / math.sqrt(fan_in)
             return nn.Parameter(torch.stack([torch.empty(size).uniform_(-bound, bound, generator=g) for g in drawn]))
 
@@ -100,14 +104,14 @@ class MLP(PrefixEncoder):
 
     def rows(self) -> torch.Tensor:
         hidden = product_by_run(self.embedding, self.down, self.down_bias).tanh()  # [runs, len, hidden]
-        return product_by_run(hidden, self.up, self.up_bias)
+        return product_by_run(hidden, self.up, self.up_bias)  # [runs, len, out]
 
     def init_from(self, target: torch.Tensor, fit: Fit) -> None:
-        """Fit the MLP, and not the matrix that it reads, by mean squared error, as the authors do."""
+        """Fit the layers, not the embedding, to `target` [len, out] by mean squared error, as the authors do."""
         optimizer = torch.optim.Adam([self.down, self.down_bias, self.up, self.up_bias], lr=fit.lr, fused=True)
         for _ in range(fit.steps):
             loss = F.mse_loss(self.rows(), target.expand(len(self.seeds), *target.shape), reduction="none")
-            loss.mean(dim=(1, 2)).sum().backward()  # a mean of each run's own
+            loss.mean(dim=(1, 2)).sum().backward()  # the mean is per run, so that runs do not mix
             optimizer.step()
             self.zero_grad(set_to_none=True)
 
@@ -122,7 +126,11 @@ def prefix_encoder(
     place: int = 0,
     std: float = 1.0,
 ) -> PrefixEncoder:
-    """Free, or out of an MLP of `hidden` units over vectors of `width`; either from numbers of deviation `std`."""
+    """A prefix encoder with result [runs, `length`, `out`].
+
+    `hidden` are the hidden units of an MLP over embeddings of `width`; None: no MLP, direct parameters. `std` is the
+    deviation that embeddings or direct parameters start from; `dropout` and `place` are as in `PrefixEncoder`.
+    """
     if hidden is None:
         return DirectParameters(length, out, seeds, dropout, place, std)
     return MLP(length, out, width, hidden, seeds, dropout, place, std)

@@ -1,4 +1,4 @@
-"""A trained run on disk: `<method>.safetensors` and a `config.json` that says what it belongs to."""
+"""A trained run on disk: `<method>.safetensors`, and `config.json`, which names the method and the base model."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,11 @@ from stages.models.model import LM
 def save(
     out: Path, config: RunConfig, state: dict[str, torch.Tensor], base_model_id: dict, labels: Sequence[str] = ()
 ) -> None:
-    """Write what `Method.state` gives, all of it or nothing; `labels` are of an encoder's task."""
+    """Write a trained run to the directory `out`, completely or not at all.
+
+    `state` is what `Method.state` gives, [1, ...] by name; `base_model_id` identifies the base model; `labels` are the
+    classes of the task. Raises UserError if the directory cannot be written.
+    """
     sizes = {name: list(tensor.shape) for name, tensor in state.items()}
     kept = {key: value for key, value in config.as_json().items() if key in ("prefix_len", "training", "options")}
     with replacing(out) as directory:
@@ -33,7 +37,10 @@ def save(
 
 
 def load(directory: Path, lm: LM) -> Adaptation:
-    """Put a saved run into effect on `lm`. Raises UserError that says in one line what does not fit."""
+    """The adaptation of `lm` by a saved run. Sets `lm.labels` to the run's classes.
+
+    Raises UserError if the directory has no trained run, or if the run belongs to another base model.
+    """
     config = check_belongs(directory, lm)
     try:
         method, sizes, lm.labels = config["method"], config["tensors"], config.get("labels", [])
@@ -49,5 +56,5 @@ def load(directory: Path, lm: LM) -> Adaptation:
 
 
 def weights_of(directory: Path) -> Path:
-    """The file of the tensors, whose content tells one trained run from another."""
+    """The tensor file of a saved run. Raises UserError if `config.json` cannot be read."""
     return directory / f"{read_json(directory / CONFIG)['method']}.safetensors"
