@@ -33,7 +33,9 @@ def imported(project, stages):
     return [line for line in done.stdout.splitlines() if " imported " in line]
 
 
-@pytest.mark.parametrize("task", ["mini_e2e", "mini_webnlg", "mini_xsum"])
+@pytest.mark.parametrize(
+    "task", ["mini_e2e", *(pytest.param(task, marks=pytest.mark.slow) for task in ("mini_webnlg", "mini_xsum"))]
+)
 def test_stages_without_a_model_run_without_torch(project, task):
     raw = yaml.safe_load((project / "params.yaml").read_text()) | {"task": task}
     raw["sources"][task] |= {"train": 6, "dev": 4, "test": 3}

@@ -18,7 +18,7 @@ from stages.training.checkpoint import Checkpoint
 from tests.conftest import ROOT
 from tests.pipeline.clone import call, copy
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 SMALL = {
     "pretrain": {
         "documents": 400,

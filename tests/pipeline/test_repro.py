@@ -47,6 +47,7 @@ def test_forced_again_gives_the_same_bytes(clone):
     assert call(clone, "git", "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_one_changed_parameter_runs_what_depends_on_it_and_is_shown(clone):
     output = call(clone, "dvc", "exp", "run", "-S", "prefix_len=7")
     assert stages_run(output) == ["train", "decode", "score"]

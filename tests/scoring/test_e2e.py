@@ -53,6 +53,7 @@ def test_awkward_texts_have_all_metrics(awkward):
     assert all(value > 0 and round(value, 4) == value for value in awkward.metrics.values())
 
 
+@pytest.mark.slow
 def test_white_space_and_blank_references_change_nothing(awkward, real_java):
     clean = [(" ".join(text.split()), [" ".join(ref.split()) for ref in refs if ref.strip()]) for text, refs in AWKWARD]
     assert e2e.score(*map(list, zip(*clean, strict=True))) == awkward

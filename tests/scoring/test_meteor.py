@@ -28,6 +28,7 @@ def corpus():
     return hypotheses, references
 
 
+@pytest.mark.slow
 def test_equals_the_jar(real_java, corpus):
     rng = np.random.default_rng(1)
     choices = [[0], [0, 1, 2], [10], [11], [0, 10], [0, 12]]
@@ -78,6 +79,7 @@ def drawn_sums(rng, scale):
 
 
 @pytest.mark.parametrize("scale", [3, 100, 20_000])
+@pytest.mark.slow
 def test_digits_of_any_sums(real_java, scale):
     """The two powers, Java's and C's, are the only difference: in the last digit of few sums."""
     rng = np.random.default_rng(scale)

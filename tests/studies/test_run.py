@@ -130,6 +130,7 @@ def test_a_run_whose_model_was_not_saved_whole_trains_again(raw, project):
     ]
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_killed_while_it_writes_says_the_same(raw, project, monkeypatch):
     """All its runs stand in the batches again, though the texts of some are written."""
     for split in ("train", "dev", "test"):

@@ -42,6 +42,7 @@ def test_the_dev_examples_choose(tuned, project):
     assert choose(settings, project / "scratch") == found, "again, from what is kept"
 
 
+@pytest.mark.slow
 def test_a_metric_of_the_dev_records_chooses(tuned, project, monkeypatch):
     tune = tuned.tune.model_copy(update={"by": "name_exact", "best": "highest"})
     values = iter((0.25, 0.75))
