@@ -86,7 +86,7 @@ def test_a_model_of_the_other_family(clone):
         "cross",
     }
     output = call(clone, "dvc", "exp", "run", *changes, "-S", "method=infix", status=255)
-    assert "error: params.yaml: method infix is not for encoder-decoder models such as mini-bart; prefix, " in output
+    assert "error: params.yaml: method infix is not for encoder-decoder models such as mini-bart; adapter, " in output
     restore(clone)
 
 
