@@ -23,6 +23,8 @@ from stages.models.encode import Examples
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import train
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = [Example([5, 300, 700], [4, 8, 15, 0]), Example([42, 7, 9, 11, 13], [23, 0]), Example([7], [3, 1, 2, 0])]
 MACHINE = {"processor": "P", "cores": 2, "memory_gb": 8, "gpu": None}
 MACHINE |= dict.fromkeys(("python", "torch", "transformers", "peft"), "1")

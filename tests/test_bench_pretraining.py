@@ -15,6 +15,8 @@ from stages import params
 from stages.pretrain import train
 from stages.world.corpus import documents
 
+pytestmark = pytest.mark.slow
+
 TINY = {"documents": 3000, "copies_first": 60, "vocabulary": 300, "layers": 2, "width": 32, "heads": 2}
 
 

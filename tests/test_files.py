@@ -56,6 +56,7 @@ main()
 
 
 @pytest.mark.parametrize("what", ["lines", "prefix", "checkpoint"])
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, request, what):
     """A limit on the size of files stands for the full disk: the same error at the same call."""
     out = tmp_path / "out"

@@ -5,6 +5,8 @@ import pytest
 from bench.compatibility.families import FAMILIES
 from bench.compatibility.run import EQUAL, REFUSED, run
 
+pytestmark = pytest.mark.slow
+
 CASES = {case.name: (family, case) for family in FAMILIES for case in family.cases}
 
 

@@ -137,6 +137,7 @@ def test_two_systems_as_a_table(columns):
 
 
 @pytest.mark.parametrize("task", ["e2e", "webnlg", "dart", "xsum"])
+@pytest.mark.slow
 def test_awkward_texts(task, tmp_path, real_java):
     texts = [
         "", "pub", "the ||| crane |||", "two\nlines\r\nof text", "no\u00a0break \u2028 \u0085 here", "kids 🙂 \x0bhere",
