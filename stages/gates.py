@@ -1,4 +1,4 @@
-"""The gates of a trained `apt` run as a probe (Zhang et al. 2023, section 4): `python -m stages.gates`, behind `dvc repro`.
+"""The gates of a trained `apt` run as a probe (Zhang et al. 2023, section 4): `python -m stages.gates`, after `dvc repro`.
 
 Writes metrics/gates.csv and metrics/gates.png: the factor of each position of each layer's prefix, mean and standard
 deviation over the test records.

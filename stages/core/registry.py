@@ -1,11 +1,20 @@
 """Collects what the files of a package define, so that no list of the files is needed."""
 
 import pkgutil
+from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from stages.core.errors import UserError
+
+
+def known(name: str, names: Sequence[str]) -> str:
+    """Return `name` if it is one of `names`, at least two. Otherwise raises ValueError, which lists them."""
+    if name not in names:
+        *others, last = map(repr, names)
+        raise ValueError(f"Input should be {', '.join(others)} or {last}")
+    return name
 
 
 def definitions(package: ModuleType, attribute: str, everywhere: bool) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from stages.core.errors import UserError
+from stages.core.registry import known
 from stages.core.run_config import Decoding, RunConfig, Training
 from stages.core.sections import FILE, RECIPE, Section, validated
 
@@ -31,10 +32,7 @@ def names() -> list[str]:
 
 def check_name(name: str) -> str:
     """Return `name` if it is a method. Otherwise raises ValueError, which lists the methods."""
-    if name not in names():
-        *others, last = map(repr, names())
-        raise ValueError(f"Input should be {', '.join(others)} or {last}")
-    return name
+    return known(name, names())
 
 
 MethodName = Annotated[str, AfterValidator(check_name)]

@@ -24,8 +24,9 @@ def settings_of(cell: Cell) -> CellSettings:
     candidates = []
     for changes, chosen in cell.candidates:
         with cell.named():
-            candidates.append((changes, resolve(chosen).as_json()))
-            files = files_of(resolve(chosen))
+            config = resolve(chosen)
+            candidates.append((changes, config.as_json()))
+            files = files_of(config)
     first = cell.params
     return CellSettings(
         plan=cell.plan,
@@ -67,11 +68,11 @@ def score_settings(cells: list[Cell]) -> dict[str, Any]:
     return {"cells": [asdict(cell.plan) for cell in cells], "code": code_hash(closure("stages.studies.score", module))}
 
 
-def summary_settings(cells: list[Cell]) -> dict[str, Any]:
-    """What the tables and the picture of a study depend on besides its scores, as JSON."""
+def summary_settings(cells: list[Cell], settings: list[CellSettings]) -> dict[str, Any]:
+    """What the tables and the picture of a study depend on besides its scores, as JSON. `settings` are the cells'."""
     return {
-        "cells": [asdict(cell.plan) for cell in cells],
-        "digests": {cell.name: settings_of(cell).digest for cell in cells},
+        "cells": [asdict(one.plan) for one in settings],
+        "digests": {one.plan.name: one.digest for one in settings},
         "figure": cells[0].grid.figure.model_dump(),
         "metrics": task_of(cells[0].params.task).shown.figures,
         "code": code_hash(closure("stages.studies.summary")),
@@ -90,11 +91,11 @@ def main() -> None:
         for task in chosen.cells.tasks:
             write_json(out / "data" / f"{task}.json", data_settings(chosen, task))
         for study, cells in studies.items():
-            for cell in cells:
-                path = out / cell.plan.settings.relative_to(SETTINGS)
-                write_json(path, settings_of(cell).as_json())
+            settings = [settings_of(cell) for cell in cells]
+            for one in settings:
+                write_json(out / one.plan.settings.relative_to(SETTINGS), one.as_json())
             write_json(out / "scores" / f"{study}.json", score_settings(cells))
-            write_json(out / "summary" / f"{study}.json", summary_settings(cells))
+            write_json(out / "summary" / f"{study}.json", summary_settings(cells, settings))
 
 
 if __name__ == "__main__":

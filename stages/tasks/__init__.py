@@ -16,7 +16,7 @@ from pydantic import AfterValidator, ValidationError, create_model
 
 from stages.core.errors import UserError
 from stages.core.record import Record
-from stages.core.registry import definitions
+from stages.core.registry import definitions, known
 from stages.core.sections import FILE, Section, message_of
 from stages.scoring.metric_set import MetricSet
 
@@ -75,10 +75,7 @@ def names() -> list[str]:
 
 def check_name(name: str) -> str:
     """The name of a task as it is. Raises ValueError that lists the known ones for another."""
-    if name not in _tasks():
-        *others, last = map(repr, names())
-        raise ValueError(f"Input should be {', '.join(others)} or {last}")
-    return name
+    return known(name, names())
 
 
 TaskName = Annotated[str, AfterValidator(check_name)]
