@@ -83,13 +83,13 @@ def backward(lm: LM, adaptation: Adaptation, batches: list[Batch], runs: int, ki
     sizes, seen = run_sizes(batches, runs, kind), torch.zeros(2, device=lm.device)
     # The batches share the prefixes. Their gradients are summed first, so that the parameters that make the prefixes
     # (such as an MLP) need one backward pass instead of one per batch.
-    made = {place: prefix for place, prefix in adaptation.prefixes.items() if prefix.requires_grad and len(batches) > 1}
-    held = {place: prefix.detach().requires_grad_() for place, prefix in made.items()}
-    adaptation = replace(adaptation, prefixes={**adaptation.prefixes, **held})
+    made = {site: prefix for site, prefix in adaptation.prefixes.items() if prefix.requires_grad and len(batches) > 1}
+    leaves = {site: prefix.detach().requires_grad_() for site, prefix in made.items()}
+    adaptation = replace(adaptation, prefixes={**adaptation.prefixes, **leaves})
     for batch in batches:
         sums, counts = target_losses(lm, adaptation, batch)
         run_losses(sums, batch.runs, sizes).sum().backward(retain_graph=batch is not batches[-1])
         seen += torch.stack([sums.detach().sum(), counts.sum()])
     if made:
-        torch.autograd.backward(list(made.values()), [held[place].grad for place in made])
+        torch.autograd.backward(list(made.values()), [leaves[site].grad for site in made])
     return seen
