@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from peft import PrefixTuningConfig, TaskType, get_peft_model
 
 from stages.core.errors import UserError
 from stages.core.record import Record
@@ -12,6 +13,7 @@ from stages.methods.parts.worked_examples import last_ids, worked_examples
 from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch, Example
 from stages.models.encode import Examples, encode
+from stages.models.encoder import Encoder
 from stages.training import loop as engine
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import train
@@ -190,6 +192,21 @@ def test_values_start_from_zero_and_keys_at_random(any_lm, hidden_of, mlp):
         assert not prefix[:, :, 1].any() and random.state()[site][:, :, 1].all()
 
 
+def test_random_keys_set_the_positions_apart(lm, hidden_of):
+    """PEFT's start, keys of zero too, gives all positions one gradient."""
+    apart = []
+    for keys_too in (False, True):
+        method = prefix_of(lm, [1], length=4, init="zero")
+        matrix = method.encoders["decoder"].matrix
+        if keys_too:
+            torch.nn.init.zeros_(matrix)
+        hidden_of(lm, method()).square().sum().backward()
+        apart.append((matrix.grad[0] - matrix.grad[0, :1]).abs().max() / matrix.grad.abs().max())
+    assert apart[0] > 0.1 and apart[1] < 1e-5
+    config = PrefixTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=4, init_weights="zero")
+    assert not get_peft_model(lm.model, config).prompt_encoder["default"].embedding.weight.any()
+
+
 @pytest.mark.parametrize("mlp", [True, False])
 def test_embeddings_start_from_zero(lm, hidden_of, mlp):
     method = prefix_of(lm, [1, 2], "embedding_only", length=4, mlp=mlp, init="zero")
@@ -199,8 +216,6 @@ def test_embeddings_start_from_zero(lm, hidden_of, mlp):
 
 
 def test_an_encoders_prefix_starts_from_values_of_zero(word_pieces):
-    from stages.models.encoder import Encoder
-
     lm = Encoder(bare_encoder("bert", len(word_pieces)), word_pieces, "tiny-bert")
     lm.labels = ["no", "yes"]
     options = {"prefix": {"mlp": False, "init": "zero"}}
