@@ -55,6 +55,7 @@ class EmbeddingOnlyFromExamples(EmbeddingOnly):
     """Embeddings that start from those of worked examples of the run's own training data."""
 
     def __init__(self, lm: DecoderOnly, length: int, options: Options, seeds: list[int]):
+        """`length`: virtual tokens. Until `start`, the embeddings are random."""
         super().__init__(lm, length, options.hidden, seeds, options.dropout, options.init_std)
         self.length, self.fit = length, options.fit
 

@@ -47,6 +47,7 @@ class InContext(Method):
     """The text before the sources of one run: `ids`, which `start` sets."""
 
     def __init__(self, lm: DecoderOnly, options: Options, seeds: list[int]):
+        """`seeds`: that of the one run. Until `start`, there is no text."""
         super().__init__(seeds)
         self.lm, self.options = lm, options
         self.ids: list[int] = []

@@ -38,7 +38,7 @@ class Options(Section):
     mlp_width: or_word(int, 1, RECIPE) | None  # type: ignore[valid-type]
     init_std: PositiveOrRecipe
     dropout: or_word(float, 0, RECIPE, below=1) = 0.0  # type: ignore[valid-type]
-    # Not in the JSON value where it is unset: runs of before `init` keep their configuration, and its hash.
+    # Left out of the JSON value where unset: earlier runs keep their configurations, and the hashes of these.
     init: Literal["random", "words", "examples", "zero", "recipe"] | None = Field(
         None, exclude_if=lambda init: not init
     )
@@ -125,6 +125,7 @@ class PrefixFromExamples(Prefix):
     """A prefix that starts from the keys and values of worked examples of the run's own training data."""
 
     def __init__(self, lm: DecoderOnly, length: int, options: Options, seeds: list[int]):
+        """`length`: virtual tokens. Until `start`, the prefix is random."""
         super().__init__(lm, length, options.hidden, seeds, options.dropout, options.init_std)
         self.lm, self.length, self.fit = lm, length, options.fit
 

@@ -28,6 +28,7 @@ def config_for(method, family, source):
         "prefix": {"mlp_width": 4, "init_std": 1.0},
         "adapter": {"bottleneck": 2},
         "prompt_projection": {"source": str(source)},
+        "in_context": {"examples": 2},
     }
     return config_of(method, MODELS[family], prefix_len=3, train=TRAINED, methods=options)
 
