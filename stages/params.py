@@ -33,7 +33,7 @@ from stages.core.sections import (
     message_of,
     or_word,
 )
-from stages.methods import MethodName
+from stages.methods import MethodName, module_of
 from stages.methods import names as method_names
 from stages.models.named import MINILM, is_embedded, path_of
 from stages.pretrain.section import Adapt, Denoise, Pretrain, Probes, Span
@@ -115,11 +115,11 @@ class Params(Section):
 
     @property
     def training(self) -> Training | None:
-        """How the run is trained: its values where given, else the recipe's. None for the method `none`.
+        """How the run is trained: its values where given, else the recipe's. None for an untrained method.
 
         Raises UserError that names a key which neither the run nor the recipe gives.
         """
-        if self.method == "none":
+        if getattr(module_of(self.method), "UNTRAINED", False):
             return None
         own, (where, recipe) = self.train, self.recipe
         choose = Choice(where, recipe)

@@ -78,7 +78,7 @@ class TrainingLayer(Layer):
     mlp_width: Count | None = None
     init_std: Positive | None = None
     dropout: Annotated[float, BeforeValidator(to_number), Field(ge=0, lt=1)] | None = None
-    init: Literal["vocabulary", "labels", "words"] | None = None
+    init: Literal["vocabulary", "labels", "random", "words", "examples", "zero"] | None = None
     words: Text | None = None
     bottleneck: Count | None = None
 

@@ -82,26 +82,32 @@ class Prepared:
     def train(self, data: Sequence[Callable[[], Data]], checkpoint: Checkpoint) -> Trained:
         """Train run `i` on the records of `data[i]()`, resuming from the checkpoint if there is one.
 
-        Raises UserError if a text is too long for the model, or if the training diverges.
+        Raises UserError if a text is too long for the model, as the method's `start`, or if the training diverges.
         """
         counted = sum(p.numel() for p in self.method.trainable_parameters())
-        state, curve = self.method.state(), []
-        if self.config.training is not None:
-            examples = [self._examples(one()) for one in data]
-            train_sets, dev_sets = ([pair[split] for pair in examples] for split in (0, 1))
-            state, curve = train(self.lm, self.method, train_sets, dev_sets, self.config.training, checkpoint)
+        if self.config.training is None:
+            self.method.start(self._encoded(one()[0]) for one in data)  # encodes only what the method reads
+            return Trained(self.method.state(), [], counted, self.base_model_id, self.lm.labels)
+        examples = [self._examples(one()) for one in data]
+        train_sets, dev_sets = ([pair[split] for pair in examples] for split in (0, 1))
+        self.method.start(train_sets)
+        state, curve = train(self.lm, self.method, train_sets, dev_sets, self.config.training, checkpoint)
         return Trained(state, curve, counted, self.base_model_id, self.lm.labels)
 
     def _examples(self, data: Data) -> list[Examples]:
-        """The training and the dev examples of one run, encoded."""
+        """The training and the dev examples of one run, encoded; their lengths are checked."""
         with torch.no_grad():
             virtual_tokens = self.lm.num_virtual_tokens(self.method())
-        cut = self.config.decoding.source_tokens, self.config.decoding.target_tokens
         found = []
         for records in data:
-            found.append(encode(self.lm, with_source_prefix(records, self.config.source_words), *cut))
+            found.append(self._encoded(records))
             check_length(self.lm, found[-1], virtual_tokens)
         return found
+
+    def _encoded(self, records: Iterable[Record]) -> Examples:
+        """Records as the run reads them, encoded."""
+        cut = self.config.decoding.source_tokens, self.config.decoding.target_tokens
+        return encode(self.lm, with_source_prefix(records, self.config.source_words), *cut)
 
 
 def prepare(config: RunConfig, seeds: list[int], linearized: Path) -> Prepared:

@@ -7,7 +7,8 @@ from dvc.utils.hydra import apply_overrides
 @pytest.mark.parametrize("change", [
     "prefix_len=200", "dev_share=0.5", "optimizers.adafactor.decay_rate=-0.7", "head.init_std=0.5",
     "methods.prefix.fit_lr=0.5", "methods.prompt_tuning.population=9", "methods.apt.gate_std=0.5", "source_words=Say",
-    "train.lr=0.5", "train.length_pool=9", "methods.prefix.init_words=keep", "methods.apt.pooling=first",
+    "train.lr=0.5", "train.length_pool=9", "methods.prefix.init_words=keep", "methods.prefix.init=examples",
+    "methods.in_context.examples=3", "methods.in_context.instruction=Say", "methods.apt.pooling=first",
     "recipes.tasks.e2e.beam=4", "recipes.embedded.mini-gpt2.finetune.lr=0.5", "recipes.published.prefix.dart.epochs=3",
     "sources.dart.root=there", "sources.mini_e2e.seed=2", "cells.processes=4", "studies.review.test=9", "probes.seed=4",
     "studies.lowdata.variants.prefix.run.train.lr=0.5", "decode.batch_size=3", "cut.source_tokens=9",

@@ -35,8 +35,9 @@ def test_own_values_go_before_the_recipe(project):
     assert config().options["prefix"].hidden is None
 
 
-def test_nothing_to_train(project):
-    change(project, "method", "none")
+@pytest.mark.parametrize("method", ["none", "in_context"])
+def test_nothing_to_train(project, method):
+    change(project, "method", method)
     assert params.load().training is None
 
 
@@ -69,7 +70,9 @@ def test_impossible_values_name_the_key(project, key, value):
     ("key", "value"),
     [
         ("prompt_tuning.init", "zero"), ("prompt_tuning.words", " "), ("apt.token_gate", "always"), ("apt.pooling", "max"),
-        ("prefix.dropout", 1.0), ("prefix.mlp", "yes"), ("prefix.init_words", ""), ("adapter.bottleneck", 0),
+        ("prefix.dropout", 1.0), ("prefix.mlp", "yes"), ("prefix.init_words", ""),
+        ("prefix.init", "uniform"), ("in_context.examples", -1), ("in_context.instruction", " "),
+        ("adapter.bottleneck", 0),
         ("adapter.layout", "pfeiffer"), ("adapter.init_std", 0), ("apt.gate_std", -1), ("prefix.fit_steps", 0), ("prefix.fit_lr", 0),
         ("prompt_tuning.bound", 0), ("prompt_tuning.population", 0),
     ],

@@ -7,6 +7,7 @@ off, the method is prefix-tuning with the same parameters; on an encoder, withou
 al. 2022). The equation is taken from notes on the paper, not from its text.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -20,6 +21,7 @@ from stages.methods.prefix import Options as PrefixOptions
 from stages.methods.prefix import Prefix
 from stages.methods.prefix import build as build_prefix
 from stages.models.adaptation import Adaptation
+from stages.models.encode import Examples
 from stages.models.encoder import Encoder
 from stages.models.gates import Gates
 from stages.models.model import LM
@@ -70,6 +72,10 @@ class AdaptivePrefix(Method):
             weights = [torch.empty(size).normal_(0.0, options.gate_std, generator=generator) for generator in drawn]
             self.gates["token"] = nn.Parameter(torch.stack(weights))
         self.to(lm.device)
+
+    def start(self, samples: Iterable[Examples]) -> None:
+        """See `Method.start`: the prefix may start from examples, the gates do not."""
+        self.prefix.start(samples)
 
     def forward(self, step: int | None = None) -> Adaptation:
         """The prefixes [runs, layers, 2, kv_heads, len, head_dim] by attention site, with the gates."""

@@ -4,13 +4,17 @@ The frozen model reads each run's embeddings once. The keys and values that it c
 texts: a prefix with fewer degrees of freedom. Prompt Tuning is the same without the MLP.
 """
 
+from collections.abc import Iterable
+
 import torch
 
 from stages.core.run_config import RunConfig
 from stages.methods.parts.prefix_encoder import prefix_encoder
+from stages.methods.parts.worked_examples import last_ids_of_runs
 from stages.methods.prefix import Options
 from stages.models.adaptation import DECODER, Adaptation
 from stages.models.decoder_only import DecoderOnly
+from stages.models.encode import Examples
 from stages.training.method import Method
 
 FAMILIES = ("decoder-only",)
@@ -47,15 +51,34 @@ class EmbeddingOnly(Method):
         return {"embeddings": self.vectors().detach()}
 
 
+class EmbeddingOnlyFromExamples(EmbeddingOnly):
+    """Embeddings that start from those of worked examples of the run's own training data."""
+
+    def __init__(self, lm: DecoderOnly, length: int, options: Options, seeds: list[int]):
+        """`length`: virtual tokens. Until `start`, the embeddings are random."""
+        super().__init__(lm, length, options.hidden, seeds, options.dropout, options.init_std)
+        self.length, self.fit = length, options.fit
+
+    def start(self, samples: Iterable[Examples]) -> None:
+        """See `Method.start`. Raises UserError if a run has fewer tokens of examples than virtual tokens."""
+        rows = last_ids_of_runs(self.lm, samples, self.seeds, self.length)
+        self.vectors.init_from(torch.stack([self.lm.embed(ids).float() for ids in rows]), self.fit)
+
+
 def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> EmbeddingOnly:
     """Embeddings to train, one run per seed, by `methods.prefix`.
 
-    They start from random numbers, or from the embeddings of `init_words`, repeated up to `prefix_len`.
+    They start from random numbers; from zero; from the embeddings of `init_words`, repeated up to `prefix_len`; or, in
+    `start`, from those of worked examples.
     """
     options, length = config.options["prefix"], config.prefix_len
+    if options.start == "examples":
+        return EmbeddingOnlyFromExamples(lm, length, options, seeds)
     method = EmbeddingOnly(lm, length, options.hidden, seeds, options.dropout, options.init_std)
-    if options.init_words is not None:
+    if options.start == "words":
         method.vectors.init_from(lm.embed(lm.words(options.init_words, length)), options.fit)
+    if options.start == "zero":
+        method.vectors.zero_columns(torch.ones(lm.embedding_width, dtype=torch.bool))
     return method
 
 

@@ -6,7 +6,9 @@ keys and values which it computes for them.
 
 import torch
 
+from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
+from stages.core.sections import FILE
 from stages.methods.parts.prefix_encoder import DirectParameters, prefix_encoder
 from stages.methods.prefix import Options, size_of, unflatten
 from stages.models.adaptation import DECODER, Adaptation, Infix
@@ -52,11 +54,16 @@ class InfixTuning(Method):
 def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> InfixTuning:
     """An infix to train, one run per seed, by `methods.prefix`.
 
-    It starts from random numbers, or from the embeddings of `init_words` with offsets of zero.
+    It starts from random numbers, or from the embeddings of `init_words` with offsets of zero. Raises UserError for any
+    other start.
     """
     options, length = config.options["prefix"], config.prefix_len
+    if options.start not in ("random", "words"):
+        raise UserError(
+            f"{FILE}: methods.prefix.init is {options.start}, but infix starts from random or words: set one"
+        )
     method = InfixTuning(lm, length, options.hidden, seeds, options.dropout, options.init_std)
-    if options.init_words is not None:
+    if options.start == "words":
         method.vectors.init_from(lm.embed(lm.words(options.init_words, length)), options.fit)
         method.offsets.init_from(torch.zeros(length, size_of(method.shape), device=lm.device), options.fit)
     return method

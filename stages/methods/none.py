@@ -9,6 +9,7 @@ from stages.training.method import Method
 
 FAMILIES = ("decoder-only", "encoder-decoder")
 BATCHED_RUNS = False
+UNTRAINED = True
 OPTIONS = {}
 
 

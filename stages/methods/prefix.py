@@ -5,13 +5,21 @@ the encoder, that of the decoder, and cross-attention. Each site has a prefix wi
 the prefixes are saved, not the MLPs (section 4.3).
 """
 
+from collections.abc import Iterable
+from typing import Literal, Self
+
 import torch
+from pydantic import Field, model_validator
 from torch import nn
 
+from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
-from stages.core.sections import RECIPE, Count, Positive, PositiveOrRecipe, Section, Text, or_word
+from stages.core.sections import FILE, RECIPE, Count, Positive, PositiveOrRecipe, Section, Text, or_word
 from stages.methods.parts.prefix_encoder import Fit, prefix_encoder
-from stages.models.adaptation import Adaptation
+from stages.methods.parts.worked_examples import last_ids_of_runs
+from stages.models.adaptation import DECODER, Adaptation
+from stages.models.decoder_only import DecoderOnly
+from stages.models.encode import Examples
 from stages.models.model import LM, Shape
 from stages.training.method import Method
 
@@ -22,14 +30,18 @@ BATCHED_RUNS = True
 class Options(Section):
     """The section `methods.prefix`, read by prefix, infix, embedding_only and apt.
 
-    `init_std`: deviation of the initial parameters; `init_words`: words to start from in place of random numbers
-    (section 7.4); `fit_steps` and `fit_lr`: how an MLP is fitted to them.
+    `init_std`: deviation of the initial parameters; `init`: what to start from; `init_words`: the words of `init: words`
+    (section 7.4); `fit_steps` and `fit_lr`: how an MLP is fitted to the start.
     """
 
     mlp: bool
     mlp_width: or_word(int, 1, RECIPE) | None  # type: ignore[valid-type]
     init_std: PositiveOrRecipe
     dropout: or_word(float, 0, RECIPE, below=1) = 0.0  # type: ignore[valid-type]
+    # Left out of the JSON value where unset: earlier runs keep their configurations, and the hashes of these.
+    init: Literal["random", "words", "examples", "zero", "recipe"] | None = Field(
+        None, exclude_if=lambda init: not init
+    )
     init_words: Text | None
     fit_steps: Count
     fit_lr: Positive
@@ -41,8 +53,21 @@ class Options(Section):
 
     @property
     def fit(self) -> Fit:
-        """How an MLP is fitted to `init_words`."""
+        """How an MLP is fitted to what it starts from."""
         return Fit(self.fit_steps, self.fit_lr)
+
+    @property
+    def start(self) -> str:
+        """What to start from: `init`; where neither the run nor its recipe gives one, `init_words` decide."""
+        return self.init or ("random" if self.init_words is None else "words")
+
+    @model_validator(mode="after")
+    def _words(self) -> Self:
+        if self.init == "words" and self.init_words is None:
+            raise ValueError("init is words: give init_words")
+        if self.init in ("random", "examples", "zero") and self.init_words is not None:
+            raise ValueError(f"init_words is given, but init is {self.init}: it reads none")
+        return self
 
 
 OPTIONS = {"prefix": Options}
@@ -80,12 +105,36 @@ class Prefix(Method):
         return {place: prefix.detach() for place, prefix in self().prefixes.items()}
 
     def init_from(self, targets: dict[str, torch.Tensor], fit: Fit) -> None:
-        """Start all runs from keys and values `targets` [layers, 2, kv_heads, len, head_dim] by attention site.
+        """Start all runs from keys and values `targets` [layers, 2, kv_heads, len, head_dim] by attention site, or each
+        run from its own [runs, ...].
 
         Direct parameters take them over; an MLP is fitted to them as `fit` says.
         """
         for place, target in targets.items():
             self.encoders[place].init_from(flatten(target), fit)
+
+    def zero_values(self) -> None:
+        """Start all runs from values of zero; the keys stay random."""
+        for place, shape in self.shapes.items():
+            values = torch.zeros(shape.layers, 2, shape.kv_heads * shape.head_dim, dtype=torch.bool)
+            values[:, 1] = True
+            self.encoders[place].zero_columns(values.flatten())
+
+
+class PrefixFromExamples(Prefix):
+    """A prefix that starts from the keys and values of worked examples of the run's own training data."""
+
+    def __init__(self, lm: DecoderOnly, length: int, options: Options, seeds: list[int]):
+        """`length`: virtual tokens. Until `start`, the prefix is random."""
+        super().__init__(lm, length, options.hidden, seeds, options.dropout, options.init_std)
+        self.lm, self.length, self.fit = lm, length, options.fit
+
+    def start(self, samples: Iterable[Examples]) -> None:
+        """See `Method.start`. Raises UserError if a run has fewer tokens of examples than virtual tokens."""
+        rows = last_ids_of_runs(self.lm, samples, self.seeds, self.length)
+        # One after the other, so that rounding does not depend on the other runs.
+        read = [self.lm.activations(ids)[DECODER].float() for ids in rows]
+        self.init_from({DECODER: torch.stack(read)}, self.fit)
 
 
 def size_of(shape: Shape) -> int:
@@ -104,20 +153,30 @@ def unflatten(flat: torch.Tensor, shape: Shape) -> torch.Tensor:
 
 
 def flatten(prefix: torch.Tensor) -> torch.Tensor:
-    """The inverse of `unflatten` for one run: [layers, 2, kv_heads, len, head_dim] -> [len, size_of(shape)]."""
-    return prefix.permute(3, 0, 1, 2, 4).flatten(1)  # [len, layers, 2, kv_heads, head_dim], then flat
+    """The inverse of `unflatten`: [..., layers, 2, kv_heads, len, head_dim] -> [..., len, size_of(shape)]."""
+    return prefix.movedim(-2, -5).flatten(-4)  # [..., len, layers, 2, kv_heads, head_dim], then flat
 
 
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
     """Prefixes to train, one run per seed, by `methods.prefix`.
 
-    They start from random numbers, or from the activations of `init_words` (section 7.4). The words are repeated up to
-    `prefix_len`. The paper uses as many virtual tokens as there are words.
+    They start from random numbers, with or without values of zero; from the activations of `init_words` (section 7.4),
+    which are repeated up to `prefix_len`; or, in `start`, from those of worked examples. The paper uses as many virtual
+    tokens as there are words. Raises UserError if the model does not read worked examples.
     """
     options, length = config.options["prefix"], config.prefix_len
+    if options.start == "examples":
+        if not isinstance(lm, DecoderOnly):
+            raise UserError(
+                f"{FILE}: methods.prefix.init is examples, but {lm.name} is no decoder-only model: set random, words or "
+                "zero"
+            )
+        return PrefixFromExamples(lm, length, options, seeds)
     prefix = Prefix(lm, length, options.hidden, seeds, options.dropout, options.init_std)
-    if options.init_words is not None:
+    if options.start == "words":
         prefix.init_from(lm.activations(lm.words(options.init_words, length)), options.fit)
+    if options.start == "zero":
+        prefix.zero_values()
     return prefix
 
 

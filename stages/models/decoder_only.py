@@ -97,8 +97,9 @@ class DecoderOnly(GenerativeLM):
         """Raises UserError if prefix, source and target together exceed the model's positions."""
         # The separator is read, the last token of the target is not.
         if self.positions is not None and length + source + target > self.positions:
+            prefix = f"a prefix of {length}, " if length else ""
             raise UserError(
-                f"params.yaml: prefix_len {length}, a source of {source} and a target of {target} tokens exceed the "
+                f"params.yaml: {prefix}a source of {source} and a target of {target} tokens exceed the "
                 f"{self.positions} positions of {self.name}: shorten one, or set cut.source_tokens"
             )
 

@@ -1,11 +1,13 @@
 """The base class of all methods: trainable parameters, and the adaptation of the model that they make."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
 from stages.models.adaptation import Adaptation
+from stages.models.encode import Examples
 
 
 class Method(nn.Module, ABC):
@@ -21,6 +23,13 @@ class Method(nn.Module, ABC):
         """`seeds`: the seed of each run; the run's random numbers come from it alone."""
         super().__init__()
         self.seeds = seeds
+
+    def start(self, samples: Iterable[Examples]) -> None:
+        """Take what the runs start from out of their own training data; by default nothing.
+
+        `samples` are the encoded training examples of each run, in the order of `seeds`; they may be encoded only as
+        they are read. Called once, before training. Raises UserError if they are not enough.
+        """
 
     @abstractmethod
     def forward(self, step: int | None = None) -> Adaptation:

@@ -2,9 +2,13 @@
 
 import pytest
 import torch
+from transformers import GPT2LMHeadModel
 
+from bench.compatibility.vocabularies import begins
 from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch, Example
+from stages.models.decoder_only import DecoderOnly
+from tests.conftest import ROOT, frozen, tiny_llama
 
 EXAMPLES = [
     Example([5, 300, 700], [4, 8, 15, 16, 2]),
@@ -41,3 +45,14 @@ def examples():
 @pytest.fixture
 def same():
     return lambda one, two: torch.testing.assert_close(one, two, atol=5e-5, rtol=1e-3)
+
+
+@pytest.fixture(params=["mini-gpt2", "llama-gqa", "llama-gqa-begins"])
+def reader(request, tokenizer) -> DecoderOnly:
+    """In 64 bits, so that rounding is no difference; the last one's tokenizer begins every text with a token."""
+    if request.param == "mini-gpt2":
+        lm = DecoderOnly(frozen(GPT2LMHeadModel.from_pretrained(ROOT / "data/base/mini-gpt2")), tokenizer, "mini-gpt2")
+    else:
+        lm = tiny_llama(tokenizer if request.param == "llama-gqa" else begins())
+    lm.compute_in(torch.float64)
+    return lm

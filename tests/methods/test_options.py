@@ -28,6 +28,7 @@ def config_for(method, family, source):
         "prefix": {"mlp_width": 4, "init_std": 1.0},
         "adapter": {"bottleneck": 2},
         "prompt_projection": {"source": str(source)},
+        "in_context": {"examples": 2},
     }
     return config_of(method, MODELS[family], prefix_len=3, train=TRAINED, methods=options)
 
@@ -63,7 +64,7 @@ def test_a_start_has_the_deviation_that_is_asked_for(method, key, name, project,
 def test_a_section_is_named_as_a_method():
     """As `params.check` asks of the keys of `methods`."""
     sections = {section for method in names() for section in module_of(method).OPTIONS}
-    assert sections == {"prefix", "apt", "adapter", "prompt_tuning", "prompt_projection"} <= set(names())
+    assert sections == {"prefix", "apt", "adapter", "prompt_tuning", "prompt_projection", "in_context"} <= set(names())
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,13 @@ def test_a_section_is_named_as_a_method():
         ("prefix", "mini-gpt2", {"mlp": "yes"}, "methods.prefix.mlp: Input should be a valid boolean, not 'yes'"),
         ("prefix", "mini-gpt2", {"init_std": 0}, "methods.prefix.init_std: must be a number above 0, or recipe, not 0"),
         ("prefix", "mini-gpt2", {"dropout": 1.0}, "methods.prefix.dropout: must be a number of at least 0 and below 1, or recipe, not 1.0"),
+        ("prefix", "mini-gpt2", {"init": "words"}, "methods.prefix: init is words: give init_words"),
+        ("prefix", "mini-gpt2", {"init": "random", "init_words": "a place"},
+         "methods.prefix: init_words is given, but init is random: it reads none"),
+        ("prefix", "mini-gpt2", {"init": "examples", "init_words": "a place"},
+         "methods.prefix: init_words is given, but init is examples: it reads none"),
+        ("in_context", "mini-gpt2", {"examples": 0},
+         "methods.in_context: there is no instruction and examples is 0: give one of them"),
         ("prompt_tuning", "mini-gpt2", {"init": "uniform", "words": "a place"},
          "methods.prompt_tuning: words is given, but init is uniform: it reads none"),
         ("prompt_tuning", "mini-gpt2", {"words": "a place"},
@@ -102,6 +110,24 @@ def test_a_key_that_a_recipe_lacks_is_null_or_its_default():
     options = config_of("prefix", "minilm", "rte").options["prefix"]
     assert (options.mlp, options.mlp_width, options.hidden, options.dropout) == (True, None, None, 0.0)
     assert config_of("prefix", "bert-large-uncased", "rte").options["prefix"].dropout == 0.1
+
+
+def test_words_are_the_start_where_nothing_says_another():
+    """As before there was `init`; such a run has the JSON value that it had then."""
+    for words, start in ((None, "random"), ("a place", "words")):
+        config = config_of("prefix", methods={"prefix": {"init_words": words}})
+        assert config.options["prefix"].start == start
+        assert list(config.as_json()["options"]["prefix"]) == [
+            "mlp", "mlp_width", "init_std", "dropout", "init_words", "fit_steps", "fit_lr",
+        ]  # fmt: skip
+    chosen = config_of("prefix", methods={"prefix": {"init": "zero"}})
+    assert chosen.options["prefix"].start == chosen.as_json()["options"]["prefix"]["init"] == "zero"
+
+
+def test_a_recipe_may_say_what_a_prefix_starts_from():
+    recipe = {"embedded": {"mini-gpt2": {"prefix": {"init": "examples"}}}}
+    assert config_of("prefix", recipes=recipe).options["prefix"].start == "examples"
+    assert config_of("prefix", recipes=recipe, methods={"prefix": {"init": "zero"}}).options["prefix"].start == "zero"
 
 
 def test_words_of_a_recipe_are_no_error_where_init_reads_none():

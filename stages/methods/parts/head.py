@@ -1,5 +1,6 @@
 """The head of an encoder: a linear layer from hidden states to class scores, trained together with the method."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 from stages.core.run_config import RunConfig
 from stages.methods import check_fits, module_of
 from stages.models.adaptation import Adaptation, Head
+from stages.models.encode import Examples
 from stages.models.encoder import Encoder
 from stages.models.model import LM
 from stages.training.method import Method, generators
@@ -27,6 +29,10 @@ class Headed(Method):
         drawn = [torch.empty(size).normal_(0.0, std, generator=g) for g in generators(method.seeds, _SALT)]
         self.weight = nn.Parameter(torch.stack(drawn).to(lm.device))
         self.bias = nn.Parameter(torch.zeros(len(drawn), lm.scores, device=lm.device))
+
+    def start(self, samples: Iterable[Examples]) -> None:
+        """See `Method.start`; the head starts from random numbers."""
+        self.method.start(samples)
 
     def forward(self, step: int | None = None) -> Adaptation:
         """The method's adaptation with the head."""

@@ -41,7 +41,12 @@ class PrefixEncoder(nn.Module, ABC):
 
     @abstractmethod
     def init_from(self, target: torch.Tensor, fit: Fit) -> None:
-        """Start all runs from `target` [len, out]. An MLP is fitted to it as `fit` says."""
+        """Start all runs from `target` [len, out], or each from its own [runs, len, out]; an MLP is fitted as `fit`
+        says."""
+
+    @abstractmethod
+    def zero_columns(self, columns: torch.Tensor) -> None:
+        """Start all runs from zero in the columns of the matrix where `columns` [out] is True; the rest stays."""
 
     def forward(self, step: int | None = None) -> torch.Tensor:
         """The matrices [runs, len, out], with dropout if `step`, the number of the training step, is given."""
@@ -68,8 +73,12 @@ class DirectParameters(PrefixEncoder):
 
     @torch.no_grad()
     def init_from(self, target: torch.Tensor, fit: Fit) -> None:
-        """Start all runs from `target` [len, out] exactly; `fit` is not used."""
+        """Start from `target` [len, out] or [runs, len, out] exactly; `fit` is not used."""
         self.matrix.copy_(target.expand_as(self.matrix))  # [len, out] -> [runs, len, out]
+
+    @torch.no_grad()
+    def zero_columns(self, columns: torch.Tensor) -> None:
+        self.matrix[..., columns] = 0.0
 
 
 class MLP(PrefixEncoder):
@@ -107,13 +116,21 @@ class MLP(PrefixEncoder):
         return product_by_run(hidden, self.up, self.up_bias)  # [runs, len, out]
 
     def init_from(self, target: torch.Tensor, fit: Fit) -> None:
-        """Fit the layers, not the embedding, to `target` [len, out] by mean squared error, as the authors do."""
+        """Fit the layers, not the embedding, to `target` [len, out] or [runs, len, out] by mean squared error, as the
+        authors do."""
         optimizer = torch.optim.Adam([self.down, self.down_bias, self.up, self.up_bias], lr=fit.lr, fused=True)
         for _ in range(fit.steps):
-            loss = F.mse_loss(self.rows(), target.expand(len(self.seeds), *target.shape), reduction="none")
+            rows = self.rows()
+            loss = F.mse_loss(rows, target.expand_as(rows), reduction="none")
             loss.mean(dim=(1, 2)).sum().backward()  # the mean is per run, so that runs do not mix
             optimizer.step()
             self.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def zero_columns(self, columns: torch.Tensor) -> None:
+        """Exact without a fit: the last layer gives zero there."""
+        for parameter in (self.up, self.up_bias):
+            parameter[..., columns] = 0.0
 
 
 def prefix_encoder(
