@@ -132,9 +132,7 @@ def test_equals_peft_on_an_encoder(encoder, word_pieces):
     plain = torch.cat([encoder.read([ids], Adaptation(), torch.tensor([0]))[0][0, : len(ids)] for ids in TEXTS])
     assert (our_states() - plain).abs().max() > 1e-2
     close(our_states(), their_states())
-    trained_alike(
-        lambda: (our_states() * weights).mean(), ours, lambda: (their_states() * weights).mean(), theirs
-    )
+    trained_alike(lambda: (our_states() * weights).mean(), ours, lambda: (their_states() * weights).mean(), theirs)
 
 
 def test_the_start_is_peft_s(any_lm, hidden_of):
