@@ -21,10 +21,10 @@ FIRST_METRIC = {
 FAMILY = {"mini-gpt2": "decoder-only", "mini-bart": "encoder-decoder", "minilm": "encoder"}
 PAIRS = [(task, "mini-gpt2") for task in ("mini_e2e", "mini_webnlg", "mini_xsum")]
 PAIRS += [("mini_xsum", "mini-bart"), ("mini_rte", "mini-bart"), ("mini_rte", "minilm"), ("mini_conll2003", "minilm")]
+OF_MINILM = ("prefix", "apt", "linear_probe", "lora", "finetune")  # the other methods have no recipe
 FITTING = [
     (task, model, method) for task, model in PAIRS for method in names()
-    # Of minilm, the other methods have no recipe.
-    if FAMILY[model] in module_of(method).FAMILIES and (model != "minilm" or method in ("prefix", "apt", "linear_probe", "lora", "finetune"))
+    if FAMILY[model] in module_of(method).FAMILIES and (model != "minilm" or method in OF_MINILM)
 ]  # fmt: skip
 # The quick tier has each method once, and each model with its own task.
 FIRST = {method: (task, model) for task, model, method in reversed(FITTING)} | {"prefix": ("mini_xsum", "mini-bart")}

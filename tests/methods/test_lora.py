@@ -135,6 +135,19 @@ def test_equals_peft_on_an_encoder(encoder, word_pieces):
     trained_alike(lambda: (our_states() * weights).mean(), ours, lambda: (their_states() * weights).mean(), theirs)
 
 
+def test_runs_together_on_encoders(encoder):
+    """Each text with its run's change; where all texts share a layer's input (DeBERTa-v2), one line."""
+    adaptation, runs = lora_of(encoder, 1, 2, std=0.1)(), torch.tensor([1, 0])
+    if encoder.name.startswith("tiny-deberta-v2"):
+        with pytest.raises(UserError, match="train its runs one at a time, with cells.runs_per_batch 1$"):
+            encoder.read(TEXTS, adaptation, runs)
+        return
+    together = encoder.read(TEXTS, adaptation, runs)[0]
+    for row, (ids, run) in enumerate(zip(TEXTS, runs.tolist(), strict=True)):
+        alone = encoder.read([ids], adaptation.of(run), torch.tensor([0]))[0]
+        torch.testing.assert_close(together[row, : len(ids)], alone[0, : len(ids)], atol=5e-5, rtol=1e-3)
+
+
 def test_the_start_is_peft_s(any_lm, hidden_of):
     """B is zero, so the model is as it was; A is uniform within 1 / sqrt(in), and a seed's own."""
     method = lora_of(any_lm, 1, 2)
