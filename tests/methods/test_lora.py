@@ -18,7 +18,7 @@ from stages.models.batches import Batch
 from stages.models.identity import base_model_id
 from stages.models.load import load
 from stages.training.recompute import recompute
-from tests.conftest import ROOT, bare_encoder, config_of
+from tests.conftest import ROOT, bare_encoder, config_of, project_params
 
 RANK, ALPHA = 3, 6.0
 TEXTS = [[5, 300, 700, 8], [42, 7, 9]]
@@ -139,7 +139,7 @@ def test_runs_together_on_encoders(encoder):
     """Each text with its run's change; where all texts share a layer's input (DeBERTa-v2), one line."""
     adaptation, runs = lora_of(encoder, 1, 2, std=0.1)(), torch.tensor([1, 0])
     if encoder.name.startswith("tiny-deberta-v2"):
-        with pytest.raises(UserError, match="train its runs one at a time, with cells.runs_per_batch 1$"):
+        with pytest.raises(UserError, match=r"train its runs one at a time, with cells\.runs_per_batch 1$"):
             encoder.read(TEXTS, adaptation, runs)
         return
     together = encoder.read(TEXTS, adaptation, runs)[0]
@@ -250,6 +250,17 @@ def test_names_that_are_not_known(lm, monkeypatch):
     with pytest.raises(UserError, match="^params.yaml: methods.lora.target_modules: tiny-[a-z0-9]+ has no names of queries "
                        f"and values that are known: choose of {there}, "):  # fmt: skip
         layers_of(lm, None)
+
+
+def test_layers_by_recipe():
+    """A list where the recipe has one; else the attention's queries and values."""
+    for given, expected in (({}, None), ({"target_modules": ["c_attn", "c_fc"]}, ["c_attn", "c_fc"])):
+        recipe = {
+            "embedded": {
+                "mini-gpt2": {"lora": {**project_params()["recipes"]["embedded"]["mini-gpt2"]["lora"], **given}}
+            }
+        }
+        assert config_of("lora", recipes=recipe).options["lora"].target_modules == expected
 
 
 @pytest.mark.parametrize("wrong", ["q_proj", [], [1], [" "]])
