@@ -152,7 +152,7 @@ def predict(
 ) -> Iterator[list[str]]:
     """Decode all records with each run; yields the hypotheses of one run after the other, in the order of `records`.
 
-    Runs with prefixes or prompts are decoded together in one batch (section 8.2), others one after the other. An
+    Runs with prefixes, prompts or changes of low rank are decoded together in one batch (section 8.2), others in turn. An
     encoder predicts classes. `partial[i]` is the file from which an interrupted decoding of run `i` resumes; runs that
     are decoded together use `partial[0]`.
     """

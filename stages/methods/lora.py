@@ -46,7 +46,7 @@ OPTIONS = {"lora": Options}
 # What models call the layers of their attention's queries and values. The first that a model has is its default.
 _QUERIES_AND_VALUES = (
     ("q_proj", "v_proj"), ("q", "v"), ("query", "value"), ("query_proj", "value_proj"), ("q_lin", "v_lin"),
-    ("c_attn",), ("query_key_value",), ("qkv_proj",), ("in_proj",),
+    ("c_attn",), ("query_key_value",), ("qkv_proj",), ("Wqkv",), ("in_proj",),
 )  # fmt: skip
 A, B = "lora_A.weight", "lora_B.weight"  # as PEFT names them
 

@@ -149,8 +149,7 @@ class Adaptation:
 
     @property
     def joinable(self) -> bool:
-        """Whether `joined` accepts it: it has prefixes, a prompt or changes of low rank and nothing
-        else."""
+        """Whether `joined` accepts it: it has nothing but prefixes, a prompt or changes of low rank."""
         return self.infix is None and not self.adapters and self.gate is None and self.head is None
 
     @property
