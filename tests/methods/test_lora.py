@@ -5,7 +5,7 @@ from copy import copy, deepcopy
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from torch.nn import functional as F
 
 from stages.core.errors import UserError
@@ -191,6 +191,16 @@ def test_a_saved_run_has_the_effect_of_the_trained_one(any_lm, hidden_of, tmp_pa
     trained = hidden_of(any_lm, method()).detach()
     assert (trained - hidden_of(any_lm)).abs().max() > 1e-2
     torch.testing.assert_close(hidden_of(any_lm, saved.load(tmp_path / "model", any_lm)), trained, atol=0, rtol=0)
+
+
+def test_peft_reads_what_is_stored(lm, examples):
+    """With an alpha that equals the rank."""
+    method = lora_of(lm, 1, std=0.1)
+    peft = get_peft_model(deepcopy(lm.model), LoraConfig(r=RANK, lora_alpha=RANK)).eval()
+    stored = {f"base_model.model.{name}": tensor[0] for name, tensor in method.state().items()}
+    assert set_peft_model_state_dict(peft, stored).unexpected_keys == []
+    *_, ours, theirs = losses_of(lm, peft, method, examples)
+    close(ours(), theirs())
 
 
 def test_an_encoder_s_run_has_its_head(encoder):
