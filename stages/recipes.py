@@ -59,7 +59,7 @@ class Layer(Section):
 
 
 class TrainingLayer(Layer):
-    """Keys of training, then options that several methods share. A method may have other options."""
+    """Keys of training, then options that several methods share or that are lists. A method may have other options."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_scalar)]]
@@ -81,6 +81,7 @@ class TrainingLayer(Layer):
     init: Literal["vocabulary", "labels", "random", "words", "examples", "zero"] | None = None
     words: Text | None = None
     bottleneck: Count | None = None
+    target_modules: Annotated[list[Text], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainingLayer":

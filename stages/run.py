@@ -158,9 +158,9 @@ def predict(
 ) -> Iterator[list[str]]:
     """Decode all records with each run; yields the hypotheses of one run after the other, in the order of `records`.
 
-    Runs with prefixes or prompts are decoded together in one batch (section 8.2), others one after the other. An
-    encoder predicts classes. `partial[i]` is the file from which an interrupted decoding of run `i` resumes; runs that
-    are decoded together use `partial[0]`.
+    Runs with prefixes, prompts or changes of low rank are decoded together in one batch (section 8.2), others one after
+    the other. An encoder predicts classes. `partial[i]` is the file from which an interrupted decoding of run `i`
+    resumes; runs that are decoded together use `partial[0]`.
     """
     records = list(with_source_prefix(records, config.source_words))
     sources = [record.source for record in records]

@@ -76,7 +76,7 @@ LAYERS = {
     "run.py": {"core", "models", "training", "decoding", "methods"},
 }
 ABOVE = {
-    "__init__.py", "params.py", "recipes.py", "resolve.py", "pretrain", "studies", "gates.py", "summary.py",
+    "__init__.py", "params.py", "recipes.py", "resolve.py", "pretrain", "studies", "gates.py", "neighbours.py", "summary.py",
     "download.py", "linearize.py", "subsample.py", "train.py", "decode.py", "score.py",
 }  # fmt: skip
 

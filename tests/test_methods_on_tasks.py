@@ -21,10 +21,10 @@ FIRST_METRIC = {
 FAMILY = {"mini-gpt2": "decoder-only", "mini-bart": "encoder-decoder", "minilm": "encoder"}
 PAIRS = [(task, "mini-gpt2") for task in ("mini_e2e", "mini_webnlg", "mini_xsum")]
 PAIRS += [("mini_xsum", "mini-bart"), ("mini_rte", "mini-bart"), ("mini_rte", "minilm"), ("mini_conll2003", "minilm")]
+OF_MINILM = ("prefix", "apt", "linear_probe", "lora", "finetune")  # the other methods have no recipe
 FITTING = [
     (task, model, method) for task, model in PAIRS for method in names()
-    # Of minilm, the other methods have no recipe.
-    if FAMILY[model] in module_of(method).FAMILIES and (model != "minilm" or method in ("prefix", "apt", "linear_probe", "finetune"))
+    if FAMILY[model] in module_of(method).FAMILIES and (model != "minilm" or method in OF_MINILM)
 ]  # fmt: skip
 # The quick tier has each method once, and each model with its own task.
 FIRST = {method: (task, model) for task, model, method in reversed(FITTING)} | {"prefix": ("mini_xsum", "mini-bart")}
@@ -194,5 +194,5 @@ def test_a_method_that_does_not_fit(configure):
         train.main()
     assert str(ended.value) == (
         "error: params.yaml: method infix is not for encoder-decoder models such as mini-bart; "
-        "adapter, adapter_small, finetune, ft_top2, none, prefix, prompt_projection, prompt_tuning are"
+        "adapter, adapter_small, finetune, ft_top2, lora, none, prefix, prompt_projection, prompt_tuning are"
     )

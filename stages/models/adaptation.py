@@ -1,4 +1,6 @@
-"""What a method attaches to a model: prefixes by attention site, a prompt, an infix, adapters. Empty: the plain model.
+"""What a method attaches to a model: prefixes by attention site, a prompt, an infix, adapters, changes of low rank.
+
+Empty: the plain model.
 
 A prefix is a cache of keys and values that no token produced, `[runs, layers, 2, kv_heads, len, head_dim]`. One tensor
 can hold K runs (subsets, seeds, users); each row of a batch attends to the prefix of its own run (paper, section 8.2).
@@ -12,6 +14,8 @@ from typing import Protocol, Self
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from stages.core.errors import UserError
 
 # Attention sites, each of which can take a prefix. A decoder-only model has only the decoder's.
 ENCODER, DECODER, CROSS = "encoder", "decoder", "cross"
@@ -77,6 +81,50 @@ class Head:
 
 
 @dataclass(frozen=True)
+class LowRank:
+    """A change of low rank of a linear layer's weights W (LoRA), for one or more runs: W + up @ down.
+
+    `down` [runs, rank, in], `up` [runs, out, rank].
+    """
+
+    down: torch.Tensor
+    up: torch.Tensor
+
+    def __call__(self, x: torch.Tensor, output: torch.Tensor, runs: torch.Tensor) -> torch.Tensor:
+        """`output` [..., out] of the layer for the input `x` [..., in], plus the output of the change.
+
+        With several runs, both are [batch, ...] and row `i` has the change of `runs[i]`. Raises UserError if the layer
+        does not read one row per text.
+        """
+        if len(self.down) == 1:
+            # [rows, out] + [rows, in] @ [in, rank] @ [rank, out]
+            rows = torch.addmm(output.flatten(0, -2), x.flatten(0, -2) @ self.down[0].T, self.up[0].T)
+            return rows.view(output.shape)
+        if x.ndim != 3 or len(x) != len(runs):
+            raise UserError(
+                f"params.yaml: methods.lora.target_modules: a layer reads {list(x.shape)} numbers for {len(runs)} texts: "
+                "train its runs one at a time, with cells.runs_per_batch 1"
+            )
+        down, up = rows_of(self.down, runs), rows_of(self.up, runs)
+        # [batch, length, out] + [batch, length, in] @ [batch, in, rank] @ [batch, rank, out]
+        return torch.baddbmm(output, torch.bmm(x, down.mT), up.mT)
+
+    def of(self, run: int) -> "LowRank":
+        """The change of one run alone."""
+        return LowRank(self.down[run : run + 1], self.up[run : run + 1])
+
+    @classmethod
+    def joined(cls, one_each: Sequence["LowRank"]) -> "LowRank":
+        """The runs of several changes of one layer; those of lower rank are padded with zeros."""
+        highest = max(one.down.shape[1] for one in one_each)
+        missing = [highest - one.down.shape[1] for one in one_each]
+        # pads rank: [runs, highest, in] and [runs, out, highest]
+        down = [F.pad(one.down, (0, 0, 0, less)) for one, less in zip(one_each, missing, strict=True)]
+        up = [F.pad(one.up, (0, less)) for one, less in zip(one_each, missing, strict=True)]
+        return cls(torch.cat(down), torch.cat(up))
+
+
+@dataclass(frozen=True)
 class Adaptation:
     """Everything that a method attaches to a model, for `runs` runs.
 
@@ -84,6 +132,7 @@ class Adaptation:
     - `infix`: virtual tokens after the source.
     - `lengths` [runs]: how many of the `len` positions, the first ones, belong to a run; None: all.
     - `adapters`: by the module whose output they change.
+    - `low_rank`: changes of weights, by the linear layer that they change.
     - `prompt` [runs, len, width]: vectors that an encoder-decoder model's encoder reads before the source.
     - `gate`: multiplies the prefix.
     - `head`: scores classes; only an encoder has one.
@@ -93,13 +142,14 @@ class Adaptation:
     infix: Infix | None = None
     lengths: torch.Tensor | None = None
     adapters: Mapping[nn.Module, Adapter] = field(default_factory=dict)
+    low_rank: Mapping[nn.Module, LowRank] = field(default_factory=dict)
     prompt: torch.Tensor | None = None
     gate: Gate | None = None
     head: Head | None = None
 
     @property
     def joinable(self) -> bool:
-        """Whether `joined` accepts it: it has prefixes or a prompt and nothing else."""
+        """Whether `joined` accepts it: it has nothing but prefixes, a prompt or changes of low rank."""
         return self.infix is None and not self.adapters and self.gate is None and self.head is None
 
     @property
@@ -129,6 +179,7 @@ class Adaptation:
             prefixes,
             infix,
             adapters={module: one.of(run) for module, one in self.adapters.items()},
+            low_rank={module: one.of(run) for module, one in self.low_rank.items()},
             prompt=None if self.prompt is None else self.prompt[run : run + 1],
             gate=None if self.gate is None else self.gate.of(run),
             head=None if self.head is None else self.head.of(run),
@@ -137,12 +188,17 @@ class Adaptation:
     @classmethod
     def joined(cls, one_each: Sequence["Adaptation"]) -> "Adaptation":
         """Batch the prefixes of several adaptations, of any lengths, as runs of one (section 8.2); or prompts of one
-        length.
+        length; or changes of low rank, of any ranks, of the same layers.
 
         Shorter prefixes are padded on the right; `lengths` says how many positions each run has.
         """
         if one_each[0].prompt is not None:
             return cls(prompt=torch.cat([adaptation.prompt for adaptation in one_each]))
+        if one_each[0].low_rank:
+            return cls(low_rank={
+                module: LowRank.joined([adaptation.low_rank[module] for adaptation in one_each])
+                for module in one_each[0].low_rank
+            })  # fmt: skip
         longest = max(adaptation.length for adaptation in one_each)
         lengths = [adaptation.length for adaptation in one_each for _ in range(adaptation.runs)]
         prefixes = {
@@ -155,10 +211,11 @@ class Adaptation:
 
     @property
     def runs(self) -> int:
-        """Number of runs in the prefixes or the prompt."""
+        """Number of runs in the prefixes, the prompt or the changes of low rank."""
         if self.prompt is not None:
             return len(self.prompt)
-        return max((len(prefix) for prefix in self.prefixes.values()), default=1)
+        held = [*self.prefixes.values(), *(one.down for one in self.low_rank.values())]
+        return max(map(len, held), default=1)
 
 
 def rows_of(tensor: torch.Tensor, runs: torch.Tensor) -> torch.Tensor:

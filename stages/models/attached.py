@@ -1,4 +1,7 @@
-"""What is attached to a model's modules while a batch passes: the prefix of an attention, the adapter of any module."""
+"""What is attached to a model's modules while a batch passes.
+
+The prefix of an attention, the adapter of any module, the change of low rank of a linear layer.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +15,8 @@ from stages.models.adaptation import Adaptation
 # Of an attention: keys and values [batch or 1, 2, kv_heads, len, head_dim], and which are visible [batch, len] or None.
 PREFIX = "held_prefix"
 ADAPTER = "held_adapter"  # of any module: a function from hidden states [batch, ..., width] to the same shape
+# Of a linear layer: a function from its input [..., in] and its output [..., out] to the changed output.
+LOW_RANK = "held_low_rank"
 _HOOK = "adapter_hook"
 
 Attached = Mapping[tuple[nn.Module, str], object]
@@ -30,26 +35,31 @@ def attached(held: Attached) -> Iterator[None]:
 
 
 def attached_to(block: nn.Module) -> Attached:
-    """The prefixes and adapters attached to the modules of a block now."""
+    """What is attached to the modules of a block now."""
     return {
         (module, name): module.__dict__[name]
         for module in block.modules()
-        for name in (PREFIX, ADAPTER)
+        for name in (PREFIX, ADAPTER, LOW_RANK)
         if name in module.__dict__
     }
 
 
 def adapted(adaptation: Adaptation, runs: torch.Tensor) -> contextlib.AbstractContextManager[None]:
-    """Within the block, row `i` of a batch passes the adapters of run `runs[i]`; `runs` is [batch]."""
-    for module in adaptation.adapters:
-        if _HOOK not in module.__dict__:  # registered once and kept: without an adapter attached it does nothing
+    """Within the block, row `i` of a batch passes the adapters and the changed layers of run `runs[i]`; `runs` is
+    [batch]."""
+    held = {(module, ADAPTER): partial(one, runs=runs) for module, one in adaptation.adapters.items()}
+    held |= {(module, LOW_RANK): partial(one, runs=runs) for module, one in adaptation.low_rank.items()}
+    for module, _ in held:
+        if _HOOK not in module.__dict__:  # registered once and kept: with nothing attached it does nothing
             setattr(module, _HOOK, module.register_forward_hook(_through))
-    return attached({(module, ADAPTER): partial(one, runs=runs) for module, one in adaptation.adapters.items()})
+    return attached(held)
 
 
-def _through(module: nn.Module, _inputs, output: torch.Tensor | tuple) -> torch.Tensor | tuple:
-    held = module.__dict__.get(ADAPTER)
-    return output if held is None else _behind(output, held)
+def _through(module: nn.Module, inputs: tuple, output: torch.Tensor | tuple) -> torch.Tensor | tuple:
+    change, adapter = module.__dict__.get(LOW_RANK), module.__dict__.get(ADAPTER)
+    if change is not None:  # in fp32, as an adapter
+        output = change(inputs[0].float(), output.float()).to(output.dtype)
+    return output if adapter is None else _behind(output, adapter)
 
 
 def _behind(output: torch.Tensor | tuple, adapter: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor | tuple:

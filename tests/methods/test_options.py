@@ -27,6 +27,7 @@ def config_for(method, family, source):
     options = {
         "prefix": {"mlp_width": 4, "init_std": 1.0},
         "adapter": {"bottleneck": 2},
+        "lora": {"rank": 2, "alpha": 4.0},
         "prompt_projection": {"source": str(source)},
         "in_context": {"examples": 2},
     }
@@ -64,7 +65,8 @@ def test_a_start_has_the_deviation_that_is_asked_for(method, key, name, project,
 def test_a_section_is_named_as_a_method():
     """As `params.check` asks of the keys of `methods`."""
     sections = {section for method in names() for section in module_of(method).OPTIONS}
-    assert sections == {"prefix", "apt", "adapter", "prompt_tuning", "prompt_projection", "in_context"} <= set(names())
+    read = {"prefix", "apt", "adapter", "lora", "prompt_tuning", "prompt_projection", "in_context"}
+    assert sections == read <= set(names())
 
 
 @pytest.mark.parametrize(

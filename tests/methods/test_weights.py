@@ -12,6 +12,7 @@ from stages.methods.adapter import Adapters
 from stages.methods.apt import AdaptivePrefix
 from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.infix import InfixTuning
+from stages.methods.lora import LoRA, layers_of
 from stages.methods.parts import saved
 from stages.methods.prefix import Prefix
 from stages.methods.prompt_projection import PromptProjection
@@ -148,7 +149,7 @@ def test_a_method_that_does_not_fit_names_those_that_do(lm, seq2seq):
         check_fits("infix", seq2seq.family, seq2seq.name)
     assert str(error.value) == (
         f"params.yaml: method infix is not for encoder-decoder models such as {seq2seq.name}; "
-        "adapter, adapter_small, finetune, ft_top2, none, prefix, prompt_projection, prompt_tuning are"
+        "adapter, adapter_small, finetune, ft_top2, lora, none, prefix, prompt_projection, prompt_tuning are"
     )
 
 
@@ -178,6 +179,8 @@ def test_published_parameter_counts(medium):
     for bottleneck, expected in ((6, 368_784), (224, 11_089_152)):
         method = Adapters(medium, bottleneck, "lin", 0.02, [0])
         assert counts(method) == (expected, expected)
+    method = LoRA(medium, 4, 32.0, layers_of(medium, None), [0])  # the paper's own 0.35M: Table 3 of Hu et al. 2021
+    assert counts(method) == (393_216, 393_216)
     assert counts(ft_top2.build(medium, config_of("ft_top2"), [0])) == (25_194_496, 25_194_496)
     assert counts(InfixTuning(medium, 5, 512, [0])) == (25_750_016, 250_880)
     assert counts(EmbeddingOnly(medium, 5, 512, [0])) == (1_055_232, 5_120)

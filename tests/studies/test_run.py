@@ -184,7 +184,8 @@ def test_work_of_other_code_is_not_gone_on_with(raw):
     assert cache_key(replace(settings, code="other")) != cache_key(settings)
 
 
-def test_runs_that_train_together_answer_in_one_pass_and_vote(raw, project, monkeypatch):
+@pytest.mark.parametrize("method", ["prompt_tuning", "lora"])
+def test_runs_that_train_together_answer_in_one_pass_and_vote(raw, project, monkeypatch, method):
     """With what they would say one by one; the study of ensembles is one of such runs, on a CPU too."""
     for split in ("train", "dev", "test"):
         write_jsonl(linearized("mini_rte") / f"{split}.jsonl", (
@@ -196,6 +197,7 @@ def test_runs_that_train_together_answer_in_one_pass_and_vote(raw, project, monk
     # Adafactor's first step is one of signs, which rounding may turn: it must not be long.
     study["run"]["train"] |= {"steps": 3, "eval_every": 2, "lr": 0.001}
     study["run"]["prefix_len"] = 4
+    study["variants"] = {method: {"run": {"method": method}}}
     passes, said = [], {}
     decode = one_run.decode
     monkeypatch.setattr(one_run, "decode", lambda *given: passes.append(given[-1]) or decode(*given))

@@ -10,6 +10,7 @@ from stages.methods.apt import AdaptivePrefix
 from stages.methods.apt import Options as AptOptions
 from stages.methods.embedding_only import EmbeddingOnly
 from stages.methods.infix import InfixTuning
+from stages.methods.lora import LoRA, layers_of
 from stages.methods.prefix import Prefix
 from stages.methods.prompt_tuning import PromptTuning, uniform
 from stages.models.batches import Example
@@ -24,6 +25,7 @@ def batched(lm):
     kinds = {
         "prefix": lambda seeds: Prefix(lm, 4, 8, seeds),
         "adapter": lambda seeds: Adapters(lm, 3, "lin", 0.02, seeds),
+        "lora": lambda seeds: LoRA(lm, 2, 4.0, layers_of(lm, None), seeds),
         "prompt_tuning": lambda seeds: PromptTuning(lm, uniform(lm, 4, 0.5), seeds),
     }
     if lm.family == "decoder-only":
@@ -34,7 +36,7 @@ def batched(lm):
     return kinds
 
 
-@pytest.mark.parametrize("kind", ["prefix", "adapter", "prompt_tuning", "infix", "embedding_only", "apt"])
+@pytest.mark.parametrize("kind", ["prefix", "adapter", "lora", "prompt_tuning", "infix", "embedding_only", "apt"])
 @pytest.mark.parametrize("eval_every", [None, 3])
 def test_runs_together_equal_runs_alone(any_lm, project, monkeypatch, eval_every, kind):
     """To 1e-5, each with its own examples and its own dev examples, on which each stops where it stops alone.

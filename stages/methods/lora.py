@@ -1,0 +1,132 @@
+"""LoRA (Hu et al. 2021): changes of low rank of frozen linear layers, W + alpha / rank * B @ A.
+
+The layers are named as in PEFT (`target_modules`), and the weights start as there. GPT-2 keeps query, key and value in
+one layer, `c_attn`: there the change has one A for all three, as PEFT's.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import torch
+from pydantic import AfterValidator
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from stages.core.errors import UserError
+from stages.core.run_config import RunConfig
+from stages.core.sections import RECIPE, CountOrRecipe, PositiveOrRecipe, Section
+from stages.models.adaptation import Adaptation, LowRank
+from stages.models.model import LM
+from stages.training.method import Method, generators
+
+FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
+BATCHED_RUNS = True
+
+
+def _layers(value: Any) -> Any:
+    named = isinstance(value, list) and value and all(isinstance(name, str) and name.strip() for name in value)
+    if not named and value != RECIPE:
+        raise ValueError("must be a list of layers such as [q_proj, v_proj], or recipe, or empty")
+    return value
+
+
+class Options(Section):
+    """The section `methods.lora`.
+
+    `target_modules`: the ends of the names of the layers to change; None: the attention's queries and values.
+    """
+
+    rank: CountOrRecipe
+    alpha: PositiveOrRecipe
+    target_modules: Annotated[Any, AfterValidator(_layers)] | None
+
+
+OPTIONS = {"lora": Options}
+# What models call the layers of their attention's queries and values. The first that a model has is its default.
+_QUERIES_AND_VALUES = (
+    ("q_proj", "v_proj"), ("q", "v"), ("query", "value"), ("query_proj", "value_proj"), ("q_lin", "v_lin"),
+    ("c_attn",), ("query_key_value",), ("qkv_proj",), ("Wqkv",), ("in_proj",),
+)  # fmt: skip
+A, B = "lora_A.weight", "lora_B.weight"  # as PEFT names them
+
+
+class LoRA(Method):
+    """A change for each layer of `layers`, by name: A [runs, rank, in] and B [runs, out, rank]."""
+
+    def __init__(self, lm: LM, rank: int, alpha: float, layers: Mapping[str, nn.Module], seeds: list[int]):
+        """A starts from random numbers as nn.Linear's weights do, B from zero."""
+        super().__init__(seeds)
+        self.layers, self.scale = layers, alpha / rank
+        self.a, self.b = nn.ParameterList(), nn.ParameterList()
+        drawn = generators(seeds, 0)
+        for layer in layers.values():
+            width, out = _size(layer)
+            start = torch.empty(len(seeds), rank, width)
+            for run, generator in zip(start, drawn, strict=True):
+                nn.init.kaiming_uniform_(run, a=math.sqrt(5), generator=generator)
+            self.a.append(nn.Parameter(start))
+            self.b.append(nn.Parameter(torch.zeros(len(seeds), out, rank)))
+        self.to(lm.device)
+
+    def forward(self, step: int | None = None) -> Adaptation:
+        """The changes, attached to `layers`; there is no dropout."""
+        return Adaptation(low_rank={
+            layer: LowRank(a, b * self.scale) for layer, a, b in zip(self.layers.values(), self.a, self.b, strict=True)
+        })  # fmt: skip
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """`<layer>.lora_A.weight` [runs, rank, in], and `<layer>.lora_B.weight` [runs, out, rank] times alpha / rank."""
+        found = {}
+        for name, a, b in zip(self.layers, self.a, self.b, strict=True):
+            found |= {f"{name}.{A}": a.detach(), f"{name}.{B}": b.detach() * self.scale}
+        return found
+
+
+def _size(layer: nn.Module) -> tuple[int, int]:
+    """Widths of a linear layer's input and output. The weights of GPT-2's Conv1D are [in, out]."""
+    rows, columns = layer.weight.shape
+    return (rows, columns) if isinstance(layer, Conv1D) else (columns, rows)
+
+
+def layers_of(lm: LM, names: Sequence[str] | None) -> dict[str, nn.Module]:
+    """The model's linear layers whose names end as one of `names`, by name; None: the attention's queries and values.
+
+    The output matrix is none of them. Raises UserError for a name that no layer has.
+    """
+    output = lm.model.get_output_embeddings()
+    linear = {
+        name: module for name, module in lm.model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not output
+    }  # fmt: skip
+    there = sorted({name.rpartition(".")[2] for name in linear})
+    if names is None:
+        names = next((known for known in _QUERIES_AND_VALUES if set(known) <= set(there)), None)
+    if names is None:
+        raise _unknown(f"{lm.name} has no names of queries and values that are known: choose of", there)
+    for wanted in names:
+        if not any(_ends(name, wanted) for name in linear):
+            raise _unknown(f"{lm.name} has no linear layer {wanted!r}; it has", there)
+    return {name: module for name, module in linear.items() if any(_ends(name, wanted) for wanted in names)}
+
+
+def _ends(name: str, wanted: str) -> bool:
+    return f".{name}".endswith(f".{wanted}")
+
+
+def _unknown(wrong: str, there: list[str]) -> UserError:
+    return UserError(f"params.yaml: methods.lora.target_modules: {wrong} {', '.join(there)}")
+
+
+def build(lm: LM, config: RunConfig, seeds: list[int]) -> LoRA:
+    """Changes to train, one run per seed, by `methods.lora`. Raises UserError for layers that the model lacks."""
+    options = config.options["lora"]
+    return LoRA(lm, options.rank, options.alpha, layers_of(lm, options.target_modules), seeds)
+
+
+def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
+    """The adaptation of trained changes: `state` as `LoRA.state` gives it."""
+    names = [name.removesuffix(f".{A}") for name in state if name.endswith(A)]
+    return Adaptation(low_rank={
+        lm.model.get_submodule(name): LowRank(state[f"{name}.{A}"], state[f"{name}.{B}"]) for name in names
+    })  # fmt: skip
