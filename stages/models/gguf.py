@@ -57,9 +57,6 @@ def dequantized(file: Path, expected: str | None = None) -> Path:
     return directory
 
 
-
-
-
 def _sum_of(file: Path) -> str:
     try:
         facts = file.stat()
@@ -86,13 +83,14 @@ def _make(file: Path, directory: Path) -> None:
 
     from stages.models import gguf_read
 
-    size = gguf_read.check(file) / 1e9
-    print(f"{file.name}: de-quantised once, {size:.2f} GB, into {directory}", file=sys.stderr)
-    written = gguf_read.read(file)
+    header = gguf_read.header_of(file)
+    size = f"{header.size / 1e9:.2f} GB"
+    print(f"{file.name}: de-quantised once, {size}, into {directory}", file=sys.stderr)
+    written = gguf_read.read(file, header)
     try:
         with replacing(directory) as out:
             for part in written:
                 part.save_pretrained(out)
     except (UserError, SafetensorError) as error:
         cause = error if isinstance(error, UserError) else f"cannot write {directory}: {error}"
-        raise UserError(f"{cause}; the model takes {size:.2f} GB{_ELSEWHERE}") from error
+        raise UserError(f"{cause}; the model takes {size}{_ELSEWHERE}") from error

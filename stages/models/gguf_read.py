@@ -1,13 +1,14 @@
 """Checks of a GGUF file, and the model that transformers reads from it."""
 
 import struct
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader, dequantize
-from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import pre_tokenizers
 from transformers import AutoConfig, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
@@ -25,8 +26,20 @@ _AS_GPT2 = ("gpt-2", "mpt", "olmo", "phi-2", "jina-es", "jina-de", "jina-v2-es",
 _DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b")
 
 
-def check(file: Path) -> int:
-    """Check a GGUF file. Returns the size of its weights in fp32, in bytes.
+@dataclass(frozen=True)
+class Header:
+    """What is read of a GGUF file before its weights.
+
+    - `size`: of the weights in fp32, in bytes.
+    - `splits_digits`: whether the tokenizer splits numbers into digits before it splits as GPT-2's does.
+    """
+
+    size: int
+    splits_digits: bool
+
+
+def header_of(file: Path) -> Header:
+    """Check a GGUF file and read its header.
 
     Raises UserError if it is no GGUF file, of another version, truncated, or has weights, positions or a tokenizer that
     would not be read as they are.
@@ -46,7 +59,7 @@ def check(file: Path) -> int:
             raise _unknown(file, kind.name) from error
     _check_positions(file, reader)
     _check_tokenizer(file, reader)
-    return 4 * sum(tensor.n_elements for tensor in reader.tensors)
+    return Header(4 * sum(tensor.n_elements for tensor in reader.tensors), _field(reader, _PRE) in _DIGITS)
 
 
 def _unknown(file: Path, kind: str) -> UserError:
@@ -97,7 +110,7 @@ def _check_tokenizer(file: Path, reader: GGUFReader) -> None:
         )
 
 
-def read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def read(file: Path, header: Header) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model of a GGUF file, de-quantised to fp32, and its tokenizer. Raises UserError if transformers cannot read
     it."""
     folder, options = file.resolve().parent, {"gguf_file": file.name, "trust_remote_code": False}
@@ -106,17 +119,13 @@ def read(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         config = AutoConfig.from_pretrained(folder, **options)
         _, opener = family_of(config, str(file))
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        _split_digits(tokenizer.backend_tokenizer, file)
+        if header.splits_digits:
+            digits = pre_tokenizers.Digits(individual_digits=True)
+            backend = tokenizer.backend_tokenizer
+            backend.pre_tokenizer = pre_tokenizers.Sequence([digits, backend.pre_tokenizer])
         model, loaded = opener.from_pretrained(
-            folder, **options, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True),
-            output_loading_info=True,
+            folder, **options, config=config, dtype=torch.float32,
+            quantization_config=GgufConfig(dequantize=True), output_loading_info=True,
         )  # fmt: skip
         check_complete(model, loaded, str(file))
     return model, tokenizer
-
-
-def _split_digits(tokenizer: Tokenizer, file: Path) -> None:
-    """Let a tokenizer split numbers into digits first, if its GGUF file says so."""
-    if _field(GGUFReader(file), _PRE) in _DIGITS:
-        digits = pre_tokenizers.Digits(individual_digits=True)
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, tokenizer.pre_tokenizer])
