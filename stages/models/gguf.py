@@ -47,8 +47,7 @@ def dequantized(file: Path, expected: str | None = None) -> Path:
         return directory
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{directory}.lock")
-        lock.acquire()
+        lock = FileLock(f"{directory}.lock").acquire()
     except OSError as error:
         raise UserError(f"cannot write {directory}: {error.strerror or error}{_ELSEWHERE}") from error
     with lock:

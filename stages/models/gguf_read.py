@@ -1,5 +1,6 @@
 """Checks of a GGUF file, and the model that transformers reads from it."""
 
+import re
 import struct
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -48,8 +49,8 @@ def header_of(file: Path) -> Header:
     try:
         reader = GGUFReader(file)
     except (ValueError, IndexError, KeyError) as error:
-        if str(error).endswith(f"is not a valid {GGMLQuantizationType.__name__}"):
-            raise _unknown(file, str(error).split()[0]) from error
+        if match := re.fullmatch(rf"\D*(\d+)\)? is not a valid {GGMLQuantizationType.__name__}", str(error)):
+            raise _unknown(file, f"number {match[1]}") from error
         raise UserError(f"model {file} is truncated or damaged ({error}): download it again") from error
     for kind in {tensor.tensor_type for tensor in reader.tensors}:
         block = np.zeros((1, GGML_QUANT_SIZES[kind][1]), np.uint8)
@@ -79,8 +80,8 @@ def _check_version(file: Path) -> None:
         raise UserError(f"model {file} is truncated or damaged ({len(start)} bytes): download it again")
     [number] = struct.unpack("<I", start[4:])
     if number not in _VERSIONS:
-        what = "big-endian" if number % 2**16 == 0 else f"of version {number}"
-        raise UserError(f"model {file} is a GGUF file {what}: only little-endian ones of version 2 and 3 can be read")
+        what = "big-endian GGUF file" if number % 2**16 == 0 else f"GGUF file of version {number}"
+        raise UserError(f"model {file} is a {what}: only little-endian ones of version 2 and 3 can be read")
 
 
 def _field(reader: GGUFReader, key: str) -> str | None:
