@@ -49,7 +49,7 @@ def header_of(file: Path) -> Header:
     try:
         reader = GGUFReader(file)
     except (ValueError, IndexError, KeyError) as error:
-        if match := re.fullmatch(rf"\D*(\d+)\)? is not a valid {GGMLQuantizationType.__name__}", str(error)):
+        if match := re.fullmatch(rf".*?(\d+)\)? is not a valid {GGMLQuantizationType.__name__}", str(error)):
             raise _unknown(file, f"number {match[1]}") from error
         raise UserError(f"model {file} is truncated or damaged ({error}): download it again") from error
     for kind in {tensor.tensor_type for tensor in reader.tensors}:
