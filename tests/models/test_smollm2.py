@@ -158,6 +158,7 @@ def test_a_package_with_another_file(made, monkeypatch):
     )
 
 
+ONE_STEP = {"steps": 1, "batch_size": 2, "warmup_steps": 0, "eval_every": "none"}
 RECORDS = [
     Record(str(number), f"name : The {word} | Type : pub", [f"The {word} is a pub ."])
     for number, word in enumerate(("Vaults", "Mill", "Wrestlers"))
@@ -175,7 +176,7 @@ def test_one_step_of_each_method(lm, method, tmp_path, monkeypatch):
     (tmp_path / "prompt").mkdir()
     save_file({"embeddings": torch.randn(1, 3, 20)}, tmp_path / "prompt/prompt_tuning.safetensors")
     config = config_of(
-        method, "smollm2", "mini_e2e", threads=1, precision="bf16", train={"steps": 1, "batch_size": 2, "warmup_steps": 0, "eval_every": "none"},
+        method, "smollm2", "mini_e2e", threads=1, precision="bf16", train=ONE_STEP,
         decode={"beam": 2, "max_new_tokens": 4}, methods={"prompt_projection": {"source": "prompt"}},
     )  # fmt: skip
     for split in ("train", "dev"):
