@@ -85,10 +85,10 @@ def _make(file: Path, directory: Path) -> None:
     header = gguf_read.header_of(file)
     size = f"{header.size / 1e9:.2f} GB"
     print(f"{file.name}: de-quantised once, {size}, into {directory}", file=sys.stderr)
-    written = gguf_read.read(file, header)
+    parts = gguf_read.read(file, header)  # the model and its tokenizer
     try:
         with replacing(directory) as out:
-            for part in written:
+            for part in parts:
                 part.save_pretrained(out)
     except (UserError, SafetensorError) as error:
         cause = error if isinstance(error, UserError) else f"cannot write {directory}: {error}"

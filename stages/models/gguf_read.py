@@ -21,8 +21,8 @@ from stages.models.progress import quiet_unless_terminal
 _MAGIC, _VERSIONS = b"GGUF", (2, 3)
 _BYTE_LEVEL = "gpt2"  # `tokenizer.ggml.model` of byte-level BPE, whose `tokenizer.ggml.pre` says how text is split
 _PRE = "tokenizer.ggml.pre"
-# Values of `tokenizer.ggml.pre` as llama.cpp knows them. transformers splits all but those in its own table as GPT-2 does,
-# which is right for the first ones; the second ones split numbers into digits before that.
+# Values of `tokenizer.ggml.pre`, as llama.cpp means them. transformers splits text as GPT-2 does for all values that are
+# not in its own table. That is right for the first ones below; the second ones split numbers into digits before that.
 _AS_GPT2 = ("gpt-2", "mpt", "olmo", "phi-2", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "mellum", "gigachat")
 _DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b")
 
@@ -112,9 +112,11 @@ def _check_tokenizer(file: Path, reader: GGUFReader) -> None:
 
 
 def read(file: Path, header: Header) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The model of a GGUF file, de-quantised to fp32, and its tokenizer. Raises UserError if transformers cannot read
-    it."""
-    folder, options = file.resolve().parent, {"gguf_file": file.name, "trust_remote_code": False}
+    """The model of a GGUF file, de-quantised to fp32, and its tokenizer.
+
+    Raises UserError if transformers cannot read them, or if weights are missing.
+    """
+    folder, options = file.absolute().parent, {"gguf_file": file.name, "trust_remote_code": False}
     quiet_unless_terminal()
     with foreign_code(f"transformers {version('transformers')} cannot read model {file}"), quiet():
         config = AutoConfig.from_pretrained(folder, **options)

@@ -8,6 +8,7 @@ import resource
 import struct
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,13 @@ def test_the_cache(file, cache, monkeypatch, capsys):
     assert {path.name: path.stat().st_mtime_ns for path in found.iterdir()} == before
 
 
+def test_a_link_to_a_file_of_another_name(file):
+    """As in the cache of the Hugging Face hub."""
+    file.rename(file.with_name("blob"))
+    file.symlink_to("blob")
+    assert Path(path_of(str(file))).is_dir()
+
+
 def test_another_file_under_the_same_name(file, tokenizer):
     first = path_of(str(file))
     assert path_of(str(written(file, tokenizer, "F16"))) != first
@@ -232,7 +240,7 @@ def test_an_unknown_quantisation(file, number, name):
     data[place : place + 4] = struct.pack("<I", number)
     file.write_bytes(data)
     assert line_of(file) == (
-        f"model {file} has weights of the quantisation type {name}, which gguf 0.19.0 cannot de-quantise: take the model in "
+        f"model {file} has weights of the quantisation type {name}, which gguf {version('gguf')} cannot de-quantise: take the model in "
         "another type, such as Q8_0"
     )
 
@@ -240,7 +248,7 @@ def test_an_unknown_quantisation(file, number, name):
 def test_an_architecture_that_transformers_does_not_map(tmp_path, tokenizer):
     path = written(tmp_path / "tiny.gguf", tokenizer, architecture="plamo")
     assert line_of(path) == (
-        f"transformers 5.23.0 cannot read model {path} (ValueError: GGUF model with architecture plamo is not supported "
+        f"transformers {version('transformers')} cannot read model {path} (ValueError: GGUF model with architecture plamo is not supported "
         "yet.); PREFIX_DEBUG=1 shows the traceback"
     )
 
