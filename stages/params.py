@@ -35,7 +35,7 @@ from stages.core.sections import (
 )
 from stages.methods import MethodName, module_of
 from stages.methods import names as method_names
-from stages.models.named import MINILM, is_embedded, path_of
+from stages.models.named import PACKAGES, is_embedded, is_gguf, path_of
 from stages.pretrain.section import Adapt, Denoise, Pretrain, Probes, Span
 from stages.recipes import Recipes
 from stages.studies.section import Cells, Name, Study
@@ -193,7 +193,7 @@ def _check_names(params: Params) -> None:
 
 def _check_positions(params: Params) -> None:
     """Raises UserError if prefix and output fill the model's positions; checked if its config is on this machine."""
-    if params.model == MINILM:  # its path needs a package, which may be missing
+    if params.model in PACKAGES or is_gguf(params.model):  # may be missing, or have to be de-quantised first
         return
     decoding, config = params.decoding, Path(path_of(params.model)) / "config.json"
     known = read_json(config) if config.is_file() else {}

@@ -7,9 +7,8 @@ from transformers import AutoConfig
 from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
 from stages.methods import check_fits, options_of
-from stages.models.encoder import Encoder
 from stages.models.load import family_of
-from stages.models.named import MINILM, path_of
+from stages.models.named import PACKAGES, path_of
 from stages.params import Params
 
 
@@ -40,8 +39,8 @@ def resolve(params: Params) -> RunConfig:
 
 def _family(params: Params) -> str | None:
     """The family of the run's model; None if the model is not on this machine. Raises UserError if it is unusable."""
-    if params.model == MINILM:  # its package may be missing, and studies of other models do not need it
-        return Encoder.family
+    if params.model in PACKAGES:  # it may be missing, and studies of other models do not need it
+        return PACKAGES[params.model].family
     path = path_of(params.model)
     try:
         config = AutoConfig.from_pretrained(

@@ -41,7 +41,7 @@ def load(directory: str, name: str, revision: str) -> LM:
         check_directory(Path(directory))
         where = f"transformers cannot open model {name}: look at its config.json, or download it again"
     options = {"revision": revision, "trust_remote_code": False}
-    with foreign_code(where), _quiet():
+    with foreign_code(where), quiet():
         check_config(directory, name, revision)
         config = AutoConfig.from_pretrained(directory, **options)
         config._attn_implementation = "eager"  # the config's choice, such as flash attention, may not be installed
@@ -63,14 +63,14 @@ def load(directory: str, name: str, revision: str) -> LM:
         model.to("cuda")
     else:
         use_onednn(model)
-    with foreign_code(f"model {name} ({config.model_type}) is of a kind that is not supported"), _quiet():
+    with foreign_code(f"model {name} ({config.model_type}) is of a kind that is not supported"), quiet():
         lm = family(model, tokenizer, name)
         check_states(lm) if isinstance(lm, Encoder) else check_logits(lm)
     return lm
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' warnings: what they report is checked here and raises a one-line error."""
     before = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()

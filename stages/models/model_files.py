@@ -13,7 +13,7 @@ _POINTER = b"version https://git-lfs"
 _CONVERT = "open it where it can be opened, and write it with `save_pretrained(DIR)`, which writes safetensors"
 # Weights in other forms, by suffix.
 _OTHERS = {
-    ".gguf": "GGUF: convert it once by `AutoModelForCausalLM.from_pretrained(DIR, gguf_file=FILE).save_pretrained(OUT)`",
+    ".gguf": "GGUF: name the file itself as the model",
     **dict.fromkeys((".bin", ".pt", ".pth"), f"pickled weights, which can run code when they are opened: {_CONVERT}"),
     ".h5": f"TensorFlow's weights: {_CONVERT}",
     ".msgpack": f"Flax's weights: {_CONVERT}",

@@ -169,10 +169,13 @@ def read_by_runs(tmp_path_factory, tokenizer, word_pieces):
     return {method: json.loads((home / f"{method}.found").read_text()) for method in names()}
 
 
+GGUF = "stages/models/gguf_read.py"  # imported for a GGUF file that is not in the cache yet
+
+
 @pytest.mark.parametrize("method", names())
 def test_a_run_reads_its_closure_and_no_more(read_by_runs, method):
     expected = [str(file) for file in closure("stages.run", f"stages.methods.{method}")]
-    assert read_by_runs[method] == expected
+    assert read_by_runs[method] == [file for file in expected if file != GGUF]
     assert {file.split("/")[1] for file in expected} == {
         "__init__.py", "core", "decoding", "methods", "models", "run.py", "training",
     }  # fmt: skip

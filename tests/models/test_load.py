@@ -74,7 +74,7 @@ def test_an_attention_that_is_not_installed_is_not_asked_for(tmp_path):
     ("change", "line"),
     [
         (lambda d: (d / "model.safetensors").rename(d / "pytorch_model.bin"), "pickled weights"),
-        (lambda d: (d / "model.safetensors").rename(d / "model.gguf"), "GGUF: convert it once"),
+        (lambda d: (d / "model.safetensors").rename(d / "model.gguf"), "GGUF: name the file itself as the model"),
         (
             lambda d: (d / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n"),
             "git lfs pull",
