@@ -20,7 +20,7 @@ def test_recipes_are_what_is_published(project):
     )  # fmt: skip
     assert config().prefix_len == 5 and config().options.keys() == {"prefix"}
     assert config().options["prefix"].model_dump() == {
-        "mlp": True, "mlp_width": 512, "init_std": 1.0, "dropout": 0.0, "init_words": None,
+        "mlp": True, "mlp_width": 512, "init_std": 1.0, "dropout": 0.0, "init": "random", "init_words": None,
         "fit_steps": 500, "fit_lr": 1e-4,
     }  # fmt: skip
 

@@ -69,18 +69,18 @@ class Bottleneck:
 
 
 class Adapters(Method):
-    """An adapter after each module of `places`. Parameters are [runs, ...]."""
+    """An adapter after each module of `modules`. Parameters are [runs, ...]."""
 
     def __init__(self, lm: LM, bottleneck: int, layout: str, std: float, seeds: list[int]):
         """Weights start from normal random numbers of deviation `std`, biases from zero, LayerNorm from one and zero.
 
-        Raises UserError if `layout` does not fit the model (see `places_of`).
+        Raises UserError if `layout` does not fit the model (see `adapted_modules`).
         """
         super().__init__(seeds)
-        self.places = places_of(lm, layout)
+        self.modules = adapted_modules(lm, layout)
         drawn = generators(seeds, 0)
         self.weights = nn.ParameterDict()
-        for number in range(len(self.places)):
+        for number in range(len(self.modules)):
             made = [_start(lm.width, bottleneck, layout == "lin", std, generator) for generator in drawn]
             self.weights |= {
                 _key(f"{number}.{name}"): nn.Parameter(torch.stack([one[name] for one in made])) for name in made[0]
@@ -88,8 +88,8 @@ class Adapters(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
-        """The adapters, attached to the modules of `places`; there is no dropout."""
-        return adaptation_of(self.places, {_name(key): weight for key, weight in self.weights.items()})
+        """The adapters, attached to the modules of `modules`; there is no dropout."""
+        return adaptation_of(self.modules, {_name(key): weight for key, weight in self.weights.items()})
 
     def state(self) -> dict[str, torch.Tensor]:
         """The weights [runs, ...], named `<number of the adapter>.<weight>` such as `0.down.weight`."""
@@ -117,16 +117,16 @@ def _start(width: int, bottleneck: int, norm: bool, std: float, generator: torch
     return start | {"up.weight": normal(width, bottleneck), "up.bias": torch.zeros(width)}
 
 
-def adaptation_of(places: list[nn.Module], weights: Mapping[str, torch.Tensor]) -> Adaptation:
-    """Attach weights [runs, ...], named as in `Adapters.state`, to the modules in `places`."""
-    parts: list[dict[str, torch.Tensor]] = [{} for _ in places]
+def adaptation_of(modules: list[nn.Module], weights: Mapping[str, torch.Tensor]) -> Adaptation:
+    """Attach weights [runs, ...], named as in `Adapters.state`, to the modules in `modules`."""
+    parts: list[dict[str, torch.Tensor]] = [{} for _ in modules]
     for name, weight in weights.items():
         number, _, rest = name.partition(".")
         parts[int(number)][rest] = weight
-    return Adaptation(adapters={place: Bottleneck(part) for place, part in zip(places, parts, strict=True)})
+    return Adaptation(adapters={module: Bottleneck(part) for module, part in zip(modules, parts, strict=True)})
 
 
-def places_of(lm: LM, layout: str) -> list[nn.Module]:
+def adapted_modules(lm: LM, layout: str) -> list[nn.Module]:
     """The modules whose output the adapters change. Raises UserError for `houlsby` on a model with unknown parts."""
     return lm.blocks() if layout == "lin" else [part for block in lm.blocks() for part in parts(lm, block)]
 
@@ -150,4 +150,4 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Adapters:
 
 def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
     """The adaptation of trained adapters: `state` as `Adapters.state` gives it. The layout follows from its names."""
-    return adaptation_of(places_of(lm, "lin" if "0.norm.weight" in state else "houlsby"), state)
+    return adaptation_of(adapted_modules(lm, "lin" if "0.norm.weight" in state else "houlsby"), state)

@@ -113,5 +113,5 @@ def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
         if name.startswith(_GATE):
             pooling, part = name.removeprefix(_GATE).split(".")
             parts[part] = state[name]
-    prefixes = {place: prefix for place, prefix in state.items() if not place.startswith(_GATE)}
+    prefixes = {site: prefix for site, prefix in state.items() if not site.startswith(_GATE)}
     return Adaptation(prefixes, gate=_gate(parts, pooling))

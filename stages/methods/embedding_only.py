@@ -25,15 +25,7 @@ OPTIONS = {"prefix": Options}
 class EmbeddingOnly(Method):
     """Trainable embeddings [runs, len, width] of `len` virtual tokens, from a prefix encoder."""
 
-    def __init__(
-        self,
-        lm: DecoderOnly,
-        length: int,
-        mlp_width: int | None,
-        seeds: list[int],
-        dropout: float = 0.0,
-        std: float = 1.0,
-    ):
+    def __init__(self, lm: DecoderOnly, length: int, mlp_width: int | None, seeds: list[int], dropout=0.0, std=1.0):
         """`length`: virtual tokens; `mlp_width`, `dropout` and `std` as in `prefix_encoder`."""
         super().__init__(seeds)
         self.lm = lm
@@ -72,12 +64,12 @@ def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> EmbeddingOnly
     `start`, from those of worked examples.
     """
     options, length = config.options["prefix"], config.prefix_len
-    if options.start == "examples":
+    if options.init == "examples":
         return EmbeddingOnlyFromExamples(lm, length, options, seeds)
     method = EmbeddingOnly(lm, length, options.hidden, seeds, options.dropout, options.init_std)
-    if options.start == "words":
+    if options.init == "words":
         method.vectors.init_from(lm.embed(lm.words(options.init_words, length)), options.fit)
-    if options.start == "zero":
+    if options.init == "zero":
         method.vectors.zero_columns(torch.ones(lm.embedding_width, dtype=torch.bool))
     return method
 

@@ -23,21 +23,13 @@ OPTIONS = {"prefix": Options}
 class InfixTuning(Method):
     """Trainable embeddings, which are direct parameters, and offsets from a prefix encoder."""
 
-    def __init__(
-        self,
-        lm: DecoderOnly,
-        length: int,
-        mlp_width: int | None,
-        seeds: list[int],
-        dropout: float = 0.0,
-        std: float = 1.0,
-    ):
+    def __init__(self, lm: DecoderOnly, length: int, mlp_width: int | None, seeds: list[int], dropout=0.0, std=1.0):
         """`length`: virtual tokens; `mlp_width`, `dropout` and `std` as in `prefix_encoder`."""
         super().__init__(seeds)
         self.shape = lm.shapes[DECODER]
         self.vectors = DirectParameters(length, lm.embedding_width, seeds, std=std)
         self.offsets = prefix_encoder(
-            length, size_of(self.shape), lm.width, mlp_width, seeds, dropout, place=1, std=std
+            length, size_of(self.shape), lm.width, mlp_width, seeds, dropout, number=1, std=std
         )
         self.to(lm.device)
 
@@ -58,12 +50,12 @@ def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> InfixTuning:
     other start.
     """
     options, length = config.options["prefix"], config.prefix_len
-    if options.start not in ("random", "words"):
+    if options.init not in ("random", "words"):
         raise UserError(
-            f"{FILE}: methods.prefix.init is {options.start}, but infix starts from random or words: set one"
+            f"{FILE}: methods.prefix.init is {options.init}, but infix starts from random or words: set one"
         )
     method = InfixTuning(lm, length, options.hidden, seeds, options.dropout, options.init_std)
-    if options.start == "words":
+    if options.init == "words":
         method.vectors.init_from(lm.embed(lm.words(options.init_words, length)), options.fit)
         method.offsets.init_from(torch.zeros(length, size_of(method.shape), device=lm.device), options.fit)
     return method

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import ValidationInfo, model_validator
 from torch import nn
 
 from stages.core.errors import UserError
@@ -38,10 +38,7 @@ class Options(Section):
     mlp_width: or_word(int, 1, RECIPE) | None  # type: ignore[valid-type]
     init_std: PositiveOrRecipe
     dropout: or_word(float, 0, RECIPE, below=1) = 0.0  # type: ignore[valid-type]
-    # Left out of the JSON value where unset: earlier runs keep their configurations, and the hashes of these.
-    init: Literal["random", "words", "examples", "zero", "recipe"] | None = Field(
-        None, exclude_if=lambda init: not init
-    )
+    init: Literal["random", "words", "examples", "zero", "recipe"] = "random"
     init_words: Text | None
     fit_steps: Count
     fit_lr: Positive
@@ -56,17 +53,15 @@ class Options(Section):
         """How an MLP is fitted to what it starts from."""
         return Fit(self.fit_steps, self.fit_lr)
 
-    @property
-    def start(self) -> str:
-        """What to start from: `init`; where neither the run nor its recipe gives one, `init_words` decide."""
-        return self.init or ("random" if self.init_words is None else "words")
-
     @model_validator(mode="after")
-    def _words(self) -> Self:
+    def _words(self, info: ValidationInfo) -> Self:
         if self.init == "words" and self.init_words is None:
             raise ValueError("init is words: give init_words")
-        if self.init in ("random", "examples", "zero") and self.init_words is not None:
-            raise ValueError(f"init_words is given, but init is {self.init}: it reads none")
+        given = self.init_words not in (None, RECIPE) and "init_words" not in (info.context or {}).get(
+            "from_recipe", ()
+        )
+        if given and self.init not in ("words", RECIPE):
+            raise ValueError(f"init_words is given, but init is {self.init}: set init to words")
         return self
 
 
@@ -76,33 +71,25 @@ OPTIONS = {"prefix": Options}
 class Prefix(Method):
     """Trainable prefixes, one for each attention site of the model."""
 
-    def __init__(
-        self,
-        lm: LM,
-        length: int,
-        mlp_width: int | None,
-        seeds: list[int],
-        dropout: float = 0.0,
-        std: float = 1.0,
-    ):
+    def __init__(self, lm: LM, length: int, mlp_width: int | None, seeds: list[int], dropout=0.0, std=1.0):
         """`length`: virtual tokens; `mlp_width`, `dropout` and `std` as in `prefix_encoder`."""
         super().__init__(seeds)
         self.shapes = lm.shapes
         self.encoders = nn.ModuleDict({
-            place: prefix_encoder(length, size_of(shape), lm.width, mlp_width, seeds, dropout, number, std)
-            for number, (place, shape) in enumerate(lm.shapes.items())
+            site: prefix_encoder(length, size_of(shape), lm.width, mlp_width, seeds, dropout, number, std)
+            for number, (site, shape) in enumerate(lm.shapes.items())
         })  # fmt: skip
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
         """The prefixes [runs, layers, 2, kv_heads, len, head_dim] by attention site."""
         return Adaptation({
-            place: unflatten(self.encoders[place](step), shape) for place, shape in self.shapes.items()
+            site: unflatten(self.encoders[site](step), shape) for site, shape in self.shapes.items()
         })  # fmt: skip
 
     def state(self) -> dict[str, torch.Tensor]:
         """The prefixes [runs, layers, 2, kv_heads, len, head_dim] by attention site."""
-        return {place: prefix.detach() for place, prefix in self().prefixes.items()}
+        return {site: prefix.detach() for site, prefix in self().prefixes.items()}
 
     def init_from(self, targets: dict[str, torch.Tensor], fit: Fit) -> None:
         """Start all runs from keys and values `targets` [layers, 2, kv_heads, len, head_dim] by attention site, or each
@@ -110,15 +97,15 @@ class Prefix(Method):
 
         Direct parameters take them over; an MLP is fitted to them as `fit` says.
         """
-        for place, target in targets.items():
-            self.encoders[place].init_from(flatten(target), fit)
+        for site, target in targets.items():
+            self.encoders[site].init_from(flatten(target), fit)
 
     def zero_values(self) -> None:
         """Start all runs from values of zero; the keys stay random."""
-        for place, shape in self.shapes.items():
+        for site, shape in self.shapes.items():
             values = torch.zeros(shape.layers, 2, shape.kv_heads * shape.head_dim, dtype=torch.bool)
             values[:, 1] = True
-            self.encoders[place].zero_columns(values.flatten())
+            self.encoders[site].zero_columns(values.flatten())
 
 
 class PrefixFromExamples(Prefix):
@@ -165,7 +152,7 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
     tokens as there are words. Raises UserError if the model does not read worked examples.
     """
     options, length = config.options["prefix"], config.prefix_len
-    if options.start == "examples":
+    if options.init == "examples":
         if not isinstance(lm, DecoderOnly):
             raise UserError(
                 f"{FILE}: methods.prefix.init is examples, but {lm.name} is no decoder-only model: set random, words or "
@@ -173,9 +160,9 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
             )
         return PrefixFromExamples(lm, length, options, seeds)
     prefix = Prefix(lm, length, options.hidden, seeds, options.dropout, options.init_std)
-    if options.start == "words":
+    if options.init == "words":
         prefix.init_from(lm.activations(lm.words(options.init_words, length)), options.fit)
-    if options.start == "zero":
+    if options.init == "zero":
         prefix.zero_values()
     return prefix
 

@@ -174,7 +174,7 @@ class Adaptation:
         """The adaptation of one run alone, its prefixes cut to the run's own length."""
         infix = self.infix and Infix(self.infix.embeddings[run : run + 1], self.infix.offsets[run : run + 1])
         length = self.length if self.lengths is None else int(self.lengths[run])
-        prefixes = {place: prefix[run : run + 1, ..., :length, :] for place, prefix in self.prefixes.items()}
+        prefixes = {site: prefix[run : run + 1, ..., :length, :] for site, prefix in self.prefixes.items()}
         return Adaptation(
             prefixes,
             infix,
@@ -203,8 +203,8 @@ class Adaptation:
         lengths = [adaptation.length for adaptation in one_each for _ in range(adaptation.runs)]
         prefixes = {
             # pads len: [runs, layers, 2, kv_heads, longest, head_dim]
-            place: torch.cat([F.pad(s.prefixes[place], (0, 0, 0, longest - s.length)) for s in one_each])
-            for place in one_each[0].prefixes
+            site: torch.cat([F.pad(s.prefixes[site], (0, 0, 0, longest - s.length)) for s in one_each])
+            for site in one_each[0].prefixes
         }
         device = next(iter(prefixes.values())).device
         return cls(prefixes, lengths=torch.tensor(lengths, device=device))

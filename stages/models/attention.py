@@ -120,15 +120,15 @@ AttentionMaskInterface.register(NAME, _whole_mask)
 
 
 @contextlib.contextmanager
-def prefixed(places: Mapping[str, Sequence[nn.Module]], adaptation: Adaptation, runs: torch.Tensor) -> Iterator[None]:
+def prefixed(sites: Mapping[str, Sequence[nn.Module]], adaptation: Adaptation, runs: torch.Tensor) -> Iterator[None]:
     """Within the block, row `i` of a batch attends to the prefixes of run `runs[i]`; `runs` is [batch].
 
-    `places` lists the attention modules of each site, layer by layer.
+    `sites` lists the attention modules of each site, layer by layer.
     """
     visible, held = adaptation.visible(runs), dict[tuple[nn.Module, str], object]()
-    for place, prefix in adaptation.prefixes.items():
+    for site, prefix in adaptation.prefixes.items():
         rows = prefix if len(prefix) == 1 else rows_of(prefix, runs)  # [batch or 1, layers, 2, kv_heads, len, head_dim]
-        layers = zip(places[place], rows.unbind(1), strict=True)
+        layers = zip(sites[site], rows.unbind(1), strict=True)
         held |= {(module, PREFIX): (layer, visible) for module, layer in layers}
     with attached(held):
         yield

@@ -80,13 +80,13 @@ class PrefixKV:
 
 
 def prefix_kv_of(
-    adaptation: Adaptation, place: str, shape: Shape, runs: torch.Tensor, dtype: torch.dtype, leading: int = 0
+    adaptation: Adaptation, site: str, shape: Shape, runs: torch.Tensor, dtype: torch.dtype, leading: int = 0
 ) -> PrefixKV:
     """The prefix at an attention site, in which row `i` has the prefix of run `runs[i]`, cast to `dtype`.
 
     Has no columns if the adaptation has no prefix there.
     """
-    prefix = adaptation.prefixes.get(place)
+    prefix = adaptation.prefixes.get(site)
     if prefix is None:
         size = (1, shape.layers, 2, shape.kv_heads, 0, shape.head_dim)
         nothing = torch.zeros(size, dtype=dtype, device=runs.device)
@@ -183,41 +183,41 @@ class Beams(Cache):
         `seen` and `positions` are [rows, columns]. Only the first `counts[i]` columns of row `i` are in use; the rest
         is padding and will be overwritten.
         """
-        places = slice(len(self.counts), len(self.counts) + len(counts))
+        slots = slice(len(self.counts), len(self.counts) + len(counts))
         columns = seen.shape[1]
-        self._make_room(places.stop, columns)
+        self._make_room(slots.stop, columns)
         for number, pair in enumerate(read):
             for part, tensor in enumerate(pair):
                 # [rows, columns, kv_heads, head_dim]
-                self.store[number, part, places, :columns] = tensor.transpose(1, 2)
-        self.seen[places] = F.pad(seen, (0, self.seen.shape[2] - columns))[:, None]
-        self.positions[places, :columns] = positions
+                self.store[number, part, slots, :columns] = tensor.transpose(1, 2)
+        self.seen[slots] = F.pad(seen, (0, self.seen.shape[2] - columns))[:, None]
+        self.positions[slots, :columns] = positions
         self.counts += counts
 
-    def _make_room(self, places: int, columns: int) -> None:
+    def _make_room(self, slots: int, columns: int) -> None:
         """Enlarge the tensors to at least so many slots and columns, with columns to spare."""
-        old_places, old_columns = self.store.shape[2:4]
-        if places <= old_places and columns <= old_columns:
+        old_slots, old_columns = self.store.shape[2:4]
+        if slots <= old_slots and columns <= old_columns:
             return
-        places = max(places, old_places)
+        slots = max(slots, old_slots)
         columns = old_columns if columns <= old_columns else columns + columns // 2
         layers, two, _, _, *rest = self.store.shape
-        store = self.store.new_zeros(layers, two, places, columns, *rest)
-        store[:, :, :old_places, :old_columns] = self.store
-        seen = self.seen.new_zeros(places, self.beam, columns)
-        seen[:old_places, :, :old_columns] = self.seen
-        positions = self.positions.new_zeros(places, columns)
-        positions[:old_places, :old_columns] = self.positions
+        store = self.store.new_zeros(layers, two, slots, columns, *rest)
+        store[:, :, :old_slots, :old_columns] = self.store
+        seen = self.seen.new_zeros(slots, self.beam, columns)
+        seen[:old_slots, :, :old_columns] = self.seen
+        positions = self.positions.new_zeros(slots, columns)
+        positions[:old_slots, :old_columns] = self.positions
         self.store, self.seen, self.positions = store, seen, positions
 
     def reorder(self, order: list[int]) -> None:
         """Move the sentence of slot `order[i]` to slot `i` and drop the rest; `order[i]` is `i` or at least
         `len(order)`."""
-        for place, other in enumerate(order):
-            if place != other:
+        for slot, other in enumerate(order):
+            if slot != other:
                 width = self.counts[other]
-                self.store[:, :, place, :width] = self.store[:, :, other, :width]
-                self.seen[place], self.positions[place] = self.seen[other], self.positions[other]
+                self.store[:, :, slot, :width] = self.store[:, :, other, :width]
+                self.seen[slot], self.positions[slot] = self.seen[other], self.positions[other]
         self.counts = [self.counts[other] for other in order]
 
     def advance(self, parents: torch.Tensor, following: torch.Tensor) -> None:
@@ -226,15 +226,15 @@ class Beams(Cache):
         `parents` is [slots, beam]. The next token has position `following` [slots]. A column that no beam attends to
         is reused.
         """
-        places, width = len(self.counts), max(self.counts) + self.beam
-        self._make_room(places, width)
+        slots, width = len(self.counts), max(self.counts) + self.beam
+        self._make_room(slots, width)
         # each beam takes its parent's row: [slots, beam, width]
-        seen = self.seen[:places, :, :width].take_along_dim(parents[..., None], 1)
+        seen = self.seen[:slots, :, :width].take_along_dim(parents[..., None], 1)
         free = torch.arange(width, device=seen.device).where(~seen.any(1), width)  # [slots, width]
         self.columns = free.topk(self.beam, largest=False).values  # [slots, beam]
-        self.seen[:places, :, :width] = seen.scatter_(2, self.columns[..., None], True)
+        self.seen[:slots, :, :width] = seen.scatter_(2, self.columns[..., None], True)
         # [slots] -> [slots, beam]
-        self.positions[:places].scatter_(1, self.columns, following[:, None].expand_as(self.columns))
+        self.positions[:slots].scatter_(1, self.columns, following[:, None].expand_as(self.columns))
         last = self.columns.amax(1).tolist()
         self.counts = [max(count, column + 1) for count, column in zip(self.counts, last, strict=True)]
 
@@ -252,13 +252,13 @@ class Beams(Cache):
 
         Returns all keys and values of the layer, each [slots, kv_heads, width, head_dim].
         """
-        places, width = len(self.counts), max(self.counts)
-        rows = torch.arange(places, device=keys.device)[:, None]
+        slots, width = len(self.counts), max(self.counts)
+        rows = torch.arange(slots, device=keys.device)[:, None]
         for part, tensor in enumerate((keys, values)):
             # [slots, beam, kv_heads, head_dim]
             self.store[layer_idx, part][rows, self.columns] = tensor.transpose(1, 2)
         # [slots, kv_heads, width, head_dim] each
-        return tuple(self.store[layer_idx, :, :places, :width].transpose(2, 3))
+        return tuple(self.store[layer_idx, :, :slots, :width].transpose(2, 3))
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Always 0: positions differ by sentence and are passed to the model."""
@@ -283,6 +283,6 @@ class Sources(Beams):
 
     def _show(self) -> None:
         """Set `layers`, where transformers' models look for cross-attention keys and values."""
-        places, width = len(self.counts), max(self.counts, default=0)
-        shown = self.store[:, :, :places, :width].transpose(3, 4)  # [layers, 2, slots, kv_heads, width, head_dim]
+        slots, width = len(self.counts), max(self.counts, default=0)
+        shown = self.store[:, :, :slots, :width].transpose(3, 4)  # [layers, 2, slots, kv_heads, width, head_dim]
         self.layers = [SimpleNamespace(keys=keys, values=values) for keys, values in shown]

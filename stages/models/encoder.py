@@ -75,7 +75,7 @@ class Encoder(LM):
         return {ENCODER: Shape(len(self._observed), *self._observed[0].keys.shape[1::2])}
 
     @property
-    def places(self) -> Mapping[str, list[nn.Module]]:
+    def sites(self) -> Mapping[str, list[nn.Module]]:
         """The attention modules by site, in the order of the layers."""
         return {ENCODER: [one.module for one in self._observed]}
 
@@ -227,7 +227,7 @@ class Encoder(LM):
         ids, mask = padded(texts, self.device, self.positions)
         ids = ids.masked_fill(~mask, self.tokenizer.pad_token_id)  # RoBERTa derives positions from the padding id
         options = {"token_type_ids": self._types(ids, mask)} if self._typed else {}
-        modules = self.places[ENCODER]
+        modules = self.sites[ENCODER]
 
         def multiply(layer: int, factors: torch.Tensor) -> None:
             rows, visible = modules[layer].__dict__[PREFIX]  # [batch or 1, 2, heads, len, head_dim]
@@ -235,7 +235,7 @@ class Encoder(LM):
             setattr(modules[layer], PREFIX, (rows * factors[:, None, None, :, None], visible))
 
         with (
-            prefixed(self.places, adaptation, runs),
+            prefixed(self.sites, adaptation, runs),
             adapted(adaptation, runs),
             gated(self.blocks(), adaptation, mask, runs, multiply),
         ):

@@ -37,8 +37,7 @@ class EncoderDecoder(GenerativeLM):
         if windows:  # our masks have no window
             self.positions = min(*windows, self.positions or windows[0])
         return {
-            place: Shape(len(modules), *self._observed[place][0].keys.shape[1::2])
-            for place, modules in self.places.items()
+            site: Shape(len(modules), *self._observed[site][0].keys.shape[1::2]) for site, modules in self.sites.items()
         }
 
     @cached_property
@@ -70,9 +69,9 @@ class EncoderDecoder(GenerativeLM):
         return seen
 
     @property
-    def places(self) -> Mapping[str, list[nn.Module]]:
+    def sites(self) -> Mapping[str, list[nn.Module]]:
         """The attention modules by site, in the order of the layers."""
-        return {place: [one.module for one in seen] for place, seen in self._observed.items()}
+        return {site: [one.module for one in seen] for site, seen in self._observed.items()}
 
     @property
     def start(self) -> int:
@@ -155,17 +154,17 @@ class EncoderDecoder(GenerativeLM):
 
     def activations(self, ids: list[int]) -> dict[str, torch.Tensor]:
         """See `LM.activations`: both the encoder and the decoder read `ids`."""
-        found: dict[str, list[torch.Tensor]] = {place: [] for place in self.places}
-        place_of = {id(module): place for place, modules in self.places.items() for module in modules}
+        found: dict[str, list[torch.Tensor]] = {site: [] for site in self.sites}
+        site_of = {id(module): site for site, modules in self.sites.items() for module in modules}
         for one in self._watch([ids], [ids]):
-            found[place_of[id(one.module)]].append(torch.stack([one.keys[0], one.values[0]]))
-        return {place: torch.stack(layers) for place, layers in found.items()}
+            found[site_of[id(one.module)]].append(torch.stack([one.keys[0], one.values[0]]))
+        return {site: torch.stack(layers) for site, layers in found.items()}
 
     def target_hidden(self, batch: Batch, adaptation: Adaptation) -> torch.Tensor:
         """See `LM.target_hidden`."""
         ids, mask = padded([e.source for e in batch.examples], self.device, self.room(adaptation))
         before, own = padded([[self.start, *e.target[:-1]] for e in batch.examples], self.device, self.positions)
-        with prefixed(self.places, adaptation, batch.runs), adapted(adaptation, batch.runs):
+        with prefixed(self.sites, adaptation, batch.runs), adapted(adaptation, batch.runs):
             encoded, mask = self.read_source(ids, mask, adaptation, batch.runs)
             hidden = self.read_target(before, own, encoded, mask)
         return targets_of(hidden, batch, [0] * len(batch.examples))
@@ -230,7 +229,7 @@ class _DecodingState(DecodingState):
         ids, mask = padded(sources, self.lm.device, self.lm.room(self.adaptation))
         start = torch.full_like(ids[:, :1], self.lm.start)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        with prefixed(self.lm.places, self.adaptation, runs), adapted(self.adaptation, runs):
+        with prefixed(self.lm.sites, self.adaptation, runs), adapted(self.adaptation, runs):
             encoded, mask = self.lm.read_source(ids, mask, self.adaptation, runs)
             hidden = self.lm.read_target(start, None, encoded, mask, cache)
         first = torch.ones_like(mask[:, :1])
@@ -241,9 +240,9 @@ class _DecodingState(DecodingState):
         self.runs = torch.cat([self.runs, runs])
         return hidden[:, -1]
 
-    def _store(self, beams: Beams, place: str, read: DynamicCache, text: torch.Tensor, runs: torch.Tensor) -> None:
+    def _store(self, beams: Beams, site: str, read: DynamicCache, text: torch.Tensor, runs: torch.Tensor) -> None:
         """Cache what was read, after the site's prefix; `text` is [rows, length], True for tokens."""
-        past = prefix_kv_of(self.adaptation, place, self.lm.shapes[place], runs, self.lm.dtype)
+        past = prefix_kv_of(self.adaptation, site, self.lm.shapes[site], runs, self.lm.dtype)
         layers = [
             (torch.cat([keys, layer.keys], 2), torch.cat([values, layer.values], 2))
             for (keys, values), layer in zip(past.by_layer(len(text)), read.layers, strict=True)

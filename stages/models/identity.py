@@ -13,7 +13,7 @@ CONFIG = "config.json"
 def base_model_id(lm: LM) -> dict:
     """Name, fingerprint and shapes of the base model. It hashes the current weights: call it before training changes
     them."""
-    shapes = {place: asdict(shape) for place, shape in lm.shapes.items()}
+    shapes = {site: asdict(shape) for site, shape in lm.shapes.items()}
     return {"base_model": lm.name, "base_model_fingerprint": lm.fingerprint(), "shapes": shapes}
 
 

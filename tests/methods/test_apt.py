@@ -124,7 +124,7 @@ def test_keys_and_values_are_multiplied(encoder):
     run, held = headed(encoder, apt_config()), []
     moved(run.method)
     adaptation, seen = run(), []
-    module = encoder.places[ENCODER][1]
+    module = encoder.sites[ENCODER][1]
     hook = module.register_forward_pre_hook(lambda m, _a: held.append(m.__dict__[PREFIX][0]))
     scores(encoder, replace(adaptation, gate=RecordingGate(adaptation.gate, seen)))
     hook.remove()

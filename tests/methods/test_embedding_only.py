@@ -26,7 +26,7 @@ def test_padding_changes_nothing(lm, hidden_of, alone, same):
 
 
 def test_starts_from_words_as_if_they_were_there(lm):
-    options = {"prefix": {"mlp": False, "init_words": "name of the place"}}
+    options = {"prefix": {"mlp": False, "init": "words", "init_words": "name of the place"}}
     method = embedding_only.build(lm, config_of("embedding_only", prefix_len=4, methods=options), [1])
     ids = lm.tokenizer(" name of the place", add_special_tokens=False)["input_ids"]
     assert torch.equal(method.state()["embeddings"][0], lm.embed(ids))

@@ -73,7 +73,7 @@ def test_decodes_as_it_trains(lm, examples):
 
 
 def test_starts_as_if_the_words_stood_there(lm):
-    options = {"prefix": {"mlp": False, "init_words": "name of the place"}}
+    options = {"prefix": {"mlp": False, "init": "words", "init_words": "name of the place"}}
     method = infix.build(lm, config_of("infix", prefix_len=4, methods=options), [1])
     ids = lm.tokenizer(" name of the place", add_special_tokens=False)["input_ids"]
     stored = method.state()

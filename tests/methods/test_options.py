@@ -80,9 +80,9 @@ def test_a_section_is_named_as_a_method():
         ("prefix", "mini-gpt2", {"dropout": 1.0}, "methods.prefix.dropout: must be a number of at least 0 and below 1, or recipe, not 1.0"),
         ("prefix", "mini-gpt2", {"init": "words"}, "methods.prefix: init is words: give init_words"),
         ("prefix", "mini-gpt2", {"init": "random", "init_words": "a place"},
-         "methods.prefix: init_words is given, but init is random: it reads none"),
+         "methods.prefix: init_words is given, but init is random: set init to words"),
         ("prefix", "mini-gpt2", {"init": "examples", "init_words": "a place"},
-         "methods.prefix: init_words is given, but init is examples: it reads none"),
+         "methods.prefix: init_words is given, but init is examples: set init to words"),
         ("in_context", "mini-gpt2", {"examples": 0},
          "methods.in_context: there is no instruction and examples is 0: give one of them"),
         ("prompt_tuning", "mini-gpt2", {"init": "uniform", "words": "a place"},
@@ -114,22 +114,19 @@ def test_a_key_that_a_recipe_lacks_is_null_or_its_default():
     assert config_of("prefix", "bert-large-uncased", "rte").options["prefix"].dropout == 0.1
 
 
-def test_words_are_the_start_where_nothing_says_another():
-    """As before there was `init`; such a run has the JSON value that it had then."""
-    for words, start in ((None, "random"), ("a place", "words")):
-        config = config_of("prefix", methods={"prefix": {"init_words": words}})
-        assert config.options["prefix"].start == start
-        assert list(config.as_json()["options"]["prefix"]) == [
-            "mlp", "mlp_width", "init_std", "dropout", "init_words", "fit_steps", "fit_lr",
-        ]  # fmt: skip
-    chosen = config_of("prefix", methods={"prefix": {"init": "zero"}})
-    assert chosen.options["prefix"].start == chosen.as_json()["options"]["prefix"]["init"] == "zero"
+def test_a_prefix_starts_from_random_numbers_where_nothing_says_another():
+    assert config_of("prefix").options["prefix"].init == "random"
+    with pytest.raises(UserError) as error:
+        config_of("prefix", methods={"prefix": {"init_words": "a place"}})
+    assert str(error.value) == (
+        "params.yaml: methods.prefix: init_words is given, but init is random: set init to words"
+    )
 
 
 def test_a_recipe_may_say_what_a_prefix_starts_from():
     recipe = {"embedded": {"mini-gpt2": {"prefix": {"init": "examples"}}}}
-    assert config_of("prefix", recipes=recipe).options["prefix"].start == "examples"
-    assert config_of("prefix", recipes=recipe, methods={"prefix": {"init": "zero"}}).options["prefix"].start == "zero"
+    assert config_of("prefix", recipes=recipe).options["prefix"].init == "examples"
+    assert config_of("prefix", recipes=recipe, methods={"prefix": {"init": "zero"}}).options["prefix"].init == "zero"
 
 
 def test_words_of_a_recipe_are_no_error_where_init_reads_none():

@@ -49,7 +49,7 @@ def test_activations_of_words_stand_for_the_words(lm, same):
 @pytest.mark.parametrize("mlp", [True, False])
 def test_starts_from_words(any_lm, mlp):
     """Exactly without the MLP, which is what the activations are; nearer than at random with it. In all places."""
-    options = {"prefix": {"mlp": mlp, "mlp_width": 64, "init_words": "name of the place"}}
+    options = {"prefix": {"mlp": mlp, "mlp_width": 64, "init": "words", "init_words": "name of the place"}}
     config = config_of(prefix_len=7, methods=options)
     ids = any_lm.tokenizer(" name of the place", add_special_tokens=False)["input_ids"]
     assert len(ids) == 4

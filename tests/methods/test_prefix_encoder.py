@@ -51,8 +51,8 @@ def test_the_fit_is_that_of_the_options(lm, method, part):
     """Adam's first step moves each number by the learning rate, but for an epsilon."""
     options = {"mlp_width": 8, "fit_steps": 1, "fit_lr": 0.25}
     started, fitted = (
-        build(lm, config_of(method, prefix_len=2, methods={"prefix": options | {"init_words": words}}), [1])
-        for words in (None, "a")
+        build(lm, config_of(method, prefix_len=2, methods={"prefix": options | start}), [1])
+        for start in ({"init": "random"}, {"init": "words", "init_words": "a"})
     )
     moved = fitted.get_submodule(part).up_bias - started.get_submodule(part).up_bias
     torch.testing.assert_close(moved.abs(), torch.full_like(moved, 0.25), atol=0.01, rtol=0)

@@ -88,7 +88,7 @@ def test_a_prefix_is_a_cache_before_the_text(kind, word_pieces):
 def test_deberta_attends_to_a_prefix_by_content_alone(kind, word_pieces):
     """Keys of 0 have score 0 against any query: p of them take p / (Z + p) of the weight, whatever the distance."""
     lm = Encoder(bare_encoder(kind, len(word_pieces)), word_pieces, f"tiny-{kind}")
-    module, taken = lm.places[ENCODER][0], []
+    module, taken = lm.sites[ENCODER][0], []
     hook = module.register_forward_hook(lambda _m, _i, output: taken.append(output[0].unflatten(-1, (4, 8))))
     ids, runs = word_pieces(*TEXTS[1])["input_ids"], torch.zeros(1, dtype=torch.long)
     values = torch.randn(4, 8)

@@ -73,7 +73,11 @@ def small_study(raw):
     lowdata = raw["studies"]["lowdata"]
     raw["studies"] = {"lowdata": lowdata}
     lowdata |= {"sizes": [10, 20], "subsets": 1, "test": "full"}
-    lowdata["run"] |= {"task": "mini_xsum", "model": "mini-bart", "methods": {"prefix": {"init_words": None}}}
+    lowdata["run"] |= {
+        "task": "mini_xsum",
+        "model": "mini-bart",
+        "methods": {"prefix": {"init": "random", "init_words": None}},
+    }
     lowdata["run"]["train"] |= {"batch_size": 2, "eval_every": 2}
     for variant in lowdata["variants"].values():
         variant["steps"] = [3, 4]

@@ -16,7 +16,7 @@ from stages.models.batches import to_device
 from stages.models.linear import product_by_run
 from stages.training.method import generators
 
-_PLACES = 7_919_000_027  # sets apart the random numbers of several encoders of one run
+_NUMBERS = 7_919_000_027  # sets apart the random numbers of several encoders of one run
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Fit:
 class PrefixEncoder(nn.Module, ABC):
     """Base class of the prefix encoders: `forward` gives [runs, len, out]."""
 
-    def __init__(self, seeds: list[int], dropout: float, place: int):
-        """`dropout`: share of the numbers set to zero in training; `place`: the encoder's number within its run."""
+    def __init__(self, seeds: list[int], dropout: float, number: int):
+        """`dropout`: share of the numbers set to zero in training; `number`: the encoder's number within its run."""
         super().__init__()
-        self.seeds, self.dropout, self.salt = seeds, dropout, place * _PLACES
+        self.seeds, self.dropout, self.salt = seeds, dropout, number * _NUMBERS
 
     @abstractmethod
     def rows(self) -> torch.Tensor:
@@ -62,9 +62,11 @@ class PrefixEncoder(nn.Module, ABC):
 class DirectParameters(PrefixEncoder):
     """No MLP: the matrix itself is the parameter, [runs, len, out] (the ablation of section 7.3)."""
 
-    def __init__(self, length: int, out: int, seeds: list[int], dropout: float = 0.0, place: int = 0, std: float = 1.0):
+    def __init__(
+        self, length: int, out: int, seeds: list[int], dropout: float = 0.0, number: int = 0, std: float = 1.0
+    ):
         """The matrix starts from normal random numbers of deviation `std`."""
-        super().__init__(seeds, dropout, place)
+        super().__init__(seeds, dropout, number)
         drawn = [torch.randn(length, out, generator=g) * std for g in generators(seeds, self.salt)]
         self.matrix = nn.Parameter(torch.stack(drawn))
 
@@ -92,14 +94,14 @@ class MLP(PrefixEncoder):
         hidden: int,
         seeds: list[int],
         dropout: float = 0.0,
-        place: int = 0,
+        number: int = 0,
         std: float = 1.0,
     ):
         """The embedding starts from normal random numbers of deviation `std`, the layers as nn.Linear does.
 
         `width`: width of the embedding; `hidden`: hidden units.
         """
-        super().__init__(seeds, dropout, place)
+        super().__init__(seeds, dropout, number)
         drawn = generators(seeds, self.salt)
 
         def uniform(fan_in: int, *size: int) -> nn.Parameter:
@@ -140,14 +142,14 @@ def prefix_encoder(
     hidden: int | None,
     seeds: list[int],
     dropout: float = 0.0,
-    place: int = 0,
+    number: int = 0,
     std: float = 1.0,
 ) -> PrefixEncoder:
     """A prefix encoder with result [runs, `length`, `out`].
 
     `hidden` are the hidden units of an MLP over embeddings of `width`; None: no MLP, direct parameters. `std` is the
-    deviation that embeddings or direct parameters start from; `dropout` and `place` are as in `PrefixEncoder`.
+    deviation that embeddings or direct parameters start from; `dropout` and `number` are as in `PrefixEncoder`.
     """
     if hidden is None:
-        return DirectParameters(length, out, seeds, dropout, place, std)
-    return MLP(length, out, width, hidden, seeds, dropout, place, std)
+        return DirectParameters(length, out, seeds, dropout, number, std)
+    return MLP(length, out, width, hidden, seeds, dropout, number, std)
