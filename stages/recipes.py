@@ -81,7 +81,7 @@ class TrainingLayer(Layer):
     init: Literal["vocabulary", "labels", "random", "words", "examples", "zero"] | None = None
     words: Text | None = None
     bottleneck: Count | None = None
-    target_modules: Annotated[list[Text], Field(min_length=1)] | None = None
+    target_modules: Annotated[list[Text], Field(min_length=1)] | Text | None = None
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainingLayer":

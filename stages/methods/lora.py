@@ -22,19 +22,21 @@ from stages.training.method import Method, generators
 
 FAMILIES = ("encoder", "decoder-only", "encoder-decoder")
 BATCHED_RUNS = True
+ALL = "all-linear"  # PEFT's word for all linear layers but the output matrix
 
 
 def _layers(value: Any) -> Any:
     named = isinstance(value, list) and value and all(isinstance(name, str) and name.strip() for name in value)
-    if not named and value != RECIPE:
-        raise ValueError("must be a list of layers such as [q_proj, v_proj], or recipe, or empty")
+    if not named and value not in (ALL, RECIPE):
+        raise ValueError(f"must be a list of layers such as [q_proj, v_proj], or {ALL}, recipe, or empty")
     return value
 
 
 class Options(Section):
     """The section `methods.lora`.
 
-    `target_modules`: the ends of the names of the layers to change; None: the attention's queries and values.
+    `target_modules`: the ends of the names of the layers to change, or `all-linear`; None: the attention's queries and
+    values.
     """
 
     rank: CountOrRecipe
@@ -89,8 +91,10 @@ def _size(layer: nn.Module) -> tuple[int, int]:
     return (rows, columns) if isinstance(layer, Conv1D) else (columns, rows)
 
 
-def layers_of(lm: LM, names: Sequence[str] | None) -> dict[str, nn.Module]:
-    """The model's linear layers whose names end as one of `names`, by name; None: the attention's queries and values.
+def layers_of(lm: LM, names: Sequence[str] | str | None) -> dict[str, nn.Module]:
+    """The model's linear layers whose names end as one of `names`, by name.
+
+    `all-linear`: all linear layers; None: the attention's queries and values.
 
     The output matrix is none of them. Raises UserError for a name that no layer has.
     """
@@ -99,6 +103,8 @@ def layers_of(lm: LM, names: Sequence[str] | None) -> dict[str, nn.Module]:
         name: module for name, module in lm.model.named_modules()
         if isinstance(module, nn.Linear | Conv1D) and module is not output
     }  # fmt: skip
+    if names == ALL:
+        return linear
     there = sorted({name.rpartition(".")[2] for name in linear})
     if names is None:
         names = next((known for known in _QUERIES_AND_VALUES if set(known) <= set(there)), None)

@@ -240,6 +240,11 @@ def test_layers_are_named_by_their_ends(lm):
     assert list(lora_of(lm, 1, names=names).state()) == [f"{expected}.lora_A.weight", f"{expected}.lora_B.weight"]
 
 
+def test_all_linear_layers_are_those_of_peft(lm):
+    method = lora_of(lm, 1, names="all-linear")
+    peft_of(lm.model, method, "all-linear")  # compares the names
+
+
 def test_a_layer_that_there_is_not(any_lm):
     there = {
         "tiny-gpt2": "c_attn, c_fc, c_proj",
@@ -278,7 +283,7 @@ def test_what_is_no_list_of_layers(wrong):
     with pytest.raises(UserError) as error:
         config_of("lora", methods={"lora": {"target_modules": wrong}})
     assert str(error.value) == (
-        "params.yaml: methods.lora.target_modules: must be a list of layers such as [q_proj, v_proj], or recipe, or empty, "
+        "params.yaml: methods.lora.target_modules: must be a list of layers such as [q_proj, v_proj], or all-linear, recipe, or empty, "
         f"not {wrong!r}"
     )
 
