@@ -1,6 +1,6 @@
 """`python -m bench`: all of it, into one table.
 
-    python -m bench [--e2e DIR] [--tokenizer DIR] [--only PART ...] [--fresh]
+    python -m bench [--e2e DIR] [--tokenizer DIR] [--only PART ...] [--steps N] [--fresh]
 
 What is done is kept in .bench, so that an interrupted bench goes on; other settings or other code begin anew. What was
 measured is printed; docs/benchmarks.md is written when all parts are.
@@ -31,6 +31,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--e2e", metavar="DIR", help="the files of the E2E challenge (default: generated ones)")
     parser.add_argument("--tokenizer", metavar="DIR", default=TOKENIZER, help=f"default: {TOKENIZER}")
     parser.add_argument("--only", metavar="PART", nargs="+", choices=PARTS, default=list(PARTS), help=", ".join(PARTS))
+    parser.add_argument("--steps", type=int, help="training steps (default: those of docs/benchmarks.md)")
     parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
     return parser.parse_args()
 
@@ -72,7 +73,8 @@ def main() -> None:
     settings = {"e2e": chosen.e2e, "tokenizer": chosen.tokenizer}
     machine = fresh("bench.machine.facts")
     del machine["imports_mb"], machine["peak_mb"]  # they differ from time to time
-    bench = Bench(inputs(settings), gpu=machine["gpu"] is not None)
+    bench = Bench(inputs(settings), machine["gpu"] is not None, chosen.steps)
+    settings |= {"steps": chosen.steps} if chosen.steps else {}
     done = KEPT / "parts" / hashed(settings | machine, measuring())
     for name in chosen.only:
         rows_of(name, bench, done / f"{name}.json", chosen.fresh)
@@ -84,8 +86,8 @@ def main() -> None:
     tokenizer = f"tokenizer {Path(chosen.tokenizer).name}"
     write_json(KEPT / "results.json", results(machine, command, rows))
     text = document(machine, command, records, tokenizer, rows)
-    if len(kept) == len(PARTS):  # some rows alone, perhaps of another day, would take the place of a whole table
-        write_text(OUT, text)
+    if len(kept) == len(PARTS) and not chosen.steps:
+        write_text(OUT, text)  # not with some rows alone, perhaps of another day, in place of a whole table
     print(next(block for block in text.split("\n\n") if block.startswith("| |")))
 
 

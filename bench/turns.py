@@ -15,10 +15,11 @@ class Bench:
 
     home: str
     gpu: bool
+    chosen_steps: int | None = None
 
     def steps(self, on_cpu: int) -> int:
-        """Of a training: a GPU's are too short for so few."""
-        return 90 if self.gpu else on_cpu
+        """Of a training: as chosen; else more on a GPU, whose steps are too short for so few."""
+        return self.chosen_steps or (90 if self.gpu else on_cpu)
 
 
 @dataclass(frozen=True)
