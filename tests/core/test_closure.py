@@ -172,6 +172,7 @@ def read_by_runs(tmp_path_factory, tokenizer, word_pieces):
 GGUF = "stages/models/gguf_read.py"  # imported for a GGUF file that is not in the cache yet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", names())
 def test_a_run_reads_its_closure_and_no_more(read_by_runs, method):
     expected = [str(file) for file in closure("stages.run", f"stages.methods.{method}")]

@@ -94,7 +94,7 @@ def test_a_new_method_is_one_file_and_its_recipe(tmp_path):
     for before, after in (
         ("\nmethod: prefix ", "\nmethod: toy "),
         ("\n  prompt_tuning:          # Lester", "\n  toy: {size: recipe}\n  prompt_tuning:          # Lester"),
-        ("\n      infix: {like: prefix}\n", "\n      infix: {like: prefix}\n      toy: {lr: 0.25, size: 7}\n"),
+        ("\n    mini-gpt2:\n      default:", "\n    mini-gpt2:\n      toy: {lr: 0.25, size: 7}\n      default:"),
     ):
         assert text.count(before) == 1, before
         text = text.replace(before, after)

@@ -115,7 +115,7 @@ def test_an_mlp_is_fitted_to_the_examples(lm, project):
     assert distances[0] < 0.9 * distances[1]
 
 
-@pytest.mark.parametrize("mlp", [True, False])
+@pytest.mark.parametrize("mlp", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_training_that_was_interrupted_becomes_what_it_becomes_without(lm, project, monkeypatch, mlp):
     sample = encode(lm, RECORDS, None, None)
     training = replace(TRAINING, steps=4, lr=1e-3)

@@ -121,6 +121,7 @@ def test_the_code_of_another_task_trains_nothing(clone):
     restore(clone)
 
 
+@pytest.mark.slow
 def test_one_file_is_a_task_and_one_is_a_method(clone):
     """The examples of the docs, dropped into the tree with their sections of params.yaml; nothing else is edited."""
     for example, package in (("toy_task", "tasks"), ("toy_method", "methods")):

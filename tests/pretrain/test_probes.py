@@ -143,6 +143,7 @@ def test_batches_change_nothing(tokenizer):
     assert lines_after(model, tokenizer, prompts, 20, 3) == alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "model"), [(probes, "mini-gpt2"), (probes_bart, "mini-bart")])
 def test_a_stage_on_the_released_model(project, stage, model):
     raw = yaml.safe_load((project / "params.yaml").read_text())

@@ -184,7 +184,7 @@ def test_work_of_other_code_is_not_gone_on_with(raw):
     assert cache_key(replace(settings, code="other")) != cache_key(settings)
 
 
-@pytest.mark.parametrize("method", ["prompt_tuning", "lora"])
+@pytest.mark.parametrize("method", ["prompt_tuning", pytest.param("lora", marks=pytest.mark.slow)])
 def test_runs_that_train_together_answer_in_one_pass_and_vote(raw, project, monkeypatch, method):
     """With what they would say one by one; the study of ensembles is one of such runs, on a CPU too."""
     for split in ("train", "dev", "test"):

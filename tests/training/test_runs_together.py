@@ -37,7 +37,7 @@ def batched(lm):
 
 
 @pytest.mark.parametrize("kind", ["prefix", "adapter", "lora", "prompt_tuning", "infix", "embedding_only", "apt"])
-@pytest.mark.parametrize("eval_every", [None, 3])
+@pytest.mark.parametrize("eval_every", [pytest.param(None, marks=pytest.mark.slow), 3])
 def test_runs_together_equal_runs_alone(any_lm, project, monkeypatch, eval_every, kind):
     """To 1e-5, each with its own examples and its own dev examples, on which each stops where it stops alone.
 
