@@ -16,7 +16,7 @@ from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKEN
 from stages.core.errors import UserError, foreign_code
 from stages.models.load import family_of, quiet
 from stages.models.model_weights import check_complete
-from stages.models.progress import quiet_unless_terminal
+from stages.models.progress import silent_unless_terminal
 
 _MAGIC, _VERSIONS = b"GGUF", (2, 3)
 _BYTE_LEVEL = "gpt2"  # `tokenizer.ggml.model` of byte-level BPE, whose `tokenizer.ggml.pre` says how text is split
@@ -117,8 +117,9 @@ def read(file: Path, header: Header) -> tuple[PreTrainedModel, PreTrainedTokeniz
     Raises UserError if transformers cannot read them, or if weights are missing.
     """
     folder, options = file.absolute().parent, {"gguf_file": file.name, "trust_remote_code": False}
-    quiet_unless_terminal()
-    with foreign_code(f"transformers {version('transformers')} cannot read model {file}"), quiet():
+    with (
+        foreign_code(f"transformers {version('transformers')} cannot read model {file}"), quiet(), silent_unless_terminal()
+    ):  # fmt: skip
         config = AutoConfig.from_pretrained(folder, **options)
         _, opener = family_of(config, str(file))
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
