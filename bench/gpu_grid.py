@@ -2,31 +2,32 @@
 
     python -m bench.gpu_grid --study NAME --out DIR [--data DIR] [--tiny]
 
-Writes hypotheses and seconds of each cell that is done to `<out>/<variant>-<size>.json`; a cell that has its file is not
-run again. Scoring needs Java and is done elsewhere: `python -m stages.scoring`.
+`<out>/<variant>-<size>/` gets `hypotheses.jsonl`, as studies/data/runs has it, and `cost.json`: seconds, peak memory and
+the machine. A cell that is done with the same settings is not run again. Scoring needs Java and is done elsewhere.
 """
 
 import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from bench.machine import facts
 from stages import params
-from stages.core.errors import entry_point
-from stages.core.files import write_json
-from stages.core.record import write_records
+from stages.core.errors import UserError, entry_point
+from stages.core.files import read_json, replacing, write_json
 from stages.methods import config_from
 from stages.studies.check import settings_of
-from stages.studies.grid import Cell, cells_of, merged
-from stages.studies.plan import linearized
-from stages.studies.run import batches_of
-from stages.studies.run_batch import hypotheses_of, run_batch
-from stages.tasks import task_of
+from stages.studies.data import write_data
+from stages.studies.grid import cells_of, merged
+from stages.studies.plan import CellSettings
+from stages.studies.run import batches_of, write_hypotheses
+from stages.studies.run_batch import run_batch
 
 TINY = {"task": "mini_e2e", "model": "mini-gpt2", "train": {"steps": 2, "eval_every": None}}
+COST = "cost.json"
 
 
 def arguments() -> argparse.Namespace:
@@ -38,30 +39,32 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def write_data(task: str, raw_params: dict) -> None:
-    """Linearize the task's data where the studies read them."""
-    chosen, found = params.check(raw_params), task_of(task)
-    with tempfile.TemporaryDirectory() as raw:
-        found.download(chosen.source_of(task), Path(raw) / "raw")
-        for split, records in found.linearize(Path(raw) / "raw", chosen.linearize).items():
-            write_records(linearized(task) / f"{split}.jsonl", records)
+def done(out: Path, settings: CellSettings) -> bool:
+    """Whether the directory `out` has the cell with these settings."""
+    return (out / COST).exists() and read_json(out / COST)["settings"] == settings.digest
 
 
-def run_cell(cell: Cell, out: Path) -> None:
-    """Train and decode all runs of a cell, and write hypotheses and seconds to the file `out`."""
-    settings, began = settings_of(cell), time.monotonic()
-    config, plan = config_from(settings.candidates[0][1]), cell.plan
-    with tempfile.TemporaryDirectory() as directory:
+def run_cell(settings: CellSettings, machine: dict[str, Any], out: Path) -> None:
+    """Train and decode all runs of a cell, and write hypotheses and cost to the directory `out`."""
+    plan, config, began = settings.plan, config_from(settings.candidates[0][1]), time.monotonic()
+    gpu = torch.cuda.is_available()
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
+    with tempfile.TemporaryDirectory() as directory, replacing(out) as made:
         for runs in batches_of(settings, config, on_gpu=True):
             run_batch(plan, config, runs, Path(directory))
-        found = {run.name: hypotheses_of(run, Path(directory)) for run in plan.runs}
-    peak = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
-    write_json(out, {"seconds": time.monotonic() - began, "peak_mb": peak, "machine": facts(), "hypotheses": found})
+        made.mkdir()
+        write_hypotheses(plan, Path(directory), made / "hypotheses.jsonl")
+        peak = torch.cuda.max_memory_allocated() / 2**20 if gpu else None
+        cost = {"seconds": time.monotonic() - began, "peak_mb": peak, "settings": settings.digest, "machine": machine}
+        write_json(made / COST, cost)
 
 
 @entry_point
 def main() -> None:
     chosen, raw = arguments(), params.read()
+    if chosen.study not in raw["studies"]:
+        raise UserError(f"--study: params.yaml has {', '.join(raw['studies'])}, no {chosen.study}")
     if chosen.tiny:
         variants = {name: {"steps": None} for name in raw["studies"][chosen.study]["variants"]}
         raw = merged(raw, {"studies": {chosen.study: {"run": TINY, "test": 4, "variants": variants}}})
@@ -69,12 +72,16 @@ def main() -> None:
     task = cells[0].plan.task
     if chosen.data:
         raw = merged(raw, {"sources": {task: {"root": chosen.data}}})
-    write_data(task, raw)
-    chosen.out.mkdir(parents=True, exist_ok=True)
+    write_data(task, params.check(raw))
+    machine = facts()
     for cell in sorted(cells, key=lambda cell: (cell.size == "full", cell.size)):
-        if not (out := chosen.out / f"{cell.name}.json").exists():
-            run_cell(cell, out)
-            print(f"{cell.name}: {out}", flush=True)
+        settings = settings_of(cell)
+        if settings.tune is not None:
+            raise UserError(f"studies.{chosen.study}: a variant has tune, which only the studies run")
+        out = chosen.out / settings.plan.name
+        if not done(out, settings):
+            run_cell(settings, machine, out)
+            print(f"{settings.plan.name}: {read_json(out / COST)['seconds']:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

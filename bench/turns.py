@@ -1,9 +1,21 @@
 """What every part of the bench needs: runs in turns, and rows of the table."""
 
+import argparse
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.fresh import fresh
+
+KEPT = Path(".bench")  # what the bench writes
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+    return int(text)
+
 
 # By name: the function, and its arguments but `home`.
 Calls = dict[str, tuple[str, dict]]
@@ -18,7 +30,7 @@ class Bench:
     chosen_steps: int | None = None
 
     def steps(self, on_cpu: int) -> int:
-        """Of a training: as chosen; else more on a GPU, whose steps are too short for so few."""
+        """Training steps: those chosen, else 90 on a GPU (its steps are short), else `on_cpu`."""
         return self.chosen_steps or (90 if self.gpu else on_cpu)
 
 

@@ -193,7 +193,9 @@ def _check_names(params: Params) -> None:
 
 def _check_positions(params: Params) -> None:
     """Raises UserError if prefix and output fill the model's positions; checked if its config is on this machine."""
-    if params.model in PACKAGES or is_gguf(params.model):  # may be missing, or have to be de-quantised first
+    if params.model in PACKAGES or is_gguf(
+        params.model
+    ):  # the model may be missing, or would have to be de-quantised first
         return
     decoding, config = params.decoding, Path(path_of(params.model)) / "config.json"
     known = read_json(config) if config.is_file() else {}

@@ -82,15 +82,15 @@ class Prepared:
     def train(self, data: Sequence[Callable[[], Data]], checkpoint: Checkpoint) -> Trained:
         """Train run `i` on the records of `data[i]()`, resuming from the checkpoint if there is one.
 
-        Raises UserError if a text is too long for the model, as the method's `start`, or if the training diverges.
+        Raises UserError if a text is too long for the model or the training diverges, and as `Method.init_from_data`.
         """
         counted = sum(p.numel() for p in self.method.trainable_parameters())
         if self.config.training is None:
-            self.method.start(self._encoded(one()[0]) for one in data)  # encodes only what the method reads
+            self.method.init_from_data(self._encoded(one()[0]) for one in data)  # encodes only what the method reads
             return Trained(self.method.state(), [], counted, self.base_model_id, self.lm.labels)
         examples = [self._examples(one()) for one in data]
         train_sets, dev_sets = ([pair[split] for pair in examples] for split in (0, 1))
-        self.method.start(train_sets)
+        self.method.init_from_data(train_sets)
         state, curve = train(self.lm, self.method, train_sets, dev_sets, self.config.training, checkpoint)
         return Trained(state, curve, counted, self.base_model_id, self.lm.labels)
 
@@ -158,7 +158,7 @@ def predict(
 ) -> Iterator[list[str]]:
     """Decode all records with each run; yields the hypotheses of one run after the other, in the order of `records`.
 
-    Runs with prefixes, prompts or changes of low rank are decoded together in one batch (section 8.2), others one after
+    Runs with prefixes, prompts or low-rank updates are decoded together in one batch (section 8.2), others one after
     the other. An encoder predicts classes. `partial[i]` is the file from which an interrupted decoding of run `i`
     resumes; runs that are decoded together use `partial[0]`.
     """

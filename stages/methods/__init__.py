@@ -6,7 +6,7 @@ A method's file has
 - `OPTIONS`: the sections of `methods` in params.yaml that it reads, with their types;
 - `build(lm, config, seeds)`: the trainable runs, one per seed, as a `stages.training.method.Method`;
 - `load(lm, state)`: the `Adaptation` of trained runs, from what `Method.state()` gave;
-- `UNTRAINED = True`, only in a method that trains nothing: `train` and `recipes` of params.yaml are not read;
+- `UNTRAINED = True`, only in a method that trains nothing: its runs have no training settings;
 - `files(config)`, only in a method that starts from trained runs: the files that it reads;
 - `needs_labels(config)`, only in a method that may read the task's classes: whether it does.
 """

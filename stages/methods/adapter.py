@@ -69,7 +69,7 @@ class Bottleneck:
 
 
 class Adapters(Method):
-    """An adapter after each module of `modules`. Parameters are [runs, ...]."""
+    """An adapter after each module of `adapted`. Parameters are [runs, ...]."""
 
     def __init__(self, lm: LM, bottleneck: int, layout: str, std: float, seeds: list[int]):
         """Weights start from normal random numbers of deviation `std`, biases from zero, LayerNorm from one and zero.
@@ -77,10 +77,10 @@ class Adapters(Method):
         Raises UserError if `layout` does not fit the model (see `adapted_modules`).
         """
         super().__init__(seeds)
-        self.modules = adapted_modules(lm, layout)
+        self.adapted = adapted_modules(lm, layout)
         drawn = generators(seeds, 0)
         self.weights = nn.ParameterDict()
-        for number in range(len(self.modules)):
+        for number in range(len(self.adapted)):
             made = [_start(lm.width, bottleneck, layout == "lin", std, generator) for generator in drawn]
             self.weights |= {
                 _key(f"{number}.{name}"): nn.Parameter(torch.stack([one[name] for one in made])) for name in made[0]
@@ -88,8 +88,8 @@ class Adapters(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
-        """The adapters, attached to the modules of `modules`; there is no dropout."""
-        return adaptation_of(self.modules, {_name(key): weight for key, weight in self.weights.items()})
+        """The adapters, attached to the modules of `adapted`; there is no dropout."""
+        return adaptation_of(self.adapted, {_name(key): weight for key, weight in self.weights.items()})
 
     def state(self) -> dict[str, torch.Tensor]:
         """The weights [runs, ...], named `<number of the adapter>.<weight>` such as `0.down.weight`."""

@@ -73,9 +73,9 @@ class AdaptivePrefix(Method):
             self.gates["token"] = nn.Parameter(torch.stack(weights))
         self.to(lm.device)
 
-    def start(self, samples: Iterable[Examples]) -> None:
-        """See `Method.start`: the prefix may start from examples, the gates do not."""
-        self.prefix.start(samples)
+    def init_from_data(self, samples: Iterable[Examples]) -> None:
+        """See `Method.init_from_data`: the prefix may start from examples, the gates do not."""
+        self.prefix.init_from_data(samples)
 
     def forward(self, step: int | None = None) -> Adaptation:
         """The prefixes [runs, layers, 2, kv_heads, len, head_dim] by attention site, with the gates."""

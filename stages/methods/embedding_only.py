@@ -47,12 +47,12 @@ class EmbeddingOnlyFromExamples(EmbeddingOnly):
     """Embeddings that start from those of worked examples of the run's own training data."""
 
     def __init__(self, lm: DecoderOnly, length: int, options: Options, seeds: list[int]):
-        """`length`: virtual tokens. Until `start`, the embeddings are random."""
+        """`length`: virtual tokens. Until `init_from_data`, the embeddings are random."""
         super().__init__(lm, length, options.hidden, seeds, options.dropout, options.init_std)
         self.length, self.fit = length, options.fit
 
-    def start(self, samples: Iterable[Examples]) -> None:
-        """See `Method.start`. Raises UserError if a run has fewer tokens of examples than virtual tokens."""
+    def init_from_data(self, samples: Iterable[Examples]) -> None:
+        """See `Method.init_from_data`. Raises UserError if a run has fewer tokens of examples than virtual tokens."""
         rows = last_ids_of_runs(self.lm, samples, self.seeds, self.length)
         self.vectors.init_from(torch.stack([self.lm.embed(ids).float() for ids in rows]), self.fit)
 
@@ -61,7 +61,7 @@ def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> EmbeddingOnly
     """Embeddings to train, one run per seed, by `methods.prefix`.
 
     They start from random numbers; from zero; from the embeddings of `init_words`, repeated up to `prefix_len`; or, in
-    `start`, from those of worked examples.
+    `init_from_data`, from those of worked examples.
     """
     options, length = config.options["prefix"], config.prefix_len
     if options.init == "examples":

@@ -44,16 +44,16 @@ OPTIONS = {"in_context": Options}
 
 
 class InContext(Method):
-    """The text before the sources of one run: `ids`, which `start` sets."""
+    """The text before the sources of one run: `ids`, which `init_from_data` sets."""
 
     def __init__(self, lm: DecoderOnly, options: Options, seeds: list[int]):
-        """`seeds`: that of the one run. Until `start`, there is no text."""
+        """`seeds`: that of the one run. Until `init_from_data`, there is no text."""
         super().__init__(seeds)
         self.lm, self.options = lm, options
         self.ids: list[int] = []
 
-    def start(self, samples: Iterable[Examples]) -> None:
-        """See `Method.start`. The seed of the run chooses the examples and their order.
+    def init_from_data(self, samples: Iterable[Examples]) -> None:
+        """See `Method.init_from_data`. The seed of the run chooses the examples and their order.
 
         Raises UserError if the run has too few examples, or if a training example would not fit after the text.
         """
@@ -87,7 +87,7 @@ class InContext(Method):
 
 
 def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> InContext:
-    """A run of `methods.in_context`; its text is put together in `start`."""
+    """A run of `methods.in_context`; its text is put together in `init_from_data`."""
     return InContext(lm, config.options["in_context"], seeds)
 
 

@@ -1,7 +1,7 @@
-"""LoRA (Hu et al. 2021): changes of low rank of frozen linear layers, W + alpha / rank * B @ A.
+"""LoRA (Hu et al. 2021): low-rank updates of frozen linear layers, W + alpha / rank * B @ A.
 
 The layers are named as in PEFT (`target_modules`), and the weights start as there. GPT-2 keeps query, key and value in
-one layer, `c_attn`: there the change has one A for all three, as PEFT's.
+one layer, `c_attn`: there the update has one A for all three, as PEFT's.
 """
 
 import math
@@ -15,8 +15,8 @@ from transformers.pytorch_utils import Conv1D
 
 from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
-from stages.core.sections import RECIPE, CountOrRecipe, PositiveOrRecipe, Section
-from stages.models.adaptation import Adaptation, LowRank
+from stages.core.sections import FILE, RECIPE, CountOrRecipe, PositiveOrRecipe, Section
+from stages.models.adaptation import Adaptation, LowRankUpdate
 from stages.models.model import LM
 from stages.training.method import Method, generators
 
@@ -54,7 +54,7 @@ A, B = "lora_A.weight", "lora_B.weight"  # as PEFT names them
 
 
 class LoRA(Method):
-    """A change for each layer of `layers`, by name: A [runs, rank, in] and B [runs, out, rank]."""
+    """An update for each layer of `layers`, by name: A [runs, rank, in] and B [runs, out, rank]."""
 
     def __init__(self, lm: LM, rank: int, alpha: float, layers: Mapping[str, nn.Module], seeds: list[int]):
         """A starts from random numbers as nn.Linear's weights do, B from zero."""
@@ -72,9 +72,9 @@ class LoRA(Method):
         self.to(lm.device)
 
     def forward(self, step: int | None = None) -> Adaptation:
-        """The changes, attached to `layers`; there is no dropout."""
+        """The updates, attached to `layers`; there is no dropout."""
         return Adaptation(low_rank={
-            layer: LowRank(a, b * self.scale) for layer, a, b in zip(self.layers.values(), self.a, self.b, strict=True)
+            layer: LowRankUpdate(a, b * self.scale) for layer, a, b in zip(self.layers.values(), self.a, self.b, strict=True)
         })  # fmt: skip
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -109,7 +109,7 @@ def layers_of(lm: LM, names: Sequence[str] | str | None) -> dict[str, nn.Module]
     if names is None:
         names = next((known for known in _QUERIES_AND_VALUES if set(known) <= set(there)), None)
     if names is None:
-        raise _unknown(f"{lm.name} has no names of queries and values that are known: choose of", there)
+        raise _unknown(f"{lm.name} has query and value layers of unknown names: name layers; it has", there)
     for wanted in names:
         if not any(_ends(name, wanted) for name in linear):
             raise _unknown(f"{lm.name} has no linear layer {wanted!r}; it has", there)
@@ -121,7 +121,7 @@ def _ends(name: str, wanted: str) -> bool:
 
 
 def _unknown(wrong: str, there: list[str]) -> UserError:
-    return UserError(f"params.yaml: methods.lora.target_modules: {wrong} {', '.join(there)}")
+    return UserError(f"{FILE}: methods.lora.target_modules: {wrong} {', '.join(there)}")
 
 
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> LoRA:
@@ -131,8 +131,8 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> LoRA:
 
 
 def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:
-    """The adaptation of trained changes: `state` as `LoRA.state` gives it."""
+    """The adaptation of trained updates: `state` as `LoRA.state` gives it."""
     names = [name.removesuffix(f".{A}") for name in state if name.endswith(A)]
     return Adaptation(low_rank={
-        lm.model.get_submodule(name): LowRank(state[f"{name}.{A}"], state[f"{name}.{B}"]) for name in names
+        lm.model.get_submodule(name): LowRankUpdate(state[f"{name}.{A}"], state[f"{name}.{B}"]) for name in names
     })  # fmt: skip

@@ -112,12 +112,12 @@ class PrefixFromExamples(Prefix):
     """A prefix that starts from the keys and values of worked examples of the run's own training data."""
 
     def __init__(self, lm: DecoderOnly, length: int, options: Options, seeds: list[int]):
-        """`length`: virtual tokens. Until `start`, the prefix is random."""
+        """`length`: virtual tokens. Until `init_from_data`, the prefix is random."""
         super().__init__(lm, length, options.hidden, seeds, options.dropout, options.init_std)
         self.lm, self.length, self.fit = lm, length, options.fit
 
-    def start(self, samples: Iterable[Examples]) -> None:
-        """See `Method.start`. Raises UserError if a run has fewer tokens of examples than virtual tokens."""
+    def init_from_data(self, samples: Iterable[Examples]) -> None:
+        """See `Method.init_from_data`. Raises UserError if a run has fewer tokens of examples than virtual tokens."""
         rows = last_ids_of_runs(self.lm, samples, self.seeds, self.length)
         # One after the other, so that rounding does not depend on the other runs.
         read = [self.lm.activations(ids)[DECODER].float() for ids in rows]
@@ -148,7 +148,7 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
     """Prefixes to train, one run per seed, by `methods.prefix`.
 
     They start from random numbers, with or without values of zero; from the activations of `init_words` (section 7.4),
-    which are repeated up to `prefix_len`; or, in `start`, from those of worked examples. The paper uses as many virtual
+    which are repeated up to `prefix_len`; or, in `init_from_data`, from those of worked examples. The paper uses as many virtual
     tokens as there are words. Raises UserError if the model does not read worked examples.
     """
     options, length = config.options["prefix"], config.prefix_len

@@ -1,4 +1,4 @@
-"""What a method attaches to a model: prefixes by attention site, a prompt, an infix, adapters, changes of low rank.
+"""What a method attaches to a model: prefixes by attention site, a prompt, an infix, adapters, low-rank updates.
 
 Empty: the plain model.
 
@@ -81,8 +81,8 @@ class Head:
 
 
 @dataclass(frozen=True)
-class LowRank:
-    """A change of low rank of a linear layer's weights W (LoRA), for one or more runs: W + up @ down.
+class LowRankUpdate:
+    """A low-rank update of a linear layer's weights W (LoRA), for one or more runs: W + up @ down.
 
     `down` [runs, rank, in], `up` [runs, out, rank].
     """
@@ -91,10 +91,10 @@ class LowRank:
     up: torch.Tensor
 
     def __call__(self, x: torch.Tensor, output: torch.Tensor, runs: torch.Tensor) -> torch.Tensor:
-        """`output` [..., out] of the layer for the input `x` [..., in], plus the output of the change.
+        """`output` [..., out] of the layer for the input `x` [..., in], plus the output of the update.
 
-        With several runs, both are [batch, ...] and row `i` has the change of `runs[i]`. Raises UserError if the layer
-        does not read one row per text.
+        With several runs, both are [batch, ...] and row `i` has the update of `runs[i]`; then `x` is
+        [batch, length, in]. Raises UserError if it is not.
         """
         if len(self.down) == 1:
             # [rows, out] + [rows, in] @ [in, rank] @ [rank, out]
@@ -102,20 +102,20 @@ class LowRank:
             return rows.view(output.shape)
         if x.ndim != 3 or len(x) != len(runs):
             raise UserError(
-                f"params.yaml: methods.lora.target_modules: a layer reads {list(x.shape)} numbers for {len(runs)} texts: "
-                "train its runs one at a time, with cells.runs_per_batch 1"
+                f"params.yaml: methods.lora.target_modules: a layer reads a tensor of shape {list(x.shape)} for {len(runs)} "
+                "texts, so it cannot have an update per run: set cells.runs_per_batch to 1"
             )
         down, up = rows_of(self.down, runs), rows_of(self.up, runs)
         # [batch, length, out] + [batch, length, in] @ [batch, in, rank] @ [batch, rank, out]
         return torch.baddbmm(output, torch.bmm(x, down.mT), up.mT)
 
-    def of(self, run: int) -> "LowRank":
-        """The change of one run alone."""
-        return LowRank(self.down[run : run + 1], self.up[run : run + 1])
+    def of(self, run: int) -> "LowRankUpdate":
+        """The update of one run alone."""
+        return LowRankUpdate(self.down[run : run + 1], self.up[run : run + 1])
 
     @classmethod
-    def joined(cls, one_each: Sequence["LowRank"]) -> "LowRank":
-        """The runs of several changes of one layer; those of lower rank are padded with zeros."""
+    def joined(cls, one_each: Sequence["LowRankUpdate"]) -> "LowRankUpdate":
+        """The runs of several updates of one layer; those of lower rank are padded with zeros."""
         highest = max(one.down.shape[1] for one in one_each)
         missing = [highest - one.down.shape[1] for one in one_each]
         # pads rank: [runs, highest, in] and [runs, out, highest]
@@ -132,7 +132,7 @@ class Adaptation:
     - `infix`: virtual tokens after the source.
     - `lengths` [runs]: how many of the `len` positions, the first ones, belong to a run; None: all.
     - `adapters`: by the module whose output they change.
-    - `low_rank`: changes of weights, by the linear layer that they change.
+    - `low_rank`: updates of weights, by the linear layer whose they are.
     - `prompt` [runs, len, width]: vectors that an encoder-decoder model's encoder reads before the source.
     - `gate`: multiplies the prefix.
     - `head`: scores classes; only an encoder has one.
@@ -142,14 +142,14 @@ class Adaptation:
     infix: Infix | None = None
     lengths: torch.Tensor | None = None
     adapters: Mapping[nn.Module, Adapter] = field(default_factory=dict)
-    low_rank: Mapping[nn.Module, LowRank] = field(default_factory=dict)
+    low_rank: Mapping[nn.Module, LowRankUpdate] = field(default_factory=dict)
     prompt: torch.Tensor | None = None
     gate: Gate | None = None
     head: Head | None = None
 
     @property
     def joinable(self) -> bool:
-        """Whether `joined` accepts it: it has nothing but prefixes, a prompt or changes of low rank."""
+        """Whether `joined` accepts it: it has nothing but prefixes, a prompt or low-rank updates."""
         return self.infix is None and not self.adapters and self.gate is None and self.head is None
 
     @property
@@ -188,7 +188,7 @@ class Adaptation:
     @classmethod
     def joined(cls, one_each: Sequence["Adaptation"]) -> "Adaptation":
         """Batch the prefixes of several adaptations, of any lengths, as runs of one (section 8.2); or prompts of one
-        length; or changes of low rank, of any ranks, of the same layers.
+        length; or low-rank updates, of any ranks, of the same layers.
 
         Shorter prefixes are padded on the right; `lengths` says how many positions each run has.
         """
@@ -196,7 +196,7 @@ class Adaptation:
             return cls(prompt=torch.cat([adaptation.prompt for adaptation in one_each]))
         if one_each[0].low_rank:
             return cls(low_rank={
-                module: LowRank.joined([adaptation.low_rank[module] for adaptation in one_each])
+                module: LowRankUpdate.joined([adaptation.low_rank[module] for adaptation in one_each])
                 for module in one_each[0].low_rank
             })  # fmt: skip
         longest = max(adaptation.length for adaptation in one_each)
@@ -211,7 +211,7 @@ class Adaptation:
 
     @property
     def runs(self) -> int:
-        """Number of runs in the prefixes, the prompt or the changes of low rank."""
+        """Number of runs in the prefixes, the prompt or the low-rank updates."""
         if self.prompt is not None:
             return len(self.prompt)
         held = [*self.prefixes.values(), *(one.down for one in self.low_rank.values())]

@@ -1,6 +1,6 @@
 """What is attached to a model's modules while a batch passes.
 
-The prefix of an attention, the adapter of any module, the change of low rank of a linear layer.
+The prefix of an attention, the adapter of any module, the low-rank update of a linear layer.
 """
 
 import contextlib
@@ -13,24 +13,24 @@ from torch import nn
 from stages.models.adaptation import Adaptation
 
 # Of an attention: keys and values [batch or 1, 2, kv_heads, len, head_dim], and which are visible [batch, len] or None.
-PREFIX = "held_prefix"
-ADAPTER = "held_adapter"  # of any module: a function from hidden states [batch, ..., width] to the same shape
+PREFIX = "attached_prefix"
+ADAPTER = "attached_adapter"  # of any module: a function from hidden states [batch, ..., width] to the same shape
 # Of a linear layer: a function from its input [..., in] and its output [..., out] to the changed output.
-LOW_RANK = "held_low_rank"
+LOW_RANK = "attached_low_rank"
 _HOOK = "adapter_hook"
 
 Attached = Mapping[tuple[nn.Module, str], object]
 
 
 @contextlib.contextmanager
-def attached(held: Attached) -> Iterator[None]:
+def attached(parts: Attached) -> Iterator[None]:
     """Within the block, each (module, name) has its value as an attribute of the module; afterwards it is deleted."""
-    for (module, name), value in held.items():
+    for (module, name), value in parts.items():
         setattr(module, name, value)
     try:
         yield
     finally:
-        for module, name in held:
+        for module, name in parts:
             delattr(module, name)
 
 
@@ -47,12 +47,12 @@ def attached_to(block: nn.Module) -> Attached:
 def adapted(adaptation: Adaptation, runs: torch.Tensor) -> contextlib.AbstractContextManager[None]:
     """Within the block, row `i` of a batch passes the adapters and the changed layers of run `runs[i]`; `runs` is
     [batch]."""
-    held = {(module, ADAPTER): partial(one, runs=runs) for module, one in adaptation.adapters.items()}
-    held |= {(module, LOW_RANK): partial(one, runs=runs) for module, one in adaptation.low_rank.items()}
-    for module, _ in held:
+    parts = {(module, ADAPTER): partial(one, runs=runs) for module, one in adaptation.adapters.items()}
+    parts |= {(module, LOW_RANK): partial(one, runs=runs) for module, one in adaptation.low_rank.items()}
+    for module, _ in parts:
         if _HOOK not in module.__dict__:  # registered once and kept: with nothing attached it does nothing
             setattr(module, _HOOK, module.register_forward_hook(_through))
-    return attached(held)
+    return attached(parts)
 
 
 def _through(module: nn.Module, inputs: tuple, output: torch.Tensor | tuple) -> torch.Tensor | tuple:

@@ -47,9 +47,9 @@ def attend(
 
     Returns [batch, queries, heads, head_dim] and None (no weights).
     """
-    held = getattr(module, PREFIX, None)
-    if held is not None:
-        rows, visible = held
+    prefix = getattr(module, PREFIX, None)
+    if prefix is not None:
+        rows, visible = prefix
         before = rows.to(key.dtype).expand(len(key), *rows.shape[1:])  # [batch, 2, kv_heads, len, head_dim]
         key, value = torch.cat([before[:, 0], key], 2), torch.cat([before[:, 1], value], 2)
         seen = attention_mask.dtype == torch.bool  # mask value of a visible key: True, or 0 to be added
@@ -125,12 +125,12 @@ def prefixed(sites: Mapping[str, Sequence[nn.Module]], adaptation: Adaptation, r
 
     `sites` lists the attention modules of each site, layer by layer.
     """
-    visible, held = adaptation.visible(runs), dict[tuple[nn.Module, str], object]()
+    visible, parts = adaptation.visible(runs), dict[tuple[nn.Module, str], object]()
     for site, prefix in adaptation.prefixes.items():
         rows = prefix if len(prefix) == 1 else rows_of(prefix, runs)  # [batch or 1, layers, 2, kv_heads, len, head_dim]
         layers = zip(sites[site], rows.unbind(1), strict=True)
-        held |= {(module, PREFIX): (layer, visible) for module, layer in layers}
-    with attached(held):
+        parts |= {(module, PREFIX): (layer, visible) for module, layer in layers}
+    with attached(parts):
         yield
 
 

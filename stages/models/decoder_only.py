@@ -97,10 +97,10 @@ class DecoderOnly(GenerativeLM):
         """Raises UserError if prefix, source and target together exceed the model's positions."""
         # The separator is read, the last token of the target is not.
         if self.positions is not None and length + source + target > self.positions:
-            prefix = f"a prefix of {length}, " if length else ""
             raise UserError(
-                f"params.yaml: {prefix}a source of {source} and a target of {target} tokens exceed the "
-                f"{self.positions} positions of {self.name}: shorten one, or set cut.source_tokens"
+                f"params.yaml: {length} virtual tokens (prefix_len, or the text of in_context), a source of {source} and a "
+                f"target of {target} tokens exceed the {self.positions} positions of {self.name}: shorten one, or set "
+                "cut.source_tokens"
             )
 
     @cached_property

@@ -6,6 +6,7 @@ reads configuration, weights and tokenizer; the package `gguf` (the extra of tha
 
 import importlib.util
 import os
+import shutil
 import sys
 from functools import cache
 from pathlib import Path
@@ -31,11 +32,13 @@ def cache_directory() -> Path:
 def dequantized(file: Path, expected: str | None = None) -> Path:
     """The directory with the de-quantised model of a GGUF file: fp32 safetensors, config.json and tokenizer.
 
+    Makes the directory if the cache lacks it, and waits if another process is making it.
+
     Args:
         file: the GGUF file.
         expected: the sha256 that the file must have; None: any.
 
-    It is made if it is not in the cache; another process that makes it is waited for. Raises UserError if the file
+    Raises UserError if the file
     cannot be read, has another sha256, is damaged or of a kind that is not supported, if the package `gguf` is missing,
     or if the cache cannot be written.
     """
@@ -52,6 +55,8 @@ def dequantized(file: Path, expected: str | None = None) -> Path:
         raise UserError(f"cannot write {directory}: {error.strerror or error}{_ELSEWHERE}") from error
     with lock:
         if not directory.is_dir():
+            for left in directory.parent.glob(f".{directory.name}.*.tmp"):  # of a process that was killed
+                shutil.rmtree(left)
             _make(file, directory)
     return directory
 

@@ -2,6 +2,7 @@
 
 import re
 import struct
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -116,10 +117,10 @@ def read(file: Path, header: Header) -> tuple[PreTrainedModel, PreTrainedTokeniz
 
     Raises UserError if transformers cannot read them, or if weights are missing.
     """
-    folder, options = file.absolute().parent, {"gguf_file": file.name, "trust_remote_code": False}
-    with (
-        foreign_code(f"transformers {version('transformers')} cannot read model {file}"), quiet(), silent_unless_terminal()
-    ):  # fmt: skip
+    options = {"gguf_file": str(file.absolute()), "trust_remote_code": False}
+    where = f"transformers {version('transformers')} cannot read model {file}"
+    # From an empty directory: transformers would take a tokenizer.json beside the file for the file's.
+    with foreign_code(where), quiet(), silent_unless_terminal(), tempfile.TemporaryDirectory() as folder:
         config = AutoConfig.from_pretrained(folder, **options)
         _, opener = family_of(config, str(file))
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)

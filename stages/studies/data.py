@@ -12,16 +12,21 @@ from stages.studies.plan import linearized
 from stages.tasks import task_of
 
 
-@entry_point
-def main() -> None:
-    [name] = sys.argv[1:]
-    chosen, task = params.load(), task_of(name)
+def write_data(name: str, chosen: params.Params) -> None:
+    """Download and linearize the data of the task `name`, for all studies. Raises UserError as the task's functions."""
+    task = task_of(name)
     with replacing(linearized(name)) as out, tempfile.TemporaryDirectory(dir=out.parent) as temporary:
         raw = Path(temporary) / "raw"
         task.download(chosen.source_of(name), raw)
         out.mkdir()
         for split, records in task.linearize(raw, chosen.linearize).items():
             write_records(out / f"{split}.jsonl", records)
+
+
+@entry_point
+def main() -> None:
+    [name] = sys.argv[1:]
+    write_data(name, params.load())
 
 
 if __name__ == "__main__":

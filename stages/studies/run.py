@@ -86,6 +86,14 @@ def _in_parallel(
             pool.shutdown(cancel_futures=True)
 
 
+def write_hypotheses(plan: Plan, directory: Path, out: Path) -> None:
+    """Write the hypotheses of all runs of a cell, from its scratch directory, to the file `out`."""
+    write_jsonl(out, (
+        {"subset": run.subset, "seed": run.seed, "id": name, "hypothesis": text}
+        for run in plan.runs for name, text in hypotheses_of(run, directory)
+    ))  # fmt: skip
+
+
 def cache_key(settings: CellSettings) -> list:
     """What the runs depend on besides the files of `files_of`, as JSON, for `scratch`.
 
@@ -123,10 +131,7 @@ def main() -> None:
             out.mkdir()
             if tuned is not None:
                 write_json(out / "tuned.json", tuned)
-            write_jsonl(out / "hypotheses.jsonl", (
-                {"subset": run.subset, "seed": run.seed, "id": name, "hypothesis": text}
-                for run in plan.runs for name, text in hypotheses_of(run, directory / str(chosen))
-            ))  # fmt: skip
+            write_hypotheses(plan, directory / str(chosen), out / "hypotheses.jsonl")
 
 
 if __name__ == "__main__":

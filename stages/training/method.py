@@ -24,8 +24,8 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.seeds = seeds
 
-    def start(self, samples: Iterable[Examples]) -> None:
-        """Take what the runs start from out of their own training data; by default nothing.
+    def init_from_data(self, samples: Iterable[Examples]) -> None:
+        """Initialize the runs from their own training data. By default nothing is done.
 
         `samples` are the encoded training examples of each run, in the order of `seeds`; they may be encoded only as
         they are read. Called once, before training. Raises UserError if they are not enough.

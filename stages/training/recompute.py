@@ -20,12 +20,12 @@ def recompute(blocks: list[nn.Module]) -> None:
 
 
 def _forward(block: nn.Module, forward: Callable, *arguments, **options):
-    held = attached_to(block)
+    parts = attached_to(block)
 
     def compute(*arguments, **options):
         if attached_to(block):  # the first computation: everything is attached already
             return forward(*arguments, **options)
-        with attached(held):
+        with attached(parts):
             return forward(*arguments, **options)
 
     return checkpoint(compute, *arguments, use_reentrant=False, **options)

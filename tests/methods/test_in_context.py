@@ -30,7 +30,7 @@ def config(instruction=None, examples=2, **changes):
 
 def run_of(lm, sample, seed=1, **options):
     run = build(lm, config(**options), [seed])
-    run.start([sample])
+    run.init_from_data([sample])
     return run
 
 
@@ -72,7 +72,7 @@ def test_a_prefix_of_as_many_positions_starts_from_the_same_examples(lm, project
     sample = encode(lm, RECORDS, None, None)
     run = run_of(lm, sample, seed=7, examples=3)
     prefix = prefix_of(lm, [7], length=len(run.ids))
-    prefix.start([sample])
+    prefix.init_from_data([sample])
     assert torch.equal(prefix.state()["decoder"], run().prefixes["decoder"])
 
 

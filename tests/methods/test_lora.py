@@ -13,7 +13,7 @@ from stages.decoding.beam import Search, search_sources
 from stages.methods import lora
 from stages.methods.lora import LoRA, layers_of
 from stages.methods.parts import head, saved
-from stages.models.adaptation import Adaptation, LowRank
+from stages.models.adaptation import Adaptation, LowRankUpdate
 from stages.models.batches import Batch
 from stages.models.identity import base_model_id
 from stages.models.load import load
@@ -139,7 +139,7 @@ def test_runs_together_on_encoders(encoder):
     """Each text with its run's change; where all texts share a layer's input (DeBERTa-v2), one line."""
     adaptation, runs = lora_of(encoder, 1, 2, std=0.1)(), torch.tensor([1, 0])
     if encoder.name.startswith("tiny-deberta-v2"):
-        with pytest.raises(UserError, match=r"train its runs one at a time, with cells\.runs_per_batch 1$"):
+        with pytest.raises(UserError, match=r"set cells\.runs_per_batch to 1$"):
             encoder.read(TEXTS, adaptation, runs)
         return
     together = encoder.read(TEXTS, adaptation, runs)[0]
@@ -290,7 +290,7 @@ def test_what_is_no_list_of_layers(wrong):
 
 def test_a_layer_that_reads_no_row_per_text():
     """As the queries of DeBERTa's distances, which all texts share."""
-    change = LowRank(torch.zeros(2, 1, 4), torch.zeros(2, 5, 1))
+    change = LowRankUpdate(torch.zeros(2, 1, 4), torch.zeros(2, 5, 1))
     with pytest.raises(UserError) as error:
         change(torch.zeros(1, 6, 4), torch.zeros(1, 6, 5), torch.tensor([0, 1, 1]))
     assert str(error.value) == (

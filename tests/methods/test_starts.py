@@ -72,7 +72,7 @@ def test_the_first_examples_lose_their_beginning(reader, sample):
 @pytest.mark.parametrize("method", ["prefix", "embedding_only"])
 def test_without_training_it_is_as_if_the_examples_stood_before_the_text(reader, sample, method):
     started = prefix_of(reader, [1], method)
-    started.start([sample])
+    started.init_from_data([sample])
     ids, example = last_ids(reader, sample, 1, 30), sample[0]
     found, expected = logits_after(reader, started(), example), logits_of_text(reader, ids, example)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
@@ -82,7 +82,7 @@ def test_without_training_it_is_as_if_the_examples_stood_before_the_text(reader,
 def test_apt_with_open_gates_starts_likewise(reader, sample):
     options = {"prefix": {"mlp": False, "init": "examples"}, "apt": {"token_gate": False, "layer_gate": True}}
     gated = build(reader, config_of("apt", prefix_len=30, methods=options), [1])
-    gated.start([sample])
+    gated.init_from_data([sample])
     expected = logits_of_text(reader, last_ids(reader, sample, 1, 30), sample[0])
     torch.testing.assert_close(logits_after(reader, gated(), sample[0]), expected, atol=1e-5, rtol=1e-5)
 
@@ -92,10 +92,10 @@ def test_apt_with_open_gates_starts_likewise(reader, sample):
 def test_a_run_starts_from_its_own_examples_alone(lm, project, method, mlp):
     samples = {seed: encode(lm, RECORDS[seed:], None, None) for seed in (1, 2)}
     together, at_random = (prefix_of(lm, [1, 2], method, mlp=mlp, init=init) for init in ("examples", "random"))
-    together.start(samples.values())
+    together.init_from_data(samples.values())
     for run, seed in enumerate(samples):
         alone = prefix_of(lm, [seed], method, mlp=mlp)
-        alone.start([samples[seed]])
+        alone.init_from_data([samples[seed]])
         for name, tensor in alone.state().items():
             found = together.state()[name][run]
             torch.testing.assert_close(found, tensor[0], atol=1e-5 if mlp else 0, rtol=0)
@@ -110,7 +110,7 @@ def test_an_mlp_is_fitted_to_the_examples(lm, project):
         prefix_of(lm, [1], mlp=True, mlp_width=64),
         prefix_of(lm, [1], mlp=True, mlp_width=64, init="random"),
     ):
-        method.start([sample])
+        method.init_from_data([sample])
         distances.append((method.state()["decoder"][0] - expected).square().mean())
     assert distances[0] < 0.9 * distances[1]
 
@@ -122,7 +122,7 @@ def test_training_that_was_interrupted_becomes_what_it_becomes_without(lm, proje
 
     def trained(name):
         method = prefix_of(lm, [1], mlp=mlp, length=9)
-        method.start([sample])
+        method.init_from_data([sample])
         return train(lm, method, [sample], [sample], training, Checkpoint(project / name / "checkpoint.safetensors"))[0]
 
     expected = trained("straight")
@@ -148,9 +148,9 @@ def test_training_that_was_interrupted_becomes_what_it_becomes_without(lm, proje
 def test_too_few_examples_are_named(lm, project):
     sample = encode(lm, RECORDS[:1], None, None)
     tokens = sum(len(ids) for ids in worked_examples(lm, sample, 1))
-    prefix_of(lm, [1], length=tokens).start([sample])
+    prefix_of(lm, [1], length=tokens).init_from_data([sample])
     with pytest.raises(UserError) as error:
-        prefix_of(lm, [1], length=tokens + 1).start([sample])
+        prefix_of(lm, [1], length=tokens + 1).init_from_data([sample])
     assert str(error.value) == (
         "params.yaml: methods.prefix.init is examples, but the 2 training examples of the run have "
         f"{tokens} tokens: prefix_len is {tokens + 1}, and can be {tokens} at most"
@@ -178,7 +178,7 @@ def test_an_encoders_head_hands_the_examples_on(encoder, project):
     given = []
     headed = build(encoder, config_of("linear_probe", "minilm", "mini_rte"), [1])
     headed.method.start = given.append
-    headed.start(["sample"])
+    headed.init_from_data(["sample"])
     assert given == [["sample"]]
 
 

@@ -30,9 +30,9 @@ class Headed(Method):
         self.weight = nn.Parameter(torch.stack(drawn).to(lm.device))
         self.bias = nn.Parameter(torch.zeros(len(drawn), lm.scores, device=lm.device))
 
-    def start(self, samples: Iterable[Examples]) -> None:
-        """See `Method.start`; the head starts from random numbers."""
-        self.method.start(samples)
+    def init_from_data(self, samples: Iterable[Examples]) -> None:
+        """See `Method.init_from_data`; the head starts from random numbers."""
+        self.method.init_from_data(samples)
 
     def forward(self, step: int | None = None) -> Adaptation:
         """The method's adaptation with the head."""

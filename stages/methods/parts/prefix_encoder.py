@@ -16,7 +16,7 @@ from stages.models.batches import to_device
 from stages.models.linear import product_by_run
 from stages.training.method import generators
 
-_NUMBERS = 7_919_000_027  # sets apart the random numbers of several encoders of one run
+_SALT = 7_919_000_027  # sets apart the random numbers of several encoders of one run
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PrefixEncoder(nn.Module, ABC):
     def __init__(self, seeds: list[int], dropout: float, number: int):
         """`dropout`: share of the numbers set to zero in training; `number`: the encoder's number within its run."""
         super().__init__()
-        self.seeds, self.dropout, self.salt = seeds, dropout, number * _NUMBERS
+        self.seeds, self.dropout, self.salt = seeds, dropout, number * _SALT
 
     @abstractmethod
     def rows(self) -> torch.Tensor:

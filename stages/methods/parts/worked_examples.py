@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import torch
 
 from stages.core.errors import UserError
+from stages.core.sections import FILE
 from stages.models.decoder_only import DecoderOnly
 from stages.models.encode import Examples
 from stages.training.method import generators
@@ -35,7 +36,7 @@ def last_ids(lm: DecoderOnly, sample: Examples, seed: int, length: int) -> list[
         if len(ids) >= length:
             return ids[-length:]
     raise UserError(
-        f"params.yaml: methods.prefix.init is examples, but the {len(sample)} training examples of the run have "
+        f"{FILE}: methods.prefix.init is examples, but the {len(sample)} training examples of the run have "
         f"{len(ids)} tokens: prefix_len is {length}, and can be {len(ids)} at most"
     )
 
