@@ -132,7 +132,8 @@ def test_a_text_without_room_for_a_source_is_named(lm, project):
     lm.positions = 2 * longest + 1
     run = run_of(lm, sample, examples=1)
     with pytest.raises(
-        UserError, match=rf"^params.yaml: a prefix of {longest + 1}, a source of \d+ and a target of 100 "
+        UserError,
+        match=rf"^params.yaml: {longest + 1} virtual tokens .*, a source of \d+ and a target of 100 ",
     ):
         decode(lm, run(), [RECORDS[0].source], config().decoding, project / "partial.jsonl")
 

@@ -262,8 +262,8 @@ def test_a_layer_that_there_is_not(any_lm):
 def test_names_that_are_not_known(lm, monkeypatch):
     monkeypatch.setattr(lora, "_QUERIES_AND_VALUES", (("c_attn", "v_proj"),))
     there = "c_attn, c_fc" if lm.name == "tiny-gpt2" else "down_proj, gate_proj"
-    with pytest.raises(UserError, match="^params.yaml: methods.lora.target_modules: tiny-[a-z0-9]+ has no names of queries "
-                       f"and values that are known: choose of {there}, "):  # fmt: skip
+    with pytest.raises(UserError, match="^params.yaml: methods.lora.target_modules: tiny-[a-z0-9]+ has query and value "
+                       f"layers of unknown names: name layers; it has {there}, "):  # fmt: skip
         layers_of(lm, None)
 
 
@@ -294,6 +294,6 @@ def test_a_layer_that_reads_no_row_per_text():
     with pytest.raises(UserError) as error:
         change(torch.zeros(1, 6, 4), torch.zeros(1, 6, 5), torch.tensor([0, 1, 1]))
     assert str(error.value) == (
-        "params.yaml: methods.lora.target_modules: a layer reads [1, 6, 4] numbers for 3 texts: train its runs one at a "
-        "time, with cells.runs_per_batch 1"
+        "params.yaml: methods.lora.target_modules: a layer reads a tensor of shape [1, 6, 4] for 3 texts, so it "
+        "cannot have an update per run: set cells.runs_per_batch to 1"
     )

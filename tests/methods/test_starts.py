@@ -177,7 +177,7 @@ def test_an_infix_starts_from_random_numbers_or_words(lm, init):
 def test_an_encoders_head_hands_the_examples_on(encoder, project):
     given = []
     headed = build(encoder, config_of("linear_probe", "minilm", "mini_rte"), [1])
-    headed.method.start = given.append
+    headed.method.init_from_data = given.append
     headed.init_from_data(["sample"])
     assert given == [["sample"]]
 

@@ -79,7 +79,7 @@ def test_no_place_for_the_ids_is_one_line(project):
 
 def test_text_that_does_not_fit_behind_the_prefix(lm, project):
     check_length(lm, Examples([Example([1] * 50, [1] * 5)]), 201)
-    message = "a prefix of 202, a source of 50 and a target of 5 tokens exceed the 256 positions"
+    message = "202 virtual tokens .*, a source of 50 and a target of 5 tokens exceed the 256 positions"
     with pytest.raises(UserError, match=message):
         check_length(lm, Examples([Example([1] * 3, [1]), Example([1] * 50, [1] * 5)]), 202)
 

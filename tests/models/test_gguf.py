@@ -94,6 +94,20 @@ def test_a_link_to_a_file_of_another_name(file):
     assert Path(path_of(str(file))).is_dir()
 
 
+def test_files_beside_it_are_not_read(file, tokenizer, monkeypatch, tmp_path):
+    """transformers prefers a tokenizer.json beside the file, and a file of the same name in the working directory."""
+    alone = load(path_of(str(file)), "tiny", "main")
+    (tmp_path / "beside").mkdir()
+    beside = written(tmp_path / "beside/tiny.gguf", tokenizer, "F16")
+    (beside.parent / "tokenizer.json").write_text("{}")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "tiny.gguf").write_bytes(b"no GGUF file")
+    monkeypatch.chdir(elsewhere)
+    found = load(path_of(str(beside)), "tiny", "main")
+    assert found.tokenizer(TEXT)["input_ids"] == alone.tokenizer(TEXT)["input_ids"]
+
+
 def test_another_file_under_the_same_name(file, tokenizer):
     first = path_of(str(file))
     assert path_of(str(written(file, tokenizer, "F16"))) != first
