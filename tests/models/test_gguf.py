@@ -25,15 +25,7 @@ NAMES = {
 TEXT = "The Mill has  24 rooms\n\n7 of them don't , naïve £ 30"
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(gguf.CACHE, str(tmp_path / "cache"))
-    return tmp_path / "cache/gguf"
-
-
-@pytest.fixture
-def file(tmp_path, tokenizer):
-    return written(tmp_path / "tiny.gguf", tokenizer)
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.mark.parametrize("kind", ["F32", "F16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"])

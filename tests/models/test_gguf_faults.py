@@ -19,16 +19,7 @@ from stages.models import gguf
 from stages.models.named import path_of
 from tests.models.tiny_gguf import written
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv(gguf.CACHE, str(tmp_path / "cache"))
-    return tmp_path / "cache/gguf"
-
-
-@pytest.fixture
-def file(tmp_path, tokenizer):
-    return written(tmp_path / "tiny.gguf", tokenizer)
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def line_of(model) -> str:
