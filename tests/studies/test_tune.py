@@ -30,6 +30,7 @@ def tuned(project):
     return cells_of(raw, "lowdata")[0]
 
 
+@pytest.mark.slow
 def test_the_dev_examples_choose(tuned, project):
     """By the lowest loss; what was trained for the choice is what the cell's first run is."""
     settings = settings_of(tuned)
