@@ -19,6 +19,7 @@ from stages.models.identity import check_belongs
 from stages.models.load import load
 from stages.models.model import LM
 from stages.models.named import path_of
+from stages.models.progress import quiet_unless_terminal
 
 METHODS = ("embedding_only", "infix", "prompt_projection", "prompt_tuning")  # those whose state has input vectors
 
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("run", nargs="?", type=Path, default=RUN, help=f"directory of a trained run; default: {RUN}")
     parser.add_argument("--top", type=_count, default=5, help="words of each vector; default: 5")
     arguments, chosen = parser.parse_args(), params.load()
+    quiet_unless_terminal()
     lm = load(path_of(chosen.model), chosen.model, chosen.revision)
     rows = table(lm, vectors_of(arguments.run, lm), arguments.top)
     width = max(len(repr(word)) for _, word, _ in rows)
