@@ -26,7 +26,12 @@ from stages.studies.plan import CellSettings
 from stages.studies.run import batches_of, write_hypotheses
 from stages.studies.run_batch import run_batch
 
-TINY = {"task": "mini_e2e", "model": "mini-gpt2", "train": {"steps": 2, "eval_every": None}}
+TINY = {
+    "task": "mini_e2e",
+    "model": "mini-gpt2",
+    "train": {"steps": 2, "eval_every": "none"},
+    "methods": {"in_context": {"examples": 1}},  # five have no room in the model's 512 positions
+}
 COST = "cost.json"
 
 

@@ -8,6 +8,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from bench import cell, peer
 from bench.__main__ import measuring
+from bench.gpu import STOPPED, step
 from bench.inputs import Ids
 from bench.report import document, results
 from bench.training import Clocked, training_of
@@ -98,3 +99,11 @@ def test_the_table():
     numbers = results(MACHINE, "make bench", rows)
     assert (numbers["train_fp32"], numbers["scaling_decoding_100"]) == (2.25, 12.0)
     assert numbers["rows"][0]["peer"] == 4.5 and numbers["machine"] == MACHINE
+
+
+def test_a_step_has_the_status_of_its_program_or_is_stopped_with_all_that_it_started(tmp_path):
+    assert step(["-c", "print('said'); raise SystemExit(3)"], 60, tmp_path / "log")["status"] == 3
+    assert (tmp_path / "log").read_text() == "said\n"
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    found = step(["-c", child], 2, tmp_path / "log")
+    assert found["status"] == STOPPED and 2 <= found["seconds"] < 60
