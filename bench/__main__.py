@@ -16,7 +16,8 @@ from pathlib import Path
 from bench.fresh import fresh
 from bench.parts import PARTS
 from bench.report import document, results
-from bench.turns import KEPT, Bench, Row, count
+from bench.turns import KEPT, Bench, Row
+from stages.core.arguments import count
 from stages.core.errors import entry_point
 from stages.core.files import write_json, write_text
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from bench.fresh import fresh
-from bench.turns import KEPT, count
+from bench.turns import KEPT
+from stages.core.arguments import count
 from stages.core.errors import UserError, entry_point
 from stages.core.files import write_json
 

@@ -1,6 +1,5 @@
 """What every part of the bench needs: runs in turns, and rows of the table."""
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +7,6 @@ from pathlib import Path
 from bench.fresh import fresh
 
 KEPT = Path(".bench")  # what the bench writes
-
-
-def count(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return int(text)
 
 
 # By name: the function, and its arguments but `home`.

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from stages import params
+from stages.core.arguments import count
 from stages.core.errors import UserError, entry_point
 from stages.core.tensors import read_tensors
 from stages.methods.parts.given import RUN
@@ -67,17 +68,11 @@ def _word(lm: LM, number: int) -> str:
     return lm.tokenizer.convert_ids_to_tokens(number) if "\ufffd" in text else text
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return int(text)
-
-
 @entry_point
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.neighbours", description=__doc__.splitlines()[0])
     parser.add_argument("run", nargs="?", type=Path, default=RUN, help=f"directory of a trained run; default: {RUN}")
-    parser.add_argument("--top", type=_count, default=5, help="words of each vector; default: 5")
+    parser.add_argument("--top", type=count, default=5, help="words of each vector; default: 5")
     arguments, chosen = parser.parse_args(), params.load()
     quiet_unless_terminal()
     lm = load(path_of(chosen.model), chosen.model, chosen.revision)

@@ -38,9 +38,8 @@ def dequantized(file: Path, expected: str | None = None) -> Path:
         file: the GGUF file.
         expected: the sha256 that the file must have; None: any.
 
-    Raises UserError if the file
-    cannot be read, has another sha256, is damaged or of a kind that is not supported, if the package `gguf` is missing,
-    or if the cache cannot be written.
+    Raises UserError if the file cannot be read, has another sha256, is damaged or of a kind that is not supported, if the
+    package `gguf` is missing, or if the cache cannot be written.
     """
     found = _sum_of(file)
     if expected not in (None, found):

@@ -84,38 +84,32 @@ def test_an_unknown_quantisation(file, number, name):
     )
 
 
-def test_an_architecture_that_transformers_does_not_map(tmp_path, tokenizer):
-    path = written(tmp_path / "tiny.gguf", tokenizer, architecture="plamo")
-    assert line_of(path) == (
-        f"transformers {version('transformers')} cannot read model {path} (ValueError: GGUF model with architecture plamo is not supported "
-        "yet.); PREFIX_DEBUG=1 shows the traceback"
-    )
+UNKNOWN_RULE = (
+    "model {path}: its tokenizer splits text by the rule {rule} (tokenizer.ggml.pre), which is not known here: take the model as "
+    "safetensors"
+)
 
 
-@pytest.mark.parametrize("rule", ["default", "bailingmoe"])
-def test_a_tokenizer_that_is_not_known(tmp_path, tokenizer, rule):
-    path = written(tmp_path / "tiny.gguf", tokenizer, rule=rule)
-    assert line_of(path) == (
-        f"model {path}: its tokenizer splits text by the rule {rule} (tokenizer.ggml.pre), which is not known here: take the "
-        "model as safetensors"
-    )
-
-
-def test_scaled_positions(tmp_path, tokenizer):
-    path = written(tmp_path / "tiny.gguf", tokenizer, extra={"rope_freqs.weight": np.ones(8, np.float32)})
-    assert line_of(path) == (
-        f"model {path} scales its rotary positions (rope_freqs.weight), which transformers does not read from GGUF: take the "
-        "model as safetensors"
-    )
-
-
-def test_weights_that_are_not_there(tmp_path, tokenizer):
-    """transformers would fill them with random numbers."""
-    path = written(tmp_path / "tiny.gguf", tokenizer, without="blk.1.attn_q.weight")
-    assert line_of(path) == (
-        f"model {path} lacks 1 tensor (model.layers.1.self_attn.q_proj.weight): its weights and its config.json do not fit "
-        "together"
-    )
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"architecture": "plamo"},
+         f"transformers {version('transformers')} cannot read model {{path}} (ValueError: GGUF model with architecture plamo is not "
+         "supported yet.); PREFIX_DEBUG=1 shows the traceback"),
+        ({"rule": "default"}, UNKNOWN_RULE),
+        ({"rule": "bailingmoe"}, UNKNOWN_RULE),
+        ({"extra": {"rope_freqs.weight": np.ones(8, np.float32)}},
+         "model {path} scales its rotary positions (rope_freqs.weight), which transformers does not read from GGUF: take the model as "
+         "safetensors"),
+        # transformers would fill the missing weights with random numbers
+        ({"without": "blk.1.attn_q.weight"},
+         "model {path} lacks 1 tensor (model.layers.1.self_attn.q_proj.weight): its weights and its config.json do not fit together"),
+    ],
+    ids=["architecture", "rule", "another-rule", "scaled-positions", "missing-weights"],
+)  # fmt: skip
+def test_what_would_not_be_read_as_it_is(tmp_path, tokenizer, change, line):
+    path = written(tmp_path / "tiny.gguf", tokenizer, **change)
+    assert line_of(path) == line.format(path=path, rule=change.get("rule"))
 
 
 @pytest.mark.parametrize("package", ["gguf", "accelerate"])
