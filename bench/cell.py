@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from bench import peer
-from bench.inputs import POOL, Ids, clock
-from bench.training import BATCH, HIDDEN, LR, opened, training_of
+from bench.inputs import POOL, Ids, clock, start_of
+from bench.training import BATCH, HIDDEN, LR, begin_from, opened, training_of
 from stages.methods.prefix import Prefix
 from stages.models.encode import Examples
 from stages.training.batches import BatchSampler
@@ -36,7 +36,7 @@ def per_token(losses: list[list[float]], ids: Ids) -> list[float]:
 
 
 def ours(home: str, name: str, steps: int, together: bool) -> dict:
-    lm, ids = opened(home, name), Ids(home, name)
+    lm, ids, start = opened(home, name), Ids(home, name), start_of(home, name, LENGTH)
     seeds, parts = runs_of(ids)
     size = len(seeds) if together else 1
 
@@ -44,7 +44,9 @@ def ours(home: str, name: str, steps: int, together: bool) -> dict:
         return [batch(seeds[i : i + size], parts[i : i + size], steps) for i in range(0, len(seeds), size)]
 
     def batch(seeds: list[int], parts: list[Examples], steps: int) -> list[float]:
-        method = Prefix(lm, LENGTH, HIDDEN, seeds)
+        method = Prefix(lm, LENGTH, HIDDEN if start is None else None, seeds)
+        if start is not None:
+            begin_from(method, start)
         with TemporaryDirectory() as directory:
             checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")
             _, points = train(lm, method, parts, parts, training_of(LENGTH, steps), checkpoint)
@@ -58,13 +60,13 @@ def ours(home: str, name: str, steps: int, together: bool) -> dict:
 
 
 def theirs(home: str, name: str, steps: int) -> dict:
-    model, ids = peer.base(home, name, torch.float32), Ids(home, name)
+    model, ids, start = peer.base(home, name, torch.float32), Ids(home, name), start_of(home, name, LENGTH)
 
     def cell(steps: int) -> list[list[float]]:
         losses = []
         for seed, examples in zip(*runs_of(ids), strict=True):
-            peft = peer.prefixed(model, LENGTH, HIDDEN)
-            peer.start_from(peft, seed)
+            peft = peer.prefixed(model, LENGTH, HIDDEN if start is None else None)
+            peer.start_from(peft, seed) if start is None else peer.begin_from(peft, start)
             losses.append(peer.train(peft, examples, ids.before, seed, BATCH, LR, steps, 0)[0])
         return losses
 

@@ -3,27 +3,34 @@
 A decoder-only model has a prefix (PEFT's `generate`); an encoder-decoder model has none: PEFT puts them elsewhere.
 """
 
+from collections import Counter
 from itertools import chain
 
 import torch
 
-from bench import peer
-from bench.inputs import SEED, Ids, clock
-from bench.training import HIDDEN, opened
+from bench import limits, peer
+from bench.inputs import SEED, Ids, clock, start_of
+from bench.training import HIDDEN, begin_from, opened
 from stages.decoding.beam import Search, pieces_by_length, search_sources
 from stages.methods.prefix import Prefix
 from stages.models.adaptation import Adaptation
 from stages.models.batches import Batch, Example
 from stages.models.decoder_only import DecoderOnly
 from stages.models.linear import pack
-from stages.models.model import LM
+from stages.models.model import LM, DecodingState
 from stages.training.step import target_losses
 
 BEAM, NEW, LENGTH = 5, 40, 10
 
 
-def adaptation_of(lm: LM) -> Adaptation:
-    return Adaptation(Prefix(lm, LENGTH, HIDDEN, [SEED]).state()) if isinstance(lm, DecoderOnly) else Adaptation()
+def adaptation_of(home: str, lm: LM) -> Adaptation:
+    if not isinstance(lm, DecoderOnly):
+        return Adaptation()
+    start = start_of(home, lm.name, LENGTH)
+    prefix = Prefix(lm, LENGTH, HIDDEN if start is None else None, [SEED])
+    if start is not None:
+        begin_from(prefix, start)
+    return Adaptation(prefix.state())
 
 
 def in_order(ids: Ids, count: int, batch_size: int) -> list[list[list[int]]]:
@@ -32,9 +39,26 @@ def in_order(ids: Ids, count: int, batch_size: int) -> list[list[list[int]]]:
     return [[sources[i] for i in piece] for piece in pieces_by_length([len(source) for source in sources], batch_size)]
 
 
-def ours(home: str, name: str, count: int, batch_size: int, bf16: bool) -> dict:
-    lm, ids = opened(home, name), Ids(home, name)
-    adaptation = adaptation_of(lm)
+class Counted(DecodingState):
+    """A decoding state that counts the rows of its steps."""
+
+    def __init__(self, state: DecodingState, steps: Counter):
+        self.state, self.steps = state, steps
+
+    def prefill(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+        return self.state.prefill(sources, runs)
+
+    def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
+        self.steps[tokens.numel()] += 1
+        return self.state.step(tokens, parents)
+
+    def reorder(self, order: list[int]) -> None:
+        self.state.reorder(order)
+
+
+def ours(home: str, name: str, count: int, batch_size: int, bf16: bool, rates: dict) -> dict:
+    lm, ids, steps = opened(home, name), Ids(home, name), Counter()
+    adaptation = adaptation_of(home, lm)
     if bf16:
         lm.compute_in(torch.bfloat16)
     pack(lm.model)
@@ -46,16 +70,20 @@ def ours(home: str, name: str, count: int, batch_size: int, bf16: bool) -> dict:
 
     pieces = in_order(ids, count, batch_size)
     search(pieces[0][:2], 2)  # warm-up
+    memory, lm.memory = lm.memory, lambda *arguments: Counted(memory(*arguments), steps)
     began = clock()
     found = [best for piece in pieces for best in search(piece, NEW)]
-    return {"seconds": clock() - began, "sources": list(chain.from_iterable(pieces)), "found": found}
+    seconds = clock() - began
+    sources = list(chain.from_iterable(pieces))
+    limit = limits.decoding(lm, rates, sum(map(len, sources)), steps, bf16)
+    return {"seconds": seconds, "limit": limit, "sources": sources, "found": found}
 
 
 def theirs(home: str, name: str, count: int, batch_size: int, bf16: bool) -> dict:
     model, ids = peer.base(home, name, torch.bfloat16 if bf16 else torch.float32), Ids(home, name)
     if not model.config.is_encoder_decoder:
-        model = peer.prefixed(model, LENGTH, None)
-        peer.hold(model, HIDDEN, SEED)
+        model, start = peer.prefixed(model, LENGTH, None), start_of(home, name, LENGTH)
+        peer.hold(model, HIDDEN, SEED) if start is None else peer.begin_from(model, start)
     sources = [source for piece in in_order(ids, count, batch_size) for source in piece]
     peer.generate(model, sources[:2], ids, batch_size, BEAM, 2)
     began = clock()
@@ -67,7 +95,7 @@ def theirs(home: str, name: str, count: int, batch_size: int, bf16: bool) -> dic
 def scores(home: str, name: str, triples: list[tuple[list[int], list[int], list[int]]]) -> dict:
     """Of (source, hypothesis, another): what fp32 says by how much the first is the better, per token."""
     lm, ids = opened(home, name), Ids(home, name)
-    adaptation, better = adaptation_of(lm), []
+    adaptation, better = adaptation_of(home, lm), []
     for source, *pair in triples:
         whole = [found if len(found) == NEW else [*found, ids.end] for found in pair]
         sums, counts = target_losses(

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from transformers import (
     AutoTokenizer,
     BartConfig,
@@ -19,10 +20,15 @@ from transformers import (
 
 from stages.core.files import replacing, write_json
 from stages.core.record import read_records, write_records
+from stages.core.tensors import write_tensors
+from stages.methods.prefix import flatten
+from stages.models.adaptation import DECODER
 from stages.models.batches import Example
 from stages.models.decoder_only import DecoderOnly
 from stages.models.encode import Examples, encode
 from stages.models.load import load
+from stages.models.model import LM
+from stages.models.named import PACKAGES, has_package, path_of
 from stages.tasks import Linearize, e2e, mini_e2e
 from stages.tasks.common.generated import GeneratedTexts
 
@@ -50,6 +56,9 @@ def bart(ends: dict) -> PreTrainedModel:
     ))  # fmt: skip
 
 
+REAL = "smollm2"
+LENGTHS = (6, 10, 275)  # of the prefixes of worked examples on the real model
+
 MODELS = {
     "gpt2": gpt2,
     "gpt2-medium": lambda ends: gpt2(ends, n_layer=24, n_embd=1024, n_head=16),
@@ -72,8 +81,28 @@ def prepare(home: str, e2e_files: str | None, tokenizer: str) -> dict:
             model = build({"bos_token_id": found.bos_token_id, "eos_token_id": found.eos_token_id})
             model.save_pretrained(out / name)
             found.save_pretrained(out / name)
-            _write_ids(out, name)
+            _write_ids(out, name, load(str(out / name), name, "main"))
+        if has_package(REAL):
+            lm = load(path_of(REAL), REAL, "main")
+            _write_ids(out, REAL, lm)
+            _write_prefixes(out, lm)
     return {}
+
+
+def _write_prefixes(home: Path, lm: LM) -> None:
+    """What the prefixes on the real model start from: keys and values of training examples."""
+    ids = [i for source, target in json.loads((home / f"{REAL}.json").read_text())["train"]
+           for i in [*source, lm.separator, *target]]  # fmt: skip
+    write_tensors(home / f"{REAL}.safetensors", {
+        str(length): flatten(lm.activations(ids[:length])[DECODER]).contiguous() for length in LENGTHS
+    }, {})  # fmt: skip
+
+
+def start_of(home: str, name: str, length: int) -> torch.Tensor | None:
+    """What a prefix starts from, [length, layers * 2 * kv_heads * head_dim]; None: random numbers out of an MLP."""
+    if name != REAL:
+        return None
+    return load_file(Path(home) / f"{REAL}.safetensors")[str(length)]
 
 
 def _write_records(out: Path, e2e_files: str | None) -> None:
@@ -84,8 +113,7 @@ def _write_records(out: Path, e2e_files: str | None) -> None:
         write_records(out / f"{split}.jsonl", records)
 
 
-def _write_ids(home: Path, name: str) -> None:
-    lm = load(str(home / name), name, "main")
+def _write_ids(home: Path, name: str, lm: LM) -> None:
     examples = encode(lm, read_records(home / "train.jsonl"), None, None)
     sources = dict.fromkeys(record.source for record in read_records(home / "test.jsonl"))
     write_json(home / f"{name}.json", {
@@ -106,6 +134,11 @@ class Ids:
 
     def examples(self, first: int, count: int) -> Examples:
         return Examples(self.train[first : first + count])
+
+
+def directory_of(home: str, name: str) -> str:
+    """Where a model is: in a Python package, or among the inputs."""
+    return path_of(name) if name in PACKAGES else str(Path(home) / name)
 
 
 def clock() -> float:

@@ -6,12 +6,14 @@ from bench.fresh import fresh
 from bench.turns import Bench, Row, in_turns, memory, timed
 
 SOURCES, BATCH = 200, 16
+REAL = "smollm2"
 FEW = 12  # one at a time
 PEER_BF16 = 16  # a batch of it: on some CPUs `generate` takes a minute in bf16 to read the sources
 
 
-def ours(name: str, count: int, batch_size: int, bf16: bool = False) -> tuple[str, dict]:
-    return "bench.decoding.ours", {"name": name, "count": count, "batch_size": batch_size, "bf16": bf16}
+def ours(bench: Bench, name: str, count: int, batch_size: int, bf16: bool = False) -> tuple[str, dict]:
+    sizes = {"name": name, "count": count, "batch_size": batch_size}
+    return "bench.decoding.ours", sizes | {"bf16": bf16, "rates": bench.limits}
 
 
 def theirs(name: str, count: int, batch_size: int, bf16: bool = False) -> tuple[str, dict]:
@@ -31,12 +33,12 @@ def identical(bench: Bench, name: str, found: dict, other: dict, whose: str) -> 
 
 def decode(bench: Bench) -> Iterator[Row]:
     best = in_turns(bench, 1, {
-        "ours, fp32": ours("gpt2", SOURCES, BATCH),
-        "ours, bf16": ours("gpt2", SOURCES, BATCH, bf16=True),
+        "ours, fp32": ours(bench, "gpt2", SOURCES, BATCH),
+        "ours, bf16": ours(bench, "gpt2", SOURCES, BATCH, bf16=True),
         "PEFT": theirs("gpt2", SOURCES, BATCH),
     })  # fmt: skip
     few = in_turns(bench, 1, {
-        "ours, bf16, few": ours("gpt2", PEER_BF16, BATCH, bf16=True),
+        "ours, bf16, few": ours(bench, "gpt2", PEER_BF16, BATCH, bf16=True),
         "PEFT, bf16, few": theirs("gpt2", PEER_BF16, BATCH, bf16=True),
     })  # fmt: skip
     exact, rounded, peer = best.values()
@@ -52,14 +54,30 @@ def decode(bench: Bench) -> Iterator[Row]:
 
 
 def decode_b1(bench: Bench) -> Iterator[Row]:
-    mine, peer = in_turns(bench, 1, {"ours": ours("gpt2", FEW, 1), "PEFT": theirs("gpt2", FEW, 1)}).values()
-    same = identical(bench, "gpt2", mine, peer, "PEFT")
-    yield timed("decode_fp32_b1", f"{FEW} sources one by one, gpt2, beam 5, 40 tokens", mine, peer, same)
+    yield from _some(bench, "gpt2", FEW, 1, "")
+
+
+def decode_real(bench: Bench) -> Iterator[Row]:
+    """A real model ends its sentences."""
+    for count, batch in ((48, BATCH), (FEW, 1)):
+        yield from _some(bench, REAL, count, batch, f"_{REAL}")
+
+
+def _some(bench: Bench, name: str, count: int, batch: int, end: str) -> Iterator[Row]:
+    exact, rounded, peer = in_turns(bench, 1, {
+        "ours, fp32": ours(bench, name, count, batch),
+        "ours, bf16": ours(bench, name, count, batch, bf16=True),
+        "PEFT": theirs(name, count, batch),
+    }).values()  # fmt: skip
+    what = f"{count} sources, {name}, beam 5, 40 tokens, batch {batch}"
+    yield timed(f"decode_fp32_b{batch}{end}", what, exact, peer, identical(bench, name, exact, peer, "PEFT"))
+    said = identical(bench, name, rounded, exact, "ours in fp32")
+    yield timed(f"decode_bf16_b{batch}{end}", f"{what}, bf16 (PEFT: fp32)", rounded, peer, said)
 
 
 def decode_bart(bench: Bench) -> Iterator[Row]:
     """Without a prefix: PEFT puts it elsewhere."""
-    calls = {"ours": ours("bart-base", 48, BATCH), "transformers": theirs("bart-base", 48, BATCH)}
+    calls = {"ours": ours(bench, "bart-base", 48, BATCH), "transformers": theirs("bart-base", 48, BATCH)}
     mine, peer = in_turns(bench, 1, calls).values()
     what = f"48 sources, bart-base without a prefix, beam 5, 40 tokens, batch {BATCH}"
     same = identical(bench, "bart-base", mine, peer, "transformers")

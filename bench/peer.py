@@ -1,7 +1,5 @@
 """The other side: PEFT's prefix-tuning of a transformers model, as its documentation trains it, and `generate`."""
 
-from pathlib import Path
-
 import torch
 from peft import PeftModel, PrefixTuningConfig, TaskType, get_peft_model
 from torch.nn.utils.rnn import pad_sequence
@@ -13,7 +11,7 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
-from bench.inputs import POOL, Ids, clock
+from bench.inputs import POOL, Ids, clock, directory_of
 from stages.methods.parts.prefix_encoder import MLP
 from stages.models.batches import Example
 from stages.training.batches import BatchSampler
@@ -22,7 +20,7 @@ IGNORED = -100  # labels that have no loss
 
 
 def base(home: str, name: str, dtype: torch.dtype) -> PreTrainedModel:
-    directory = Path(home) / name
+    directory = directory_of(home, name)
     seq2seq = AutoConfig.from_pretrained(directory).is_encoder_decoder
     model = (AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM).from_pretrained(directory, dtype=dtype)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
@@ -51,6 +49,12 @@ def start_from(peft: PeftModel, seed: int) -> None:
     for layer, weight, bias in ((0, table.down, table.down_bias), (2, table.up, table.up_bias)):
         encoder.transform[layer].weight.copy_(weight[0].T)
         encoder.transform[layer].bias.copy_(bias[0, 0])
+
+
+@torch.no_grad()
+def begin_from(peft: PeftModel, start: torch.Tensor) -> None:
+    """Begin with these keys and values, [length, layers * 2 * kv_heads * head_dim], without an MLP."""
+    peft.prompt_encoder["default"].embedding.weight.copy_(start)
 
 
 @torch.no_grad()

@@ -1,9 +1,8 @@
 """What was measured, for programs (.bench/results.json) and for people (docs/benchmarks.md)."""
 
 from dataclasses import asdict
-from datetime import date
 
-from bench.turns import Row
+from bench.kept import Part
 
 HEAD = """# Benchmarks
 
@@ -13,8 +12,11 @@ HEAD = """# Benchmarks
 
 This project beside PEFT's prefix-tuning and transformers' `generate`, on the same work.
 
-{date}, {processor}, {cores} cores of which one is used, {memory_gb} GB of memory, {gpu}.
+{when}: {processor}, {cores} cores of which one is used, {memory_gb} GB of memory, {gpu}.
 Python {python}, torch {torch}, transformers {transformers}, PEFT {peft}. {records}, {tokenizer}.
+
+With one thread this machine multiplies matrices at {fp32:,.0f} GFLOP/s in fp32 and at {bf16:,.0f} in bf16, and reads memory at
+{bytes:,.0f} GB/s. `of limit` is the time that the work would take at these rates, over ours.
 
 """
 
@@ -63,8 +65,9 @@ and for the prefix of 200 our time divided by that of 10. `.bench/results.json` 
 """
 
 
-def results(machine: dict, command: str, rows: list[Row]) -> dict:
+def results(machine: dict, command: str, parts: dict[str, Part]) -> dict:
     """Ratios by name (of what has no peer, the seconds), then all there is."""
+    rows = [row for part in parts.values() for row in part.rows]
     numbers = {row.name: row.ours if row.ratio is None else row.ratio for row in rows}
     return numbers | {"machine": machine, "command": command, "rows": [asdict(row) for row in rows]}
 
@@ -75,15 +78,28 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value < 1 else f"{value:.2f}"
 
 
-def document(machine: dict, command: str, records: str, tokenizer: str, rows: list[Row]) -> str:
-    head = HEAD.format(
-        **machine | {"gpu": machine["gpu"] or "no GPU (so nothing here says how it is on one)"},
-        command=command, date=date.today(), records=records, tokenizer=tokenizer,
-    )  # fmt: skip
-    table = ["| | what | ours | peer | | ratio | |", "|---|---|---:|---:|---|---:|---|"]
-    table += [
+def lines(part: Part) -> list[str]:
+    """The rows of a part in the table. What other code measured is marked."""
+    mark = f"**old: {part.commit}, {part.date}**; " if part.old else ""
+    return [
         f"| `{row.name}` | {row.what} | {number(row.ours)} | {number(row.peer)} | {row.unit} | "
-        f"{'' if row.ratio is None else f'{row.ratio:.2f}'} | {row.note} |"
-        for row in rows
+        f"{'' if row.ratio is None else f'{row.ratio:.2f}'} | "
+        f"{'' if row.limit is None else f'{row.limit / row.ours:.0%}'} | {mark}{row.note} |"
+        for row in part.rows
     ]
+
+
+def when(parts: dict[str, Part]) -> str:
+    """The days and commits of the parts: `2026-11-29, commit abc1234`."""
+    return "; ".join(dict.fromkeys(f"{part.date}, commit {part.commit}" for part in parts.values()))
+
+
+def document(machine: dict, command: str, records: str, tokenizer: str, parts: dict[str, Part]) -> str:
+    rates = {name: rate / 1e9 for name, rate in list(parts.values())[-1].limits.items()}
+    head = HEAD.format(
+        **machine | rates | {"gpu": machine["gpu"] or "no GPU (so nothing here says how it is on one)"},
+        command=command, when=when(parts), records=records, tokenizer=tokenizer,
+    )  # fmt: skip
+    table = ["| | what | ours | peer | | ratio | of limit | |", "|---|---|---:|---:|---|---:|---:|---|"]
+    table += [line for part in parts.values() for line in lines(part)]
     return head + "\n".join(table) + "\n" + TEXT

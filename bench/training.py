@@ -1,14 +1,15 @@
 """Training: the loop of `stages.training.loop` beside PEFT's usual one, on the same batches from the same parameters."""
 
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
-from bench import peer
-from bench.inputs import POOL, SEED, Ids, clock
+from bench import limits, peer
+from bench.inputs import POOL, SEED, Ids, clock, directory_of, start_of
 from stages.core.run_config import Training
-from stages.methods.prefix import Prefix
+from stages.methods.parts.prefix_encoder import Fit
+from stages.methods.prefix import Prefix, unflatten
+from stages.models.adaptation import DECODER
 from stages.models.determinism import set_determinism
 from stages.models.load import load
 from stages.models.model import LM
@@ -23,8 +24,10 @@ BATCH, HIDDEN, LR = 5, 512, 5e-5
 class Clocked(Prefix):
     """Notes when training asks for the prefix of a step, and at the end for what is to be stored."""
 
-    def __init__(self, lm: LM, length: int, warm_up: int):
-        super().__init__(lm, length, HIDDEN, [SEED])
+    def __init__(self, lm: LM, length: int, warm_up: int, start: torch.Tensor | None = None):
+        super().__init__(lm, length, HIDDEN if start is None else None, [SEED])
+        if start is not None:
+            begin_from(self, start)
         self.warm_up = warm_up
 
     def forward(self, step: int | None = None):
@@ -33,6 +36,11 @@ class Clocked(Prefix):
         elif step is None:
             self.ended = clock()
         return super().forward(step)
+
+
+def begin_from(method: Prefix, start: torch.Tensor) -> None:
+    """Start all runs of a prefix without MLP from [length, numbers of a position]."""
+    method.init_from({DECODER: unflatten(start[None], method.shapes[DECODER])[0]}, Fit(0, 0.0))
 
 
 def training_of(length: int, steps: int) -> Training:
@@ -46,12 +54,14 @@ def training_of(length: int, steps: int) -> Training:
 def opened(home: str, name: str) -> LM:
     """As a stage opens a user's model."""
     set_determinism(1)
-    return load(str(Path(home) / name), name, "main")
+    return load(directory_of(home, name), name, "main")
 
 
-def ours(home: str, name: str, length: int, steps: int, warm_up: int, bf16: bool, recomputed: bool) -> dict:
+def ours(
+    home: str, name: str, length: int, steps: int, warm_up: int, bf16: bool, recomputed: bool, rates: dict
+) -> dict:
     lm, ids = opened(home, name), Ids(home, name)
-    method = Clocked(lm, length, warm_up)
+    method = Clocked(lm, length, warm_up, start_of(home, name, length))
     if bf16:
         lm.compute_in(torch.bfloat16)
     if recomputed:
@@ -62,13 +72,19 @@ def ours(home: str, name: str, length: int, steps: int, warm_up: int, bf16: bool
         _, points = train(lm, method, [examples], [examples], training_of(length, steps), checkpoint)
     losses = [point.loss for point in points]
     assert len(losses) == steps, "a curve has a point for each step of so short a training"
-    return {"losses": losses, "seconds": method.ended - method.began, "tokens": tokens(examples, steps, warm_up)}
+    timed = limits.of_steps(orders(examples, steps, warm_up), examples)
+    return {
+        "losses": losses, "seconds": method.ended - method.began, "tokens": tokens(examples, steps, warm_up),
+        "limit": limits.training(lm, timed, length) / rates["bf16" if bf16 else "fp32"],
+    }  # fmt: skip
 
 
 def theirs(home: str, name: str, length: int, steps: int, warm_up: int) -> dict:
-    ids, model = Ids(home, name), peer.base(home, name, torch.float32)
-    peft = peer.prefixed(model, length, HIDDEN)
-    if not model.config.is_encoder_decoder:  # there PEFT has one prefix where we have three
+    ids, model, start = Ids(home, name), peer.base(home, name, torch.float32), start_of(home, name, length)
+    peft = peer.prefixed(model, length, HIDDEN if start is None else None)
+    if start is not None:
+        peer.begin_from(peft, start)
+    elif not model.config.is_encoder_decoder:  # there PEFT has one prefix where we have three
         peer.start_from(peft, SEED)
     examples = ids.examples(0, len(ids.train))
     losses, seconds = peer.train(peft, examples, ids.before, SEED, BATCH, LR, steps, warm_up)
@@ -78,5 +94,10 @@ def theirs(home: str, name: str, length: int, steps: int, warm_up: int) -> dict:
 def tokens(examples, steps: int, warm_up: int) -> int:
     """Of sources and targets in the steps that are timed, without padding."""
     lengths = examples.lengths.sum(1)
-    order = BatchSampler(lengths, BATCH, SEED, POOL)
-    return sum(int(lengths[order.at(step)].sum()) for step in range(warm_up, steps))
+    return sum(int(lengths[chosen].sum()) for chosen in orders(examples, steps, warm_up))
+
+
+def orders(examples, steps: int, warm_up: int) -> list[list[int]]:
+    """The batches of the steps that are timed."""
+    order = BatchSampler(examples.lengths.sum(1), BATCH, SEED, POOL)
+    return [order.at(step) for step in range(warm_up, steps)]

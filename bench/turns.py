@@ -15,10 +15,11 @@ Calls = dict[str, tuple[str, dict]]
 
 @dataclass(frozen=True)
 class Bench:
-    """Where the inputs are, and on what it runs."""
+    """Where the inputs are, on what it runs, and what that can do at most (`bench.limits.measured`)."""
 
     home: str
     gpu: bool
+    limits: dict[str, float]
     chosen_steps: int | None = None
 
     def steps(self, on_cpu: int) -> int:
@@ -28,7 +29,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Row:
-    """`ratio` as `parts` says, or None; `ours` and `peer` in `unit`."""
+    """`ratio` as `parts` says, or None; `ours`, `peer` and `limit`, the least that this machine could take, in `unit`."""
 
     name: str
     what: str
@@ -37,6 +38,7 @@ class Row:
     unit: str
     ratio: float | None
     note: str
+    limit: float | None = None
 
 
 def in_turns(bench: Bench, rounds: int, calls: Calls) -> dict[str, dict]:
@@ -53,7 +55,8 @@ def in_turns(bench: Bench, rounds: int, calls: Calls) -> dict[str, dict]:
 
 def timed(name: str, what: str, ours: dict, peer: dict, note: str) -> Row:
     """Seconds of both."""
-    return Row(name, what, ours["seconds"], peer["seconds"], "s", peer["seconds"] / ours["seconds"], note)
+    ratio = peer["seconds"] / ours["seconds"]
+    return Row(name, what, ours["seconds"], peer["seconds"], "s", ratio, note, ours.get("limit"))
 
 
 def memory(result: dict) -> float:

@@ -63,13 +63,36 @@ def attend(
         attention_mask = _narrowed(attention_mask, distances < sliding_window)
     if query.requires_grad:
         query = query.contiguous()  # a view would keep the keys and values in memory
-    if softcap is not None or s_aux is not None:
-        options |= {"softcap": softcap, "sinks": s_aux}
-        return _by_products(module, query, key, value, attention_mask, position_bias, **options)
     in_bf16 = query.device.type == "cpu" and query.dtype == torch.bfloat16
-    trains = query.requires_grad and query.shape[2] <= MOST
-    compute = _by_products if in_bf16 and trains else sdpa_attention_forward
-    return compute(module, query, key, value, attention_mask, position_bias=position_bias, **options)
+    by_products = softcap is not None or s_aux is not None
+    if by_products:
+        options |= {"softcap": softcap, "sinks": s_aux}
+    by_products = by_products or (in_bf16 and query.requires_grad and query.shape[2] <= MOST)
+    compute = _by_products if by_products else sdpa_attention_forward
+    heads, kv_heads = query.shape[1], key.shape[1]
+    if heads == kv_heads or position_bias is not None or s_aux is not None or attention_mask.shape[1] > 1:
+        return compute(module, query, key, value, attention_mask, position_bias=position_bias, **options)
+    query, attention_mask = _grouped(query, attention_mask, kv_heads)
+    # Without the module, transformers does not repeat keys and values for each query head.
+    found, _ = compute(None, query, key, value, attention_mask, **options)
+    return _ungrouped(found, heads), None
+
+
+def _grouped(query: torch.Tensor, mask: torch.Tensor, kv_heads: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Grouped-query attention: the heads that share keys and values become further queries of one head.
+
+    `query` [batch, heads, queries, head_dim] -> [batch, kv_heads, group * queries, head_dim];
+    `mask` [batch or 1, 1, queries, keys] -> [batch or 1, 1, group * queries, keys].
+    """
+    batch, heads, _, head_dim = query.shape
+    return query.reshape(batch, kv_heads, -1, head_dim), mask.repeat(1, 1, heads // kv_heads, 1)
+
+
+def _ungrouped(found: torch.Tensor, heads: int) -> torch.Tensor:
+    """The inverse for the result: [batch, group * queries, kv_heads, head_dim] -> [batch, queries, heads, head_dim]."""
+    batch, _, kv_heads, head_dim = found.shape
+    split = found.view(batch, heads // kv_heads, -1, kv_heads, head_dim)  # [batch, group, queries, kv_heads, head_dim]
+    return split.permute(0, 2, 3, 1, 4).reshape(batch, -1, heads, head_dim)
 
 
 def _narrowed(mask: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
@@ -78,12 +101,12 @@ def _narrowed(mask: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
 
 
 def _by_products(
-    _module: nn.Module,
+    _module: nn.Module | None,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     mask: torch.Tensor,
-    position_bias: torch.Tensor | None,
+    position_bias: torch.Tensor | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     softcap: float | None = None,

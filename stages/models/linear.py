@@ -24,7 +24,7 @@ def _onednn(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) ->
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
-def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """x [rows, in], weight [out, in] -> [rows, out]"""
     rows = len(x)
     return _onednn(F.pad(x, (0, 0, 0, -rows % _ROWS)) if rows % _ROWS else x, weight, bias)[:rows]
@@ -36,7 +36,7 @@ class _Linear(torch.autograd.Function):
         moving = ctx.needs_input_grad[1]
         ctx.save_for_backward(weight, x if moving else None)  # a frozen weight's gradient would need x
         # [..., in] -> [rows, in] -> [rows, out] -> [..., out]
-        return _product(x.reshape(-1, weight.shape[1]), weight, bias).view(*x.shape[:-1], weight.shape[0])
+        return product(x.reshape(-1, weight.shape[1]), weight, bias).view(*x.shape[:-1], weight.shape[0])
 
     @staticmethod
     def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -45,7 +45,7 @@ class _Linear(torch.autograd.Function):
         for_x, for_weight, for_bias = ctx.needs_input_grad
         return (
             # [rows, in] -> [..., in]
-            _product(flat, weight.t()).view(*gradient.shape[:-1], weight.shape[1]) if for_x else None,
+            product(flat, weight.t()).view(*gradient.shape[:-1], weight.shape[1]) if for_x else None,
             # x: [..., in] -> [rows, in]
             _of_weight(flat, x.reshape(-1, weight.shape[1]), weight) if for_weight else None,
             flat.sum(0) if for_bias else None,
@@ -55,8 +55,8 @@ class _Linear(torch.autograd.Function):
 def _of_weight(gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Gradient [out, in] of a weight, in the weight's memory layout, from [rows, out] and [rows, in]."""
     if weight.stride(0) == 1:
-        return _product(x.t(), gradient.t()).t()
-    return _product(gradient.t(), x.t())
+        return product(x.t(), gradient.t()).t()
+    return product(gradient.t(), x.t())
 
 
 def product_by_run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:

@@ -44,6 +44,11 @@ def is_embedded(model: str) -> bool:
     return (Path(model).name == model and (BASE / model / "config.json").exists()) or model in PACKAGES
 
 
+def has_package(model: str) -> bool:
+    """Whether the package of a model in `PACKAGES` is installed."""
+    return find_spec(PACKAGES[model].module) is not None
+
+
 def is_gguf(model: str) -> bool:
     """Whether a model is a GGUF file of the user's, by its name."""
     return model.lower().endswith(".gguf")
