@@ -110,6 +110,25 @@ def test_a_packed_model_computes_the_same(dtype):
         assert model.lm_head.weight.numel() and not model.transformer.h[0].mlp.c_fc.weight.numel()
 
 
+@pytest.mark.parametrize("kind", ["linear", "conv1d"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_packed_layer_has_the_same_gradients_bit_for_bit(kind, dtype):
+    """Frozen, in training: rows that are no multiple of eight, and a gradient that is a view."""
+    ours, theirs = (layer.requires_grad_(False).to(dtype) for layer in layers(kind))
+    use_onednn(theirs)
+    pack(ours, gradients=True)
+    results = []
+    for layer in (ours, theirs):
+        x = torch.randn(3, 5, 40, generator=torch.Generator().manual_seed(1)).to(dtype).requires_grad_()
+        y = layer(x)
+        (y.transpose(0, 1) * torch.arange(24)).sum().backward()
+        results.append((y, x.grad))
+    for one, two in zip(*results, strict=True):
+        assert torch.equal(one, two)
+    if dtype == torch.float32 or has_bf16(x.device):
+        assert not ours.weight.numel()
+
+
 def test_a_model_that_keeps_to_torch_is_left_alone():
     model = nn.Sequential(nn.Linear(4, 4))
     pack(model)
