@@ -11,6 +11,7 @@ from bench.inputs import POOL, Ids, clock, start_of
 from bench.training import BATCH, HIDDEN, LR, begin_from, opened, training_of
 from stages.methods.prefix import Prefix
 from stages.models.encode import Examples
+from stages.models.linear import pack
 from stages.training.batches import BatchSampler
 from stages.training.checkpoint import Checkpoint
 from stages.training.loop import train
@@ -37,6 +38,7 @@ def per_token(losses: list[list[float]], ids: Ids) -> list[float]:
 
 def ours(home: str, name: str, steps: int, together: bool) -> dict:
     lm, ids, start = opened(home, name), Ids(home, name), start_of(home, name, LENGTH)
+    pack(lm.model, gradients=True)
     seeds, parts = runs_of(ids)
     size = len(seeds) if together else 1
 

@@ -58,6 +58,7 @@ class Counted(DecodingState):
 
 def ours(home: str, name: str, count: int, batch_size: int, bf16: bool, rates: dict) -> dict:
     lm, ids, steps = opened(home, name), Ids(home, name), Counter()
+    size = limits.Size.of(lm)
     adaptation = adaptation_of(home, lm)
     if bf16:
         lm.compute_in(torch.bfloat16)
@@ -75,7 +76,7 @@ def ours(home: str, name: str, count: int, batch_size: int, bf16: bool, rates: d
     found = [best for piece in pieces for best in search(piece, NEW)]
     seconds = clock() - began
     sources = list(chain.from_iterable(pieces))
-    limit = limits.decoding(lm, rates, sum(map(len, sources)), steps, bf16)
+    limit = limits.decoding(size, rates, sum(map(len, sources)), steps, bf16)
     return {"seconds": seconds, "limit": limit, "sources": sources, "found": found}
 
 

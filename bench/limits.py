@@ -89,12 +89,12 @@ def training(lm: LM, examples: list[Example], length: int, tuned: bool = False) 
     return found
 
 
-def decoding(lm: LM, limits: Mapping[str, float], prefilled: int, steps: Mapping[int, int], bf16: bool) -> float:
+def decoding(size: Size, limits: Mapping[str, float], prefilled: int, steps: Mapping[int, int], bf16: bool) -> float:
     """The least seconds of a beam search: of its operations, or of reading the weights once a step if that is more.
 
     `prefilled`: tokens of sources; `steps`: by the number of rows of a step, how many steps had so many.
     """
-    size, rate, bytes_each = Size.of(lm), limits["bf16" if bf16 else "fp32"], 2 if bf16 else 4
+    rate, bytes_each = limits["bf16" if bf16 else "fp32"], 2 if bf16 else 4
     weights = size.target + size.output
     reading = weights * bytes_each / limits["bytes"]
     return 2 * size.source * prefilled / rate + sum(

@@ -11,6 +11,7 @@ from stages.methods.parts.prefix_encoder import Fit
 from stages.methods.prefix import Prefix, unflatten
 from stages.models.adaptation import DECODER
 from stages.models.determinism import set_determinism
+from stages.models.linear import pack
 from stages.models.load import load
 from stages.models.model import LM
 from stages.training.batches import BatchSampler
@@ -62,20 +63,21 @@ def ours(
 ) -> dict:
     lm, ids = opened(home, name), Ids(home, name)
     method = Clocked(lm, length, warm_up, start_of(home, name, length))
+    examples = ids.examples(0, len(ids.train))
+    work = limits.training(lm, limits.of_steps(orders(examples, steps, warm_up), examples), length)
     if bf16:
         lm.compute_in(torch.bfloat16)
+    pack(lm.model, gradients=True)
     if recomputed:
         recompute(lm.blocks())
-    examples = ids.examples(0, len(ids.train))
     with TemporaryDirectory() as directory:
         checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")
         _, points = train(lm, method, [examples], [examples], training_of(length, steps), checkpoint)
     losses = [point.loss for point in points]
     assert len(losses) == steps, "a curve has a point for each step of so short a training"
-    timed = limits.of_steps(orders(examples, steps, warm_up), examples)
     return {
         "losses": losses, "seconds": method.ended - method.began, "tokens": tokens(examples, steps, warm_up),
-        "limit": limits.training(lm, timed, length) / rates["bf16" if bf16 else "fp32"],
+        "limit": work / rates["bf16" if bf16 else "fp32"],
     }  # fmt: skip
 
 

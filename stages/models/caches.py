@@ -231,11 +231,13 @@ class Beams(Cache):
         # each beam takes its parent's row: [slots, beam, width]
         seen = self.seen[:slots, :, :width].take_along_dim(parents[..., None], 1)
         free = torch.arange(width, device=seen.device).where(~seen.any(1), width)  # [slots, width]
-        self.columns = free.topk(self.beam, largest=False).values  # [slots, beam]
-        self.seen[:slots, :, :width] = seen.scatter_(2, self.columns[..., None], True)
+        columns = free.topk(self.beam, largest=False).values  # [slots, beam]
+        self.seen[:slots, :, :width] = seen.scatter_(2, columns[..., None], True)
         # [slots] -> [slots, beam]
-        self.positions[:slots].scatter_(1, self.columns, following[:, None].expand_as(self.columns))
-        last = self.columns.amax(1).tolist()
+        self.positions[:slots].scatter_(1, columns, following[:, None].expand_as(columns))
+        first = torch.arange(slots, device=columns.device) * self.store.shape[3]  # of each slot among all columns
+        self.reserved = (first[:, None] + columns).flatten()  # [slots * beam]
+        last = columns.amax(1).tolist()
         self.counts = [max(count, column + 1) for count, column in zip(self.counts, last, strict=True)]
 
     def mask(self) -> torch.Tensor:
@@ -253,10 +255,10 @@ class Beams(Cache):
         Returns all keys and values of the layer, each [slots, kv_heads, width, head_dim].
         """
         slots, width = len(self.counts), max(self.counts)
-        rows = torch.arange(slots, device=keys.device)[:, None]
         for part, tensor in enumerate((keys, values)):
-            # [slots, beam, kv_heads, head_dim]
-            self.store[layer_idx, part][rows, self.columns] = tensor.transpose(1, 2)
+            # [slots, kv_heads, beam, head_dim] -> [slots * beam, kv_heads, head_dim]
+            own = tensor.transpose(1, 2).flatten(0, 1)
+            self.store[layer_idx, part].flatten(0, 1).index_copy_(0, self.reserved, own)
         # [slots, kv_heads, width, head_dim] each
         return tuple(self.store[layer_idx, :, :slots, :width].transpose(2, 3))
 

@@ -28,16 +28,20 @@ from stages.studies.selection import check_data
 from stages.studies.tune import choose
 from stages.studies.worker import begin
 
+# On a CPU more runs in a batch take more memory and hardly less time (docs/benchmarks.md).
+CPU_BATCH = 5
+
 
 def batches_of(settings: CellSettings, config: RunConfig, on_gpu: bool) -> list[list[Run]]:
     """Split the runs of a cell into batches that are trained together.
 
-    With `auto` a batch has all runs on a GPU, and one on a CPU. A run also trains alone if the method allows no
-    batches, or if the model's own dropout is on: it is drawn for the whole batch and would mix the runs.
+    With `auto` a batch has all runs on a GPU. On a CPU it has half of them, so that two processes have work, and at
+    most `CPU_BATCH`. A run also trains alone if the method allows no batches, or if the model's own dropout is on: it
+    is drawn for the whole batch and would mix the runs.
     """
     runs, size = settings.plan.runs, settings.runs_per_batch
     if size == "auto":
-        size = len(runs) if on_gpu else 1
+        size = len(runs) if on_gpu else min(-(-len(runs) // 2), CPU_BATCH)
     if not module_of(config.method).BATCHED_RUNS or (config.training is not None and config.training.lm_dropout):
         size = 1
     return [runs[start : start + size] for start in range(0, len(runs), size)]
