@@ -18,11 +18,8 @@ class Gpu(Protocol):
     def synchronize(self) -> None:
         """Wait for all work of the GPU."""
 
-    def reset_peak_memory_stats(self) -> None:
-        """Begin a new peak of its memory."""
-
     def max_memory_allocated(self) -> int:
-        """The peak of its memory, in bytes."""
+        """The peak of its memory in this process, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Cost:
 
     `seconds`: by the clock; `core_seconds`: of a core, by this process and its children that ended; `peak_mb`: the peak
     of this process's resident memory in MB (2**20 bytes); `peak_is_own`: whether that is the peak of this work, or of
-    all that the process has done; `gpu_peak_mb`: the peak of the GPU's memory, None without a GPU.
+    all that the process has done; `gpu_peak_mb`: the peak of the GPU's memory in this process, None without a GPU.
     """
 
     seconds: float
@@ -44,7 +41,7 @@ class Cost:
 class Meter:
     """Measures the work from its construction on. `cost` can be asked several times.
 
-    A new meter begins a new peak of the process's memory: of two meters at a time only the later knows its own peak.
+    A new meter begins a new peak of the process's memory. Of two meters at a time only the later knows its peak.
     """
 
     def __init__(self, gpu: Gpu | None = None) -> None:
@@ -52,7 +49,6 @@ class Meter:
         self._gpu = gpu
         if gpu is not None:
             gpu.synchronize()
-            gpu.reset_peak_memory_stats()
         self._peak_is_own = _reset_peak()
         self._seconds, self._core_seconds = time.monotonic(), _core_seconds()
 
