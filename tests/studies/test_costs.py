@@ -41,7 +41,7 @@ def cells(raw):
     """A cell of two runs that train, and one of two runs that store examples."""
     raw["studies"] = {"lowdata": raw["studies"]["lowdata"] | SMALL["lowdata"] | {"variants": SMALL["variants"]}}
     raw["studies"]["lowdata"]["run"] |= {"precision": "fp32", "methods": {"in_context": {"examples": 1}}}
-    raw["decode"] |= {"beam": 1, "max_new_tokens": 4}
+    raw["decode"] |= {"beam": 2, "max_new_tokens": 4}
     return cells_of(raw, "lowdata")
 
 
