@@ -18,6 +18,7 @@ PROJECT = Path("studies")  # a separate DVC project, so that the project of the 
 DATA = PROJECT / "data"
 SETTINGS = DATA / "settings"
 METRICS = PROJECT / "metrics"
+COSTS = "costs.json"  # beside the hypotheses of a cell
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from stages import params
 from stages.core.errors import entry_point
 from stages.core.files import read_json, write_text
 from stages.studies.check import settings_of
+from stages.studies.cost_table import cost_rows, file_of
 from stages.studies.grid import Cell, cells_of
 from stages.studies.paper import PUBLISHED, Published
 from stages.studies.plan import METRICS, Plan, size_name
@@ -90,6 +91,20 @@ def gaps(plans: list[Plan], found: dict) -> list[str]:
     return [head, "", f"| examples | difference | {metric} |", "|---:|---|---:|", *lines, ""]
 
 
+def costs(plans: list[Plan], found: dict, file: Path) -> list[str]:
+    """The lines of a table of what a run costs, beside the table's first metric; none if that is not known.
+
+    `file` is the study's metrics file, `found` its content.
+    """
+    metric, texts = _columns(plans, found)[0], {}
+    factor = 100 if metric in _shown(plans).percent else 1
+    for plan in plans:
+        own = found.get(plan.variant, {}).get(size_name(plan.size))
+        if own is not None:
+            texts[plan.variant, str(plan.size)] = _spread(own, metric, factor)
+    return cost_rows(file_of(file), metric, texts)
+
+
 def outdated(cells: list[Cell], found: dict) -> str | None:
     """The name of the first cell that was run with other parameters than params.yaml has now; None: there is none."""
     for cell in cells:
@@ -122,7 +137,7 @@ def section(study: str, cells: list[Cell], file: Path) -> list[str]:
     ]
     if published.numbers:
         lines += [f"The paper's rows: {published.model} (arXiv v1).", ""]
-    lines += gaps(plans, found)
+    lines += gaps(plans, found) + costs(plans, found, file)
     return [*lines, published.caption, ""] if published.caption else lines
 
 

@@ -1,7 +1,7 @@
 """Stage: all runs of one cell of a study, into studies/data/runs/<study>/<variant>-<size>.
 
-`hypotheses.jsonl` has the hypothesis of each run for each test record. `tuned.json`, if the variant has `tune`, has the
-choice.
+`hypotheses.jsonl` has the hypothesis of each run for each test record, `costs.json` what each run has cost.
+`tuned.json`, if the variant has `tune`, has the choice.
 """
 
 import sys
@@ -22,7 +22,8 @@ from stages.core.scratch import scratch
 from stages.methods import config_from, module_of
 from stages.models.named import path_of
 from stages.models.precision import has_bf16
-from stages.studies.plan import SETTINGS, CellSettings, Plan, Run
+from stages.studies.costs import rows_of
+from stages.studies.plan import COSTS, SETTINGS, CellSettings, Plan, Run
 from stages.studies.run_batch import done, hypotheses_of, run_batch
 from stages.studies.selection import check_data
 from stages.studies.tune import choose
@@ -136,6 +137,7 @@ def main() -> None:
             if tuned is not None:
                 write_json(out / "tuned.json", tuned)
             write_hypotheses(plan, directory / str(chosen), out / "hypotheses.jsonl")
+            write_json(out / COSTS, rows_of(plan, directory / str(chosen)))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from stages.core.files import read_json, write_json
 from stages.core.run_config import RunConfig
 from stages.core.sampling import sample
 from stages.run import Data, load_runs, open_model, predict, prepare
+from stages.studies.costs import DECODE, TRAIN, CostedCheckpoint, keep_stored, measured
 from stages.studies.plan import Plan, Run
 from stages.studies.selection import records_to_decode, training_groups
-from stages.training.checkpoint import Checkpoint
 
 MODEL = "model"
 _TEXTS = "hypotheses.json"
@@ -33,8 +33,11 @@ def run_batch(plan: Plan, config: RunConfig, runs: list[Run], directory: Path) -
         return
     with named(plan, runs):
         train(plan, config, runs, directory)
+        for run in runs:
+            keep_stored(directory / run.name, directory / run.name / MODEL)
         # All runs, even if some are decoded already: the rows of a batch change each other's rounding.
-        _decode(plan, config, runs, directory)
+        with measured(DECODE, [directory / run.name for run in runs]):
+            _decode(plan, config, runs, directory)
     for run in runs:
         shutil.rmtree(directory / run.name / MODEL)
 
@@ -73,9 +76,10 @@ def train(plan: Plan, config: RunConfig, runs: list[Run], directory: Path) -> No
             sample(plan.linearized, split, plan.size, run.subset, plan.dev_share, groups) for split in ("train", "dev")
         )
 
-    prepared = prepare(config, [run.seed for run in runs], plan.linearized)
-    checkpoint = Checkpoint(directory / f"training-{runs[0].name}" / "checkpoint.safetensors")
-    trained = prepared.train([lambda run=run: data_of(run) for run in runs], checkpoint)
+    with measured(TRAIN, [directory / run.name for run in runs]) as costs:
+        prepared = prepare(config, [run.seed for run in runs], plan.linearized)
+        checkpoint = CostedCheckpoint(directory / f"training-{runs[0].name}" / "checkpoint.safetensors", costs)
+        trained = prepared.train([lambda run=run: data_of(run) for run in runs], checkpoint)
     for index, run in enumerate(runs):
         trained.save(directory / run.name / MODEL, config, index)
     checkpoint.remove()

@@ -1,4 +1,4 @@
-"""Stage: the results of a study as studies/metrics/<study>.json (means and deviations), a table and a picture."""
+"""Stage: the results of a study as studies/metrics/<study>.json (means and deviations), tables and a picture."""
 
 import csv
 import io
@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.core.errors import UserError, entry_point
 from stages.core.files import read_json, write_json, write_text
+from stages.studies.cost_table import costs_csv, file_of
 from stages.studies.figures import PLOTS, Results, draw
 from stages.studies.plan import METRICS, SETTINGS, plans_in, size_name
 from stages.studies.results import ahead, scores_of, votes_of
@@ -63,7 +64,9 @@ def main() -> None:
         raise UserError(
             f"{results[0][0].scores}/runs.jsonl: no metric that is shown could be computed; its reasons say why"
         )
-    write_json(METRICS / f"{study}.json", numbers(results, digests))
+    file = METRICS / f"{study}.json"
+    write_json(file, numbers(results, digests))
+    write_text(file_of(file), costs_csv(results, metrics))
     write_text(METRICS / f"{study}.csv", table(results, metrics))
     draw(METRICS / f"{study}.png", PLOTS[figure["x"]], results, metrics, figure["title"])
 

@@ -1,5 +1,6 @@
 """The studies as a user runs them: a grid of a minute, killed, changed, split over clones."""
 
+import csv
 import json
 import os
 import shutil
@@ -77,9 +78,42 @@ def test_a_grid_is_summed_up(clone):
     assert (plot["content"]["spec"]["encoding"]["x"]["field"], line["y"]["field"]) == ("size", "mean")
 
 
+def test_costs_stand_beside_quality(clone):
+    """The bytes of a run's file are those of its tensors and a header that names them; fine-tuning stores the model."""
+    with open(clone / "studies/metrics/lowdata.costs.csv", newline="") as file:
+        cells = {(cell["variant"], cell["size"]): cell for cell in csv.DictReader(file)}
+    assert list(cells) == [("prefix", "10"), ("prefix", "20"), ("finetune", "10"), ("finetune", "20")]
+    quality = json.loads((clone / "studies/metrics/lowdata.json").read_text())
+    for (variant, size), cell in cells.items():
+        assert all(float(cell[part]) > 0 for part in ("train_seconds", "decode_seconds")) and cell["runs"] == "2"
+        assert float(cell["rougeL"]) == quality[variant][f"n000{size}"]["rougeL"]
+        parameters, stored = int(cell["stored_parameters"]), int(cell["stored_bytes"])
+        assert 4 * parameters < stored < 4 * parameters + 40_000
+        rows = json.loads((clone / f"studies/data/runs/lowdata/{variant}-{size}/costs.json").read_text())
+        assert [(row["subset"], row["seed"]) for row in rows] == [(0, 101), (0, 102)]
+        assert {row["stored_bytes"] for row in rows} == {stored}
+        assert float(cell["train_seconds"]) == pytest.approx(sum(row["train_seconds"] for row in rows) / 2, abs=0.01)
+        assert float(cell["peak_mb"]) == max(row["peak_mb"] for row in rows) > 100
+    assert int(cells["finetune", "10"]["stored_bytes"]) > 5 * int(cells["prefix", "10"]["stored_bytes"])
+
+
+def test_costs_alone_are_no_difference_in_metrics(clone):
+    """A cell that runs again has other costs, and the same hypotheses and metrics."""
+    before, metrics = cell_files(clone), (clone / "studies/metrics/lowdata.json").read_bytes()
+    costs = (clone / "studies/data/runs/lowdata/prefix-10/costs.json").read_bytes()
+    assert repro(clone, "--force", "--single-item", "--no-run-cache", CELLS[0]) == CELLS[:1]
+    assert (clone / "studies/data/runs/lowdata/prefix-10/costs.json").read_bytes() != costs
+    assert repro(clone, SUMMARY) == ["check", *AFTER]
+    assert cell_files(clone) == before and (clone / "studies/metrics/lowdata.json").read_bytes() == metrics
+    assert json.loads(call(clone, "dvc", "--cd", "studies", "metrics", "diff", "--json")) == {}
+    assert call(clone, "git", "status", "--porcelain", "studies/metrics") == " M studies/metrics/lowdata.costs.csv\n"
+    restore(clone)
+
+
 def test_the_report(clone):
     call(clone, sys.executable, "-m", "stages.studies.report")
     report = (clone / "studies/metrics/report.md").read_text()
+    assert "What a run costs, on " in report and "| variant | examples | rouge1 | train s | decode s |" in report
     assert "![Low data (section 6.3, Figure 3)](lowdata.png)" in report
     assert "| finetune | 20 | 2 | " in report and "mini-bart on mini_xsum, 2 runs a cell" in report
     restore(clone)
@@ -177,6 +211,8 @@ def test_killed_in_the_middle_of_a_cell(clone):
         time.sleep(0.2)
     assert process.returncode == 0 and cell_files(clone) == before
     assert not list((clone / ".scratch").glob("*/*/*/hypotheses.json"))
+    rows = json.loads((clone / "studies/data/runs/lowdata/prefix-20/costs.json").read_text())
+    assert all(row["train_seconds"] > 0 and row["decode_seconds"] > 0 for row in rows)
 
 
 def test_processes_end_with_who_began_them(clone):
