@@ -63,7 +63,8 @@ def attend(
         attention_mask = _narrowed(attention_mask, distances < sliding_window)
     if query.requires_grad:
         query = query.contiguous()  # a view would keep the keys and values in memory
-    in_bf16 = query.device.type == "cpu" and query.dtype == torch.bfloat16
+    # Fine-tuning in bf16 turns autocast on; its queries may be fp32 here.
+    in_bf16 = query.device.type == "cpu" and (query.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu"))
     by_products = softcap is not None or s_aux is not None
     if by_products:
         options |= {"softcap": softcap, "sinks": s_aux}

@@ -86,10 +86,12 @@ def backward(lm: LM, adaptation: Adaptation, batches: list[Batch], runs: int, ki
     made = {site: prefix for site, prefix in adaptation.prefixes.items() if prefix.requires_grad and len(batches) > 1}
     leaves = {site: prefix.detach().requires_grad_() for site, prefix in made.items()}
     adaptation = replace(adaptation, prefixes={**adaptation.prefixes, **leaves})
-    for batch in batches:
-        sums, counts = target_losses(lm, adaptation, batch)
-        run_losses(sums, batch.runs, sizes).sum().backward(retain_graph=batch is not batches[-1])
-        seen += torch.stack([sums.detach().sum(), counts.sum()])
+    # autocast keeps the weights that it has cast until the outermost context ends: here, for all batches of the step.
+    with torch.autocast(lm.device.type, enabled=False):
+        for batch in batches:
+            sums, counts = target_losses(lm, adaptation, batch)
+            run_losses(sums, batch.runs, sizes).sum().backward(retain_graph=batch is not batches[-1])
+            seen += torch.stack([sums.detach().sum(), counts.sum()])
     if made:
         torch.autograd.backward(list(made.values()), [leaves[site].grad for site in made])
     return seen
