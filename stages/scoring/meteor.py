@@ -39,7 +39,7 @@ def scorer() -> Iterator[Meteor]:
     A call raises Unavailable if Java is missing or fails, and UserError if the user's cache, where the paraphrases are
     prepared once, cannot be written.
     """
-    paraphrases = cache(lambda: Paraphrases.of(package_file("data/paraphrase-en.gz")))  # for all calls in the block
+    paraphrases = cache(lambda: Paraphrases.of(table()))  # for all calls in the block
 
     def score(hypotheses: list[str], references: list[list[str]]) -> Metric:
         java.find()  # without it nothing is prepared
@@ -52,17 +52,21 @@ def scorer() -> Iterator[Meteor]:
     yield score
 
 
-def package_file(name: str) -> Path:
-    """A file of METEOR in pycocoevalcap."""
+def table() -> Path:
+    """METEOR's whole table of paraphrases, in pycocoevalcap."""
+    return _package() / "data" / "paraphrase-en.gz"
+
+
+def _package() -> Path:
     from pycocoevalcap.meteor import meteor as package
 
-    return Path(package.__file__).parent / name
+    return Path(package.__file__).parent
 
 
-def command(table: Path) -> list[str]:
+def command(paraphrases: Path) -> list[str]:
     """METEOR with a table of paraphrases, as a program that reads and answers lines. Raises Unavailable without Java."""
-    options = ["-stdio", "-l", "en", "-norm", "-a", str(table)]
-    return [java.find(), "-Xmx2G", *java.SHORT, "-jar", str(package_file("meteor-1.5.jar")), "-", "-", *options]
+    options = ["-stdio", "-l", "en", "-norm", "-a", str(paraphrases)]
+    return [java.find(), "-Xmx2G", *java.SHORT, "-jar", str(_package() / "meteor-1.5.jar"), "-", "-", *options]
 
 
 def statistics(paraphrases: Paraphrases, hypotheses: list[str], references: list[list[str]]) -> np.ndarray:
@@ -89,11 +93,11 @@ def statistics(paraphrases: Paraphrases, hypotheses: list[str], references: list
 def _answers(lines: list[str], paraphrases: bytes) -> list[str]:
     """METEOR's answer to each line of its protocol. Raises Unavailable if Java is missing or fails."""
     with tempfile.TemporaryDirectory() as directory:
-        table = Path(directory, "paraphrases.gz")
-        table.write_bytes(gzip.compress(paraphrases, 1))
+        few = Path(directory, "paraphrases.gz")
+        few.write_bytes(gzip.compress(paraphrases, 1))
         try:
             asked = "".join(f"{line}\n" for line in lines).encode(errors="replace")
-            done = subprocess.run(command(table), input=asked, capture_output=True)
+            done = subprocess.run(command(few), input=asked, capture_output=True)
         except OSError as error:
             raise Unavailable(str(error)) from error
     answers = done.stdout.decode().splitlines()

@@ -61,7 +61,7 @@ class Paraphrases:
             raise Unavailable(f"cannot read {table}: {error.strerror or error}") from error
 
         def made() -> Path:
-            return cached(name, lambda path: _write(_prepared(table), path))
+            return cached(name, lambda path: _write(prepared(table), path))
 
         found = _read(made())
         if found is None:
@@ -80,9 +80,10 @@ class Paraphrases:
         ours, theirs = self._standing_in(hypotheses), self._standing_in(references)
         first, second = self.pairs
         chosen = np.flatnonzero((ours[first] & theirs[second]) | (theirs[first] & ours[second]))
-        return b"".join(b"0\n%b\n%b\n" % (self._phrase(first[at]), self._phrase(second[at])) for at in chosen)
+        return b"".join(b"0\n%b\n%b\n" % (self.phrase(first[at]), self.phrase(second[at])) for at in chosen)
 
-    def _phrase(self, number: int) -> memoryview:
+    def phrase(self, number: int) -> memoryview:
+        """The text of a phrase, UTF-8."""
         return self.text[self.starts[number] : self.starts[number + 1]].data
 
     def _standing_in(self, texts: Iterable[str]) -> np.ndarray:
@@ -118,11 +119,12 @@ def _sum(paraphrases: Paraphrases) -> str:
     return digest.hexdigest()
 
 
-def _prepared(table: Path) -> Paraphrases:
-    """Read METEOR's file: three lines for each pair, its probability and two phrases. Raises Unavailable."""
+def prepared(table: Path) -> Paraphrases:
+    """Read METEOR's file: three lines for each pair, its probability and two phrases. Raises Unavailable if it is damaged."""
     import pyarrow
     from pyarrow import csv
 
+    damaged = Unavailable(f"METEOR's table {table} is damaged: install pycocoevalcap again")
     try:
         lines = csv.read_csv(
             table,
@@ -131,7 +133,9 @@ def _prepared(table: Path) -> Paraphrases:
             csv.ConvertOptions(column_types={"line": pyarrow.binary()}),
         )["line"]
     except (OSError, pyarrow.ArrowException) as error:
-        raise Unavailable(f"cannot read {table}: {error}") from error
+        raise damaged from error
+    if len(lines) % 3:
+        raise damaged
     is_phrase = np.arange(len(lines)) % 3 > 0
     phrases = lines.filter(pyarrow.array(is_phrase)).dictionary_encode()
     _, starts, text = phrases.chunk(0).dictionary.buffers()

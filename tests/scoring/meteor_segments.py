@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from stages.scoring import java, meteor
+from stages.scoring import meteor
+from stages.scoring.paraphrases import Paraphrases
 
 ODD = """
 U.S. U.S.-based N.A.T.O. e.g. i.e Inc. No. a.b.c. 3,000.50 1,5 5% £20-30 1990's '90s don't DON'T it's o'clock rock'n'roll
@@ -61,12 +62,19 @@ def _changed(rng: random.Random, word: str) -> str:
     return word.upper() if change == 5 else word + ends.get(change, "")
 
 
+def some_pairs(rng: random.Random, paraphrases: Paraphrases, count: int) -> list[tuple[str, str]]:
+    """Pairs of phrases from METEOR's table."""
+    chosen = rng.sample(range(paraphrases.pairs.shape[1]), count)
+    return [tuple(bytes(paraphrases.phrase(number)).decode() for number in paraphrases.pairs[:, at]) for at in chosen]
+
+
 def by_the_jar(hypotheses: list[str], references: list[list[str]]) -> np.ndarray:
     """[segments, 23]: the statistics that METEOR gives with its own, whole table of paraphrases."""
-    table, jar = meteor.package_file("data/paraphrase-en.gz"), meteor.package_file("meteor-1.5.jar")
-    command = [java.find(), "-Xmx2G", "-jar", jar, "-", "-", "-stdio", "-l", "en", "-norm", "-a", table]
-    texts = [[text.replace("|||", "| | |") for text in (*segment, hypothesis)]
-             for hypothesis, segment in zip(hypotheses, references, strict=True)]  # fmt: skip
+    texts = [
+        [text.replace("|||", "| | |") for text in (*segment, hypothesis)]
+        for hypothesis, segment in zip(hypotheses, references, strict=True)
+    ]
     lines = "".join(" ||| ".join(["SCORE", *segment]) + "\n" for segment in texts)
+    command = meteor.command(meteor.table())
     done = subprocess.run(command, input=lines.encode(errors="replace"), capture_output=True, check=True)
     return np.array([line.split() for line in done.stdout.decode().splitlines()], dtype=np.float64)
