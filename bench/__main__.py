@@ -23,7 +23,7 @@ from stages.core.files import write_json, write_text
 
 TOKENIZER = "data/base/mini-gpt2"
 OUT = Path("docs/benchmarks.md")
-PACKAGES = ("core", "decoding", "methods", "models", "training")
+PACKAGES = ("core", "decoding", "methods", "models", "scoring", "training")
 
 
 def arguments() -> argparse.Namespace:

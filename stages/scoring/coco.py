@@ -51,7 +51,8 @@ def tokenize(texts: list[str]) -> list[str]:
     from pycocoevalcap.tokenizer import ptbtokenizer as package
 
     jar = Path(package.__file__).with_name(package.STANFORD_CORENLP_3_4_1_JAR)
-    command = [java.find(), "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"]
+    options = ["edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase"]
+    command = [java.find(), *java.SHORT, "-cp", str(jar), *options]
     lines = "\n".join(texts).encode(errors="replace")  # half a surrogate pair, which JSON allows, has no bytes
     done = subprocess.run(command, input=lines, capture_output=True)
     tokenized = done.stdout.decode().split("\n")
