@@ -2,12 +2,12 @@
 
 The table of METEOR 1.5 has 5.27 million pairs of phrases, which its jar reads for 6 s at each start. A pair matches only
 where one phrase stands in a hypothesis and the other one in a reference. With these pairs alone, in the table's order, the
-jar finds the same matches: thousands of pairs for a test set.
+jar finds the same matches. For a test set they are some thousands.
 
-Which words the jar makes of a text is left to the jar. It lowercases letters, and it sets apart, replaces or drops what is
-neither an ASCII letter nor a digit; it does nothing else. So a phrase can stand in a text only if the phrase's letters and
-digits are those of neighbouring runs of letters and digits of the text. That is what is compared here, by hashes of 64
-bits. A pair too many changes no score.
+Only the jar knows which words it makes of a text. It lowercases letters. What is neither an ASCII letter nor a digit it
+sets apart, replaces or drops. It changes nothing else. So a phrase can stand in a text only if the phrase's letters and
+digits are those of neighbouring runs of letters and digits of the text. These are compared here, by hashes of 64 bits. A
+pair too many changes no score.
 """
 
 import hashlib
@@ -53,23 +53,18 @@ class Paraphrases:
     def of(cls, table: Path) -> "Paraphrases":
         """The paraphrases of METEOR's file, from the user's cache, where they are prepared if they are missing or damaged.
 
-        Raises Unavailable if the file cannot be read, UserError if the cache cannot be written.
+        Raises Unavailable if the file cannot be read or is damaged, UserError if the cache cannot be read or written.
         """
         try:
             name = f"meteor/{sha256(table)}-{_LAYOUT}.safetensors"
         except OSError as error:
             raise Unavailable(f"cannot read {table}: {error.strerror or error}") from error
-
-        def made() -> Path:
-            return cached(name, lambda path: _write(prepared(table), path))
-
-        found = _read(made())
+        path = cached(name, lambda path: _write(prepared(table), path))
+        found = _read(path)
         if found is None:
-            print(f"{made()} is damaged: it is made again", file=sys.stderr)
-            made().unlink()
-            found = _read(made())
-        if found is None:
-            raise UserError(f"{made()} is damaged although it was just written{ELSEWHERE}")
+            print(f"{path} is damaged: it is made again", file=sys.stderr)
+            found = prepared(table)
+            _write(found, path)
         return found
 
     def between(self, hypotheses: Iterable[str], references: Iterable[str]) -> bytes:
@@ -103,13 +98,15 @@ def _write(paraphrases: Paraphrases, path: Path) -> None:
 
 
 def _read(path: Path) -> Paraphrases | None:
-    """What `_write` wrote; None if the file is damaged."""
+    """What `_write` wrote; None if the file is damaged. Raises UserError if it cannot be read."""
     try:
         with safe_open(path, "numpy") as file:
             found = Paraphrases(**{field.name: file.get_tensor(field.name) for field in fields(Paraphrases)})
-            return found if file.metadata()["sha256"] == _sum(found) else None
+            return found if file.metadata() == {"sha256": _sum(found)} else None
     except SafetensorError:
         return None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}{ELSEWHERE}") from error
 
 
 def _sum(paraphrases: Paraphrases) -> str:

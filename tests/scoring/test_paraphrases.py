@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from stages.core.cache import CACHE
 from stages.core.errors import UserError
@@ -163,15 +164,20 @@ def test_a_damaged_cache_is_made_again(found, cache, tmp_path, capsys, damage):
     assert Paraphrases.of(tmp_path / "table.gz") and capsys.readouterr().err == ""
 
 
-def test_a_disk_that_damages_what_is_written(cache, tmp_path, monkeypatch):
-    monkeypatch.setattr(paraphrases, "_write", lambda made, path: path.write_bytes(b"junk"))
-    with pytest.raises(UserError) as error:
-        Paraphrases.of(table(tmp_path / "table.gz", PAIRS))
+def test_a_file_of_another_kind_in_the_cache(found, cache, tmp_path, capsys):
     (file,) = cache.glob("*.safetensors")
-    assert str(error.value) == (
-        f"{file} is damaged although it was just written; the environment variable PREFIX_CACHE names another directory "
-        "for the cache"
-    )
+    save_file(vars(found) | {"pairs": found.pairs[:, :1].copy()}, file)
+    assert left(Paraphrases.of(tmp_path / "table.gz"), ["pub"], ["bar"]) == [PAIRS[2]]
+    assert capsys.readouterr().err == f"{file} is damaged: it is made again\n"
+
+
+def test_a_cache_that_cannot_be_read(found, cache, tmp_path):
+    (file,) = cache.glob("*.safetensors")
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(UserError) as error:
+        Paraphrases.of(tmp_path / "table.gz")
+    assert str(error.value).startswith(f"cannot read {file}: ") and "PREFIX_CACHE" in str(error.value)
 
 
 def test_a_cache_that_cannot_be_written(cache, tmp_path):
