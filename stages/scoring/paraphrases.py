@@ -133,10 +133,15 @@ def prepared(table: Path) -> Paraphrases:
         raise damaged from error
     if len(lines) % 3:
         raise damaged
-    is_phrase = np.arange(len(lines)) % 3 > 0
-    phrases = lines.filter(pyarrow.array(is_phrase)).dictionary_encode()
-    _, starts, text = phrases.chunk(0).dictionary.buffers()
-    starts, text = np.frombuffer(starts, np.int32), np.frombuffer(text, np.uint8)
+    # From buffers and into buffers: for pyarrow's arrays from and to numpy it would import pandas.
+    is_phrase = pyarrow.py_buffer(np.packbits(np.tile([False, True, True], len(lines) // 3), bitorder="little"))
+    chosen = pyarrow.BooleanArray.from_buffers(pyarrow.bool_(), len(lines), [None, is_phrase])
+    phrases = lines.filter(chosen).dictionary_encode()
+    different = phrases.chunk(0).dictionary
+    _, starts, text = different.buffers()
+    starts = np.frombuffer(starts, np.int32, len(different) + 1)
+    text = np.frombuffer(text, np.uint8, starts[-1])
+    numbers = [np.frombuffer(chunk.indices.buffers()[1], np.int32, len(chunk)) for chunk in phrases.chunks]
     hashes = _hashes_of(text, starts)
     order = np.argsort(hashes)
     return Paraphrases(
@@ -144,7 +149,7 @@ def prepared(table: Path) -> Paraphrases:
         starts=starts,
         hashes=hashes[order],
         order=order.astype(np.int32),
-        pairs=np.concatenate([chunk.indices for chunk in phrases.chunks]).reshape(-1, 2).T.copy(),
+        pairs=np.concatenate(numbers).reshape(-1, 2).T.copy(),
     )
 
 
