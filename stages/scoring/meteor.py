@@ -2,7 +2,7 @@
 
 The jar's program matches words, stems, synonyms and paraphrases; the score of its counts is a formula. The
 package's own wrapper of the jar is not used: it waits for ever in `__del__` when Java died. The jar is not given its
-own table of paraphrases either, which it reads for seconds, but the part of it that can match (`paraphrases.py`).
+own table of paraphrases either, which it reads for seconds, but the part of it that can match (`meteor_paraphrases.py`).
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.scoring import java
-from stages.scoring.paraphrases import Paraphrases
+from stages.scoring.meteor_paraphrases import Paraphrases
 from stages.scoring.scores import Metric, Unavailable
 
 Meteor = Callable[[list[str], list[list[str]]], Metric]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from stages.scoring import meteor
-from stages.scoring.paraphrases import Paraphrases
+from stages.scoring.meteor_paraphrases import Paraphrases
 
 ODD = """
 U.S. U.S.-based N.A.T.O. e.g. i.e Inc. No. a.b.c. 3,000.50 1,5 5% £20-30 1990's '90s don't DON'T it's o'clock rock'n'roll

@@ -10,7 +10,7 @@ import pytest
 
 from stages.core.cache import CACHE
 from stages.scoring import meteor
-from stages.scoring.paraphrases import Paraphrases
+from stages.scoring.meteor_paraphrases import Paraphrases
 from stages.scoring.scores import Unavailable
 from tests.scoring.meteor_segments import by_the_jar, segments, some_pairs
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from stages.scoring import java, meteor
-from stages.scoring.paraphrases import Paraphrases
+from stages.scoring.meteor_paraphrases import Paraphrases
 from stages.scoring.scores import Unavailable
 from tests.scoring.meteor_segments import by_the_jar, segments, some_pairs
 

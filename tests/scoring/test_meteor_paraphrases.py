@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 
 from stages.core.cache import CACHE
 from stages.core.errors import UserError
-from stages.scoring import paraphrases
-from stages.scoring.paraphrases import Paraphrases
+from stages.scoring import meteor_paraphrases
+from stages.scoring.meteor_paraphrases import Paraphrases
 from stages.scoring.scores import Unavailable
 
 PAIRS = [
@@ -112,7 +112,7 @@ def test_no_pair_is_left_that_cannot_match_and_none_is_lost(tmp_path_factory, pa
                 return True
         return not words
 
-    found = paraphrases.prepared(table(tmp_path_factory.mktemp("table") / "table.gz", pairs))
+    found = meteor_paraphrases.prepared(table(tmp_path_factory.mktemp("table") / "table.gz", pairs))
     assert left(found, hypotheses, references) == [
         (first, second)
         for first, second in pairs
@@ -122,7 +122,7 @@ def test_no_pair_is_left_that_cannot_match_and_none_is_lost(tmp_path_factory, pa
 
 
 def test_more_phrases_than_are_hashed_at_a_time(monkeypatch, cache, tmp_path):
-    monkeypatch.setattr(paraphrases, "_BLOCK", 3)
+    monkeypatch.setattr(meteor_paraphrases, "_BLOCK", 3)
     found = Paraphrases.of(table(tmp_path / "table.gz", PAIRS))
     assert left(found, ["It is a pub."], ["Is it the inn?"]) == [PAIRS[0], PAIRS[1], PAIRS[3], PAIRS[4]]
 
@@ -132,7 +132,7 @@ def test_prepared_once(cache, tmp_path, monkeypatch):
     before = Paraphrases.of(file)
     name = f"{hashlib.sha256(file.read_bytes()).hexdigest()}-1.safetensors"
     assert sorted(path.name for path in cache.iterdir()) == [name, f"{name}.lock"]
-    monkeypatch.setattr(paraphrases, "prepared", lambda table: pytest.fail("prepared again"))
+    monkeypatch.setattr(meteor_paraphrases, "prepared", lambda table: pytest.fail("prepared again"))
     after = Paraphrases.of(file)
     for name, array in vars(before).items():
         np.testing.assert_array_equal(array, getattr(after, name), strict=True)
