@@ -5,28 +5,15 @@ reads configuration, weights and tokenizer; the package `gguf` (the extra of tha
 """
 
 import importlib.util
-import os
-import shutil
 import sys
 from functools import cache
 from pathlib import Path
 
-import platformdirs
-from filelock import FileLock
-
+from stages.core.cache import ELSEWHERE, cached
 from stages.core.errors import UserError
 from stages.core.files import replacing, sha256
 
-CACHE = "PREFIX_CACHE"  # an environment variable: the directory of the cache
-_PROJECT = "prefix-tuning-pipeline"
 _LAYOUT = 1  # counts changes in how files are converted: what another version wrote is not read
-_ELSEWHERE = f"; the environment variable {CACHE} names another directory for the cache"
-
-
-def cache_directory() -> Path:
-    """The cache: `PREFIX_CACHE`, else the user's cache directory (on Linux `$XDG_CACHE_HOME` or ~/.cache)."""
-    own = os.environ.get(CACHE)
-    return Path(own) if own else platformdirs.user_cache_path(_PROJECT)
 
 
 def dequantized(file: Path, expected: str | None = None) -> Path:
@@ -44,20 +31,7 @@ def dequantized(file: Path, expected: str | None = None) -> Path:
     found = _sum_of(file)
     if expected not in (None, found):
         raise UserError(f"{file} is damaged: its sha256 is {found}, not {expected}: install the package again")
-    directory = cache_directory() / "gguf" / f"{found}-{_LAYOUT}"
-    if directory.is_dir():
-        return directory
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{directory}.lock").acquire()
-    except OSError as error:
-        raise UserError(f"cannot write {directory}: {error.strerror or error}{_ELSEWHERE}") from error
-    with lock:
-        if not directory.is_dir():
-            for left in directory.parent.glob(f".{directory.name}.*.tmp"):  # of a process that was killed
-                shutil.rmtree(left)
-            _make(file, directory)
-    return directory
+    return cached(f"gguf/{found}-{_LAYOUT}", lambda directory: _make(file, directory))
 
 
 def _sum_of(file: Path) -> str:
@@ -96,4 +70,4 @@ def _make(file: Path, directory: Path) -> None:
                 part.save_pretrained(out)
     except (UserError, SafetensorError) as error:
         cause = error if isinstance(error, UserError) else f"cannot write {directory}: {error}"
-        raise UserError(f"{cause}; the model takes {size}{_ELSEWHERE}") from error
+        raise UserError(f"{cause}; the model takes {size}{ELSEWHERE}") from error

@@ -99,7 +99,7 @@ def main() -> None:
         chosen = chosen.with_encoders(replace(Encoders(), **options))
     systems = _read(chosen, arguments)
     subsets = _subsets(arguments.subsets, len(systems[0][0]))
-    with chosen.scorer() as score:  # one METEOR for both systems
+    with chosen.scorer() as score:
         metrics, *against = [score(hypotheses, references) for hypotheses, references in systems]
     rows = report.rows(metrics, against[0] if against else None, subsets, arguments.intervals)
     print(report.as_markdown(rows, metrics) if arguments.md else json.dumps(report.as_json(rows), allow_nan=False))

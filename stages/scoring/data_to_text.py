@@ -1,5 +1,7 @@
 """BLEU, METEOR and TER of the data-to-text benchmarks WebNLG and DART, which share their organisers' scripts."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from stages.scoring.meteor import Meteor
 from stages.scoring.multibleu import multibleu
 from stages.scoring.scores import Metrics, attempt
@@ -15,6 +17,7 @@ def bleu_meteor_ter(hypotheses: list[str], references: list[list[str]], meteor: 
     for BLEU. No text holds a line break. Without Java METEOR is Unavailable.
     """
     given = [[text for text in segment if text] for segment in references]
-    counted = {**multibleu(hypotheses, references), **ter(hypotheses, given)}  # while METEOR reads its tables
-    scored = attempt("METEOR", lambda: meteor(hypotheses, given))
-    return {name: (counted | scored)[name] for name in METRICS}
+    with ThreadPoolExecutor(1) as other:
+        counted = other.submit(meteor, hypotheses, given)  # Java does that meanwhile
+        scored = multibleu(hypotheses, references) | ter(hypotheses, given) | attempt("METEOR", counted.result)
+    return {name: scored[name] for name in METRICS}

@@ -1,6 +1,7 @@
 """The metrics of the E2E NLG Challenge, as its measure_scores.py (tuetschek/e2e-metrics) prints them."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from stages.core.errors import UserError
@@ -30,8 +31,10 @@ def measure(hypotheses: list[str], references: list[list[str]], score_meteor: me
     hypotheses = [collapse(text) for text in hypotheses]
     references = [[text for text in map(collapse, segment) if text] for segment in references]
     check(hypotheses, references)
-    mteval = {"BLEU": bleu(hypotheses, references), "NIST": nist(hypotheses, references)}
-    return mteval | coco.measure(hypotheses, references, score_meteor)
+    with ThreadPoolExecutor(1) as other:
+        of_coco = other.submit(coco.measure, hypotheses, references, score_meteor)  # Java does most of that meanwhile
+        mteval = {"BLEU": bleu(hypotheses, references), "NIST": nist(hypotheses, references)}
+        return mteval | of_coco.result()
 
 
 @contextmanager

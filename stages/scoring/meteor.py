@@ -1,18 +1,22 @@
 """METEOR 1.5 (Denkowski & Lavie 2014), English, normalised: matches by the jar in pycocoevalcap.
 
 The jar's program matches words, stems, synonyms and paraphrases; the score of its counts is a formula. The
-package's own wrapper of the jar is not used: it waits for ever in `__del__` when Java died.
+package's own wrapper of the jar is not used: it waits for ever in `__del__` when Java died. The jar is not given its
+own table of paraphrases either, which it reads for seconds, but the part of it that can match (`meteor_paraphrases.py`).
 """
 
 import contextlib
+import gzip
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from stages.scoring import java
+from stages.scoring.meteor_paraphrases import Paraphrases
 from stages.scoring.scores import Metric, Unavailable
 
 Meteor = Callable[[list[str], list[list[str]]], Metric]
@@ -32,77 +36,74 @@ def scorer() -> Iterator[Meteor]:
     """METEOR as a function of hypotheses and references, `references[i]` those of `hypotheses[i]`, at least one.
 
     No text holds a line break. The score is in [0, 1].
-    One process serves all calls in the block. It begins at once to read its tables, for seconds: what needs
-    no METEOR is best computed before the first call. A call raises Unavailable if Java is missing or fails.
+    A call raises Unavailable if Java is missing or fails, and UserError if the user's cache, where the paraphrases are
+    prepared once, cannot be written.
     """
-    with contextlib.ExitStack() as stack:
-        try:
-            ask = stack.enter_context(_process())
-        except (Unavailable, OSError) as error:  # OSError: Java does not start
-            ask = _without_java(str(error))
-        yield lambda hypotheses, references: Metric(_count(ask, hypotheses, references), meteor_of)
+    paraphrases = cache(lambda: Paraphrases.of(table()))  # for all calls in the block
+
+    def score(hypotheses: list[str], references: list[list[str]]) -> Metric:
+        java.find()  # without it nothing is prepared
+        counts = statistics(paraphrases(), hypotheses, references)
+        # The one chunk of a perfect match is no fragment: METEOR does not count it into a sum.
+        perfect = (counts[:, _MATCHED] == counts[:, :2]).all(axis=1) & (counts[:, _CHUNKS] == 1)
+        counts[perfect, _CHUNKS] = 0
+        return Metric(counts, meteor_of)
+
+    yield score
 
 
-def _without_java(reason: str) -> Callable[[str], str]:
-    def ask(line: str) -> str:
-        raise Unavailable(reason)
-
-    return ask
+def table() -> Path:
+    """METEOR's whole table of paraphrases, in pycocoevalcap."""
+    return _package() / "data" / "paraphrase-en.gz"
 
 
-def command() -> list[str]:
-    """METEOR as a program that reads and answers lines. Raises Unavailable if Java is missing."""
+def _package() -> Path:
     from pycocoevalcap.meteor import meteor as package
 
-    jar = Path(package.__file__).with_name(package.METEOR_JAR)
-    # Its own table, but named: METEOR finds it by a path that it quotes twice, and not where that has a space.
-    table = jar.parent / "data" / "paraphrase-en.gz"
-    options = ["-stdio", "-l", "en", "-norm", "-a", str(table)]
-    # The parallel collector reads the tables a tenth faster than Java's own choice.
-    return [java.find(), "-Xmx2G", "-XX:+UseParallelGC", "-jar", str(jar), "-", "-", *options]
+    return Path(package.__file__).parent
 
 
-@contextlib.contextmanager
-def _process() -> Iterator[Callable[[str], str]]:
-    """A running METEOR, as a function from a line of its protocol to the answered line."""
-    with (
-        tempfile.TemporaryFile() as stderr,
-        subprocess.Popen(command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr) as process,
-    ):
-
-        def ask(line: str) -> str:
-            with contextlib.suppress(BrokenPipeError):  # Java is gone: reading finds that out
-                process.stdin.write(f"{line}\n".encode(errors="replace"))
-                process.stdin.flush()
-            answer = process.stdout.readline().decode()
-            if not answer:
-                status = process.wait()
-                stderr.seek(0)
-                raise java.failure("METEOR", status, stderr.read())
-            return answer.strip()
-
-        try:
-            yield ask
-        finally:
-            process.kill()
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
+def command(paraphrases: Path) -> list[str]:
+    """METEOR with a table of paraphrases, as a program that reads and answers lines. Raises Unavailable without Java."""
+    options = ["-stdio", "-l", "en", "-norm", "-a", str(paraphrases)]
+    return [java.find(), "-Xmx2G", *java.SHORT, "-jar", str(_package() / "meteor-1.5.jar"), "-", "-", *options]
 
 
-def _count(ask: Callable[[str], str], hypotheses: list[str], references: list[list[str]]) -> np.ndarray:
-    """[segments, 23]: METEOR's statistics of each hypothesis against the reference that fits it best."""
-    separator = " ||| "
+def statistics(paraphrases: Paraphrases, hypotheses: list[str], references: list[list[str]]) -> np.ndarray:
+    """[segments, 23]: METEOR's statistics of each hypothesis against the reference that fits it best.
+
+    Raises Unavailable if Java is missing or fails.
+    """
+    answers = _answers(
+        [
+            " ||| ".join(["SCORE", *(text.replace("|||", "| | |") for text in (*segment, hypothesis))])
+            for hypothesis, segment in zip(hypotheses, references, strict=True)
+        ],
+        paraphrases.between(hypotheses, (text for segment in references for text in segment)),
+    )
     counts = np.empty((len(hypotheses), _STATISTICS))
-    for row, hypothesis, segment in zip(counts, hypotheses, references, strict=True):
-        texts = [text.replace("|||", "| | |") for text in (*segment, hypothesis)]
-        answer = ask(separator.join(["SCORE", *texts]))
+    for row, answer in zip(counts, answers, strict=True):
         try:
             row[:] = np.array(answer.split(), dtype=np.float64).reshape(_STATISTICS)
         except ValueError:
             raise Unavailable(f"METEOR answered {answer[:80]!r} in place of {_STATISTICS} counts") from None
-    # The one chunk of a perfect match is no fragment: METEOR does not count it into a sum.
-    counts[(counts[:, _MATCHED] == counts[:, :2]).all(axis=1) & (counts[:, _CHUNKS] == 1), _CHUNKS] = 0
     return counts
+
+
+def _answers(lines: list[str], paraphrases: bytes) -> list[str]:
+    """METEOR's answer to each line of its protocol. Raises Unavailable if Java is missing or fails."""
+    with tempfile.TemporaryDirectory() as directory:
+        few = Path(directory, "paraphrases.gz")
+        few.write_bytes(gzip.compress(paraphrases, 1))
+        try:
+            asked = "".join(f"{line}\n" for line in lines).encode(errors="replace")
+            done = subprocess.run(command(few), input=asked, capture_output=True)
+        except OSError as error:
+            raise Unavailable(str(error)) from error
+    answers = done.stdout.decode().splitlines()
+    if done.returncode or len(answers) != len(lines):
+        raise java.failure("METEOR", done.returncode, done.stderr)
+    return answers
 
 
 def meteor_of(sums: np.ndarray) -> float:

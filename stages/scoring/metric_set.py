@@ -23,7 +23,7 @@ class MetricSet:
     """`read(hypotheses' file, references' files)` gives one hypothesis and one entry of references a segment.
 
     `read` raises UserError. `scorer()` is a context manager, whose block scores any number of systems as a function of
-    what `read` gives; a program that the set needs (METEOR's Java) runs once for all of them. `with_encoders` gives the
+    what `read` gives; what the set needs (METEOR's paraphrases) is read once for all of them. `with_encoders` gives the
     set with other models than the default ones, where it has metrics by language models.
     """
 

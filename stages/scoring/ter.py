@@ -70,16 +70,22 @@ def align(hypothesis: str, reference: str) -> Alignment:
         while row <= last:
             cost = column[row]
             if cost <= bound:
-                first, reached = row if first < 0 else first, row
+                if first < 0:
+                    first = row
+                reached, more = row, cost + 1
                 if row < rows:
-                    wrong = reference[row] != word
-                    next_column[row + 1], next_step[row + 1] = cost + wrong, _SUBSTITUTION if wrong else _MATCH
-                    best = min(best, cost + wrong)
-                    if cost + 1 < column[row + 1]:
-                        column[row + 1], step[row + 1] = cost + 1, _DELETION
-                        last = max(last, row + 1)
-                if cost + 1 < next_column[row]:
-                    next_column[row], next_step[row] = cost + 1, _INSERTION
+                    diagonal = cost
+                    if reference[row] != word:  # else the step is _MATCH, as it was made
+                        diagonal, next_step[row + 1] = more, _SUBSTITUTION
+                    next_column[row + 1] = diagonal
+                    if diagonal < best:
+                        best = diagonal
+                    if more < column[row + 1]:
+                        column[row + 1], step[row + 1] = more, _DELETION
+                        if row == last:
+                            last += 1
+                if more < next_column[row]:
+                    next_column[row], next_step[row] = more, _INSERTION
             row += 1
         column, last = next_column, min(reached + 1, rows)
         steps.append(next_step)

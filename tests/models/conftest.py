@@ -2,14 +2,14 @@
 
 import pytest
 
-from stages.models import gguf
+from stages.core.cache import CACHE
 from tests.models.tiny_gguf import written
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """The directory of de-quantised models, empty."""
-    monkeypatch.setenv(gguf.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     return tmp_path / "cache/gguf"
 
 

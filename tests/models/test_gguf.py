@@ -10,7 +10,7 @@ import torch
 from gguf import GGUFReader, dequantize
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from stages.models import gguf, gguf_read
+from stages.models import gguf_read
 from stages.models.load import load
 from stages.models.named import path_of
 from tests.conftest import ROOT, config_of
@@ -103,14 +103,6 @@ def test_files_beside_it_are_not_read(file, tokenizer, monkeypatch, tmp_path):
 def test_another_file_under_the_same_name(file, tokenizer):
     first = path_of(str(file))
     assert path_of(str(written(file, tokenizer, "F16"))) != first
-
-
-def test_where_the_cache_is(monkeypatch):
-    monkeypatch.delenv(gguf.CACHE)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/some/where")
-    assert gguf.cache_directory() == Path("/some/where/prefix-tuning-pipeline")
-    monkeypatch.setenv(gguf.CACHE, "/else/where")
-    assert gguf.cache_directory() == Path("/else/where")
 
 
 def test_a_run_takes_the_published_recipe(file):

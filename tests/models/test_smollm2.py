@@ -12,10 +12,11 @@ from gguf import MODEL_ARCH, GGUFReader, dequantize, get_tensor_name_map
 from safetensors.torch import save_file
 
 from stages import run
+from stages.core.cache import CACHE
 from stages.core.errors import UserError
 from stages.core.record import Record, write_records
 from stages.methods import module_of, names
-from stages.models import gguf, gguf_read
+from stages.models import gguf_read
 from stages.models.load import load
 from stages.models.named import PACKAGES, path_of
 from stages.tasks import Linearize, e2e
@@ -42,7 +43,7 @@ def test_without_the_package(monkeypatch):
 def made(tmp_path_factory):
     """The directory of the de-quantised model, in a cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(gguf.CACHE, str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(CACHE, str(tmp_path_factory.mktemp("cache")))
         yield path_of("smollm2")
 
 
@@ -139,7 +140,7 @@ def test_the_second_start_reads_the_cache(made, monkeypatch):
         raise AssertionError("de-quantised again")
 
     monkeypatch.setattr(gguf_read, "read", never)
-    monkeypatch.setenv(gguf.CACHE, str(Path(made).parents[1]))
+    monkeypatch.setenv(CACHE, str(Path(made).parents[1]))
     before = {path.name: path.stat().st_mtime_ns for path in Path(made).iterdir()}
     assert path_of("smollm2") == made
     assert {path.name: path.stat().st_mtime_ns for path in Path(made).iterdir()} == before

