@@ -91,7 +91,15 @@ def train_real(bench: Bench) -> Iterator[Row]:
             yield speed(f"train_{number}_{REAL}_{length}", what, found, peer, note)
             said = f"peaks with imports {found['peak_mb']:,.0f} and {peer['peak_mb']:,.0f} MB"
             ratio = memory(found) / memory(peer)
-            yield Row(f"memory_{number}_{REAL}_{length}", f"its memory, {number}", memory(found), memory(peer), "MB", ratio, said)
+            yield Row(
+                f"memory_{number}_{REAL}_{length}",
+                f"its memory, {number}",
+                memory(found),
+                memory(peer),
+                "MB",
+                ratio,
+                said,
+            )
 
 
 def finetune(bench: Bench) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 """Training: the loop of `stages.training.loop` beside PEFT's usual one, on the same batches from the same parameters."""
 
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
