@@ -6,6 +6,7 @@ from stages import params
 from stages.core.errors import entry_point
 from stages.core.files import write_json
 from stages.core.record import read_records
+from stages.core.stage_costs import write_stage_cost
 from stages.methods import files_of
 from stages.methods.parts.given import RUN
 from stages.resolve import resolve
@@ -39,6 +40,7 @@ def main() -> None:
         loss = round(trained.curve[-1].loss, 4) if trained.curve else None
         write_json(Path("metrics/train.json"), {"loss": loss, **counts})
     print(f"{config.title}: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
+    write_stage_cost("train", RUN)
     where, recipe = chosen.recipe
     print(f"`recipe` in params.yaml: {where if recipe is not None else 'none for these'}")
 

@@ -1,5 +1,6 @@
 """What a piece of work costs: seconds, seconds of a core, and peak memory."""
 
+import os
 import platform
 import resource
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 MB = 2**20
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of ru_maxrss
+_IMPORTED = time.monotonic()
+_STAT = Path("/proc/self/stat")
 _STATUS, _CLEAR_REFS, _PROCESSORS = Path("/proc/self/status"), Path("/proc/self/clear_refs"), Path("/proc/cpuinfo")
 
 
@@ -69,6 +73,13 @@ class Meter:
         )
 
 
+def cost_of_process() -> Cost:
+    """What this process has cost since it was started: its imports count. The peak is its own or that of its largest
+    child that ended, whichever is more."""
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT / MB
+    return Cost(_age(), _core_seconds(), max(_peak_mb(), child), peak_is_own=True, gpu_peak_mb=None)
+
+
 def processor() -> str:
     """The processor's name as Linux gives it, else its architecture."""
     return _field(_PROCESSORS, "model name") or platform.machine()
@@ -78,6 +89,14 @@ def _core_seconds() -> float:
     """Seconds of a core, in user and system mode, of this process and its children that ended."""
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _age() -> float:
+    """Seconds since this process was started. Without Linux's /proc: since this module was imported."""
+    if not _STAT.exists():
+        return time.monotonic() - _IMPORTED
+    fields = _STAT.read_text(encoding="utf-8").rpartition(")")[2].split()  # what follows the program's name
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _reset_peak() -> bool:
@@ -94,8 +113,7 @@ def _peak_mb() -> float:
     peak = _field(_STATUS, "VmHWM")
     if peak is not None:
         return int(peak.split()[0]) * 1024 / MB
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, else in KB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT / MB
 
 
 def _field(file: Path, name: str) -> str | None:
