@@ -6,17 +6,20 @@ The out, data/run/predictions.jsonl, holds source, hypothesis and references, fo
 from dataclasses import asdict
 from pathlib import Path
 
-from stages import params
-from stages.core.errors import entry_point
-from stages.core.files import write_jsonl
-from stages.core.record import read_records
-from stages.core.scratch import scratch
-from stages.core.stage_costs import write_stage_cost
-from stages.methods.parts import saved
-from stages.methods.parts.given import RUN
-from stages.models.identity import base_model_id
-from stages.resolve import resolve
-from stages.run import code_of, load_run, open_model, predict
+from stages.core.startup import lasting_imports
+
+with lasting_imports():
+    from stages import params
+    from stages.core.errors import entry_point
+    from stages.core.files import write_jsonl
+    from stages.core.record import read_records
+    from stages.core.scratch import scratch
+    from stages.core.stage_costs import write_stage_cost
+    from stages.methods.parts import saved
+    from stages.methods.parts.given import RUN
+    from stages.models.identity import base_model_id
+    from stages.resolve import resolve
+    from stages.run import code_of, load_run, open_model, predict
 
 OUT = Path("data/run/predictions.jsonl")
 

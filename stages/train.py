@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
-from stages import params
-from stages.core.errors import entry_point
-from stages.core.files import write_json
-from stages.core.record import read_records
-from stages.core.stage_costs import write_stage_cost
-from stages.methods import files_of
-from stages.methods.parts.given import RUN
-from stages.resolve import resolve
-from stages.run import Prepared, code_of, prepare
-from stages.training.checkpoint import Checkpoint
-from stages.training.curve import write_curve
+from stages.core.startup import lasting_imports
+
+with lasting_imports():
+    from stages import params
+    from stages.core.errors import entry_point
+    from stages.core.files import write_json
+    from stages.core.record import read_records
+    from stages.core.stage_costs import write_stage_cost
+    from stages.methods import files_of
+    from stages.methods.parts.given import RUN
+    from stages.resolve import resolve
+    from stages.run import Prepared, code_of, prepare
+    from stages.training.checkpoint import Checkpoint
+    from stages.training.curve import write_curve
 
 DATA = [Path("data/run/train") / f"{split}.jsonl" for split in ("train", "dev")]
 
