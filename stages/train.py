@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from stages.core.startup import lasting_imports
+from stages.core.startup import model_imports
 
-with lasting_imports():
+with model_imports():
     from stages import params
     from stages.core.errors import entry_point
     from stages.core.files import write_json
