@@ -6,16 +6,20 @@ The out, data/run/predictions.jsonl, holds source, hypothesis and references, fo
 from dataclasses import asdict
 from pathlib import Path
 
-from stages import params
-from stages.core.errors import entry_point
-from stages.core.files import write_jsonl
-from stages.core.record import read_records
-from stages.core.scratch import scratch
-from stages.methods.parts import saved
-from stages.methods.parts.given import RUN
-from stages.models.identity import base_model_id
-from stages.resolve import resolve
-from stages.run import code_of, load_run, open_model, predict
+from stages.core.startup import model_imports
+
+with model_imports():
+    from stages import params
+    from stages.core.errors import entry_point
+    from stages.core.files import write_jsonl
+    from stages.core.record import read_records
+    from stages.core.scratch import scratch
+    from stages.core.stage_costs import write_stage_cost
+    from stages.methods.parts import saved
+    from stages.methods.parts.given import RUN
+    from stages.models.identity import base_model_id
+    from stages.resolve import resolve
+    from stages.run import code_of, load_run, open_model, predict
 
 OUT = Path("data/run/predictions.jsonl")
 
@@ -36,6 +40,7 @@ def main() -> None:
             {"id": r.id, "source": r.source, "group": r.group, "name": r.name, "hypothesis": text, "references": r.targets}
             for r, text in zip(records, hypotheses, strict=True)
         ))  # fmt: skip
+    write_stage_cost("decode", OUT)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from stages import params
 from stages.core.errors import entry_point
 from stages.core.files import replacing, write_text
 from stages.core.record import write_records
+from stages.core.stage_costs import write_stage_cost
 from stages.tasks import task_of
 
 
@@ -18,7 +19,8 @@ def main() -> None:
     task = task_of(chosen.task)
     found = task.linearize(Path("data/raw") / chosen.task, chosen.linearize)
     splits = {split: list(records) for split, records in found.items()}
-    with replacing(Path("data/linearized") / chosen.task) as out:
+    directory = Path("data/linearized") / chosen.task
+    with replacing(directory) as out:
         out.mkdir()
         for split, records in splits.items():
             write_records(out / f"{split}.jsonl", records)
@@ -27,6 +29,7 @@ def main() -> None:
             )
         for name, text in (task.authors_files(splits) if task.authors_files else {}).items():
             write_text(out / name, text)
+    write_stage_cost("linearize", directory)
 
 
 if __name__ == "__main__":

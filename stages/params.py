@@ -42,6 +42,9 @@ from stages.studies.section import Cells, Name, Study
 from stages.tasks import Linearize, TaskName, check_sources, recipe_names, source_of
 from stages.tasks import names as task_names
 
+# libyaml's parser where PyYAML was built with it, as its wheels are: every stage reads the file.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -215,7 +218,7 @@ def _check_positions(params: Params) -> None:
 def read(path: Path = FILE) -> dict[str, Any]:
     """The unchecked content of params.yaml. Raises UserError if the file cannot be read or is not YAML."""
     try:
-        return yaml.safe_load(read_text(path))
+        return yaml.load(read_text(path), _LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

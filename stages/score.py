@@ -12,10 +12,12 @@ from stages import params
 from stages.core.errors import entry_point
 from stages.core.files import read_jsonl, write_json
 from stages.core.record import Record
+from stages.core.stage_costs import write_stage_cost
 from stages.tasks import task_of
 from stages.tasks.common.scores import scores_of
 
 PREDICTIONS = Path("data/run/predictions.jsonl")
+SCORES = Path("metrics/scores.json")
 
 
 @entry_point
@@ -28,7 +30,8 @@ def main() -> None:
         scores = scores_of(task, scorer, [row["hypothesis"] for row in rows], records)
     for metric, reason in scores.reasons.items():
         print(f"{metric} is null: {reason}", file=sys.stderr)
-    write_json(Path("metrics/scores.json"), scores.metrics | ({"reasons": scores.reasons} if scores.reasons else {}))
+    write_json(SCORES, scores.metrics | ({"reasons": scores.reasons} if scores.reasons else {}))
+    write_stage_cost("score", SCORES)
 
 
 if __name__ == "__main__":

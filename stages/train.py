@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
-from stages import params
-from stages.core.errors import entry_point
-from stages.core.files import write_json
-from stages.core.record import read_records
-from stages.methods import files_of
-from stages.methods.parts.given import RUN
-from stages.resolve import resolve
-from stages.run import Prepared, code_of, prepare
-from stages.training.checkpoint import Checkpoint
-from stages.training.curve import write_curve
+from stages.core.startup import model_imports
+
+with model_imports():
+    from stages import params
+    from stages.core.errors import entry_point
+    from stages.core.files import write_json
+    from stages.core.record import read_records
+    from stages.core.stage_costs import write_stage_cost
+    from stages.methods import files_of
+    from stages.methods.parts.given import RUN
+    from stages.resolve import resolve
+    from stages.run import Prepared, code_of, prepare
+    from stages.training.checkpoint import Checkpoint
+    from stages.training.curve import write_curve
 
 DATA = [Path("data/run/train") / f"{split}.jsonl" for split in ("train", "dev")]
 
@@ -39,6 +43,7 @@ def main() -> None:
         loss = round(trained.curve[-1].loss, 4) if trained.curve else None
         write_json(Path("metrics/train.json"), {"loss": loss, **counts})
     print(f"{config.title}: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
+    write_stage_cost("train", RUN)
     where, recipe = chosen.recipe
     print(f"`recipe` in params.yaml: {where if recipe is not None else 'none for these'}")
 
