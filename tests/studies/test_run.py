@@ -57,10 +57,16 @@ def work(cell, directory):
 
 def test_runs_train_together_on_a_gpu(raw):
     cell = first(raw, "lowdata")
-    assert sizes(cell, on_gpu=True) == [10] and sizes(cell, on_gpu=False) == [1] * 10
+    assert sizes(cell, on_gpu=True) == [10]
     raw["cells"]["runs_per_batch"] = 4
     assert [sizes(first(raw, "lowdata"), on_gpu) for on_gpu in (True, False)] == [[4, 4, 2]] * 2
     assert [run for runs in batches(first(raw, "lowdata"), True) for run in runs] == cell.plan.runs
+
+
+@pytest.mark.parametrize(("runs", "expected"), [(1, [1]), (2, [1, 1]), (3, [2, 1]), (10, [5, 5]), (12, [5, 5, 2])])
+def test_on_a_cpu_two_processes_have_runs_that_train_together(raw, runs, expected):
+    raw["studies"]["lowdata"] |= {"subsets": runs, "seeds": [101]}
+    assert sizes(first(raw, "lowdata"), on_gpu=False) == expected
 
 
 def test_runs_that_would_disturb_each_other_train_alone(raw):
