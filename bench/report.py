@@ -22,23 +22,28 @@ With one thread this machine multiplies matrices at {fp32:,.0f} GFLOP/s in fp32 
 
 TEXT = """
 `ratio` is the peer's time divided by ours: more than 1 means that ours is faster. For memory it is ours divided by the peer's,
-and for the prefix of 200 our time divided by that of 10. `.bench/results.json` holds the same numbers by name.
+and for the prefix of 200 our time divided by that of 10. The JSON file beside this one holds the same numbers.
 
 ## How it is measured
 
 - Every measurement runs in a process of its own with one thread, ours and the peer in turns. The best of two counts; decoding,
   the cell and scaling run once.
-- On a CPU the clock is the CPU time of the process, so other work on the machine is not in it. On a GPU it is wall time after
-  the GPU has finished.
+- On a CPU the clock is the CPU time of the process, so other work on the machine is not in it, except that it shares caches and
+  memory. On a GPU it is wall time after the GPU has finished. Scoring is wall time.
 - Memory is the peak of the process (on a GPU, of torch's allocation) minus what its imports take.
 - A token is one of a source or a target; padding does not count.
+- The limit counts the products of linear layers and of attention, without padding. A frozen weight is used twice in a training
+  step, a trained one three times. In decoding a step reads each weight once; its limit is the longer of multiplying and reading.
+  The rates are those of the fastest product of large matrices, and of a sum over 1 GB.
+- A part that other code measured is marked as old by the bench.
 
 ## What is the same on both sides
 
-- The models have the shapes that the table names, and random weights. Neither time nor memory of training depends on the
-  weights; for decoding see below.
+- `smollm2` is SmolLM2-135M-Instruct. Its prefixes start from the keys and values of training examples, without an MLP. The other
+  models have the shapes that the table names, and random weights.
 - Batches and their order, the initial parameters, AdamW, clipping and schedule are the same. Dropout is off.
-- Ours is `stages.training.loop.train` itself; the peer is a plain loop around `get_peft_model` with padded batches.
+- Ours is `stages.training.loop.train` itself; the peer is a plain loop around `get_peft_model` with padded batches. Fine-tuning is
+  beside transformers' `Trainer` in the same precision.
 - In decoding both have the same prefix, the sources in the same order, beam 5, length penalty 1 and at most 40 tokens.
 - The table shows how far losses differ, and how many hypotheses are the same token for token.
 
@@ -46,9 +51,9 @@ and for the prefix of 200 our time divided by that of 10. `.bench/results.json` 
 
 - PEFT computes in fp32 beside our bf16 too: so it does with these models unless told otherwise. In bf16 its `generate` is
   measured on one batch.
-- In an encoder-decoder model PEFT has one prefix and ours three. So bart-base compares only the time of training, and decodes
-  without a prefix on both sides.
-- Random weights rarely end a sentence. What ours gains by sentences that end early is not in these numbers.
+- In an encoder-decoder model PEFT has one prefix, of the decoder, and ours three. So PEFT needs no gradients of the encoder, and
+  ours does. bart-base compares only the time of training, and decodes without a prefix on both sides.
+- Random weights rarely end a sentence. What ours gains by sentences that end early is in the rows of smollm2 alone.
 - A random BART repeats few words, so its hypotheses say less about equality than those of GPT-2. `tests/test_bench.py` shows both
   equalities on a tiny model.
 
@@ -56,9 +61,13 @@ and for the prefix of 200 our time divided by that of 10. `.bench/results.json` 
 
 - Logits are computed only at target positions, in chunks (`stages/training/loss.py`).
 - Batches hold texts of similar length. Nothing is stored for weights that do not train.
+- On a CPU, oneDNN computes fp32 products instead of MKL, and frozen weights are kept in the order that it needs, for both
+  directions: the numbers are the same bit for bit (`stages/models/linear.py`). The second copy of the weights is in our memory.
 - A source is read once. All beams share its keys and values, and none is ever copied (`stages/models/caches.py`). Sentences enter
   the batch as others end.
-- On a CPU, oneDNN computes fp32 products instead of MKL, which is slow on AMD processors (`stages/models/linear.py`).
+- Query heads that share keys and values are further queries of one head, so nothing is repeated (`stages/models/attention.py`).
+- Fine-tuning in bf16 casts each weight once a step (`stages/training/step.py`).
+- METEOR's program gets only the paraphrases that can match (`stages/scoring/meteor_paraphrases.py`).
 - Token ids stay on the disk. The peak of memory still rises with the examples, by code that oneDNN compiles for each length of
   text, of which at most 256 are kept.
 - torch.compile and CUDA graphs are not used: without a GPU nobody could measure whether they pay.

@@ -6,10 +6,11 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from bench import cell, peer
-from bench.__main__ import measuring
+from bench import cell, limits, peer
+from bench.check import slower
 from bench.gpu import STOPPED, step
 from bench.inputs import Ids
+from bench.kept import Kept, Part, measuring
 from bench.report import document, results
 from bench.training import Clocked, training_of
 from bench.turns import Row
@@ -87,18 +88,77 @@ def test_losses_of_runs_are_weighed_by_their_tokens(monkeypatch):
     assert cell.per_token([[2.0], [6.0]], None) == [3.0]
 
 
-def test_the_table():
+RATES = {"fp32": 1e11, "bf16": 2e11, "bytes": 3e10}
+
+
+def part(code="of now", **changes):
     rows = [
-        Row("train_fp32", "training", 2.0, 4.5, "ms/token", 2.25, "losses differ by 1e-07"),
+        Row("train_fp32", "training", 2.0, 4.5, "ms/token", 2.25, "losses differ by 1e-07", 1.0),
         Row("scaling_decoding_100", "100 sources", 12.0, None, "s", None, "peak 90 MB"),
     ]
-    text = document(MACHINE, "make bench", "Generated records", "tokenizer mini-gpt2", rows)
-    assert "| `train_fp32` | training | 2.00 | 4.50 | ms/token | 2.25 | losses differ by 1e-07 |" in text
-    assert "| `scaling_decoding_100` | 100 sources | 12.00 |  | s |  | peak 90 MB |" in text
+    return Part(**{"rows": rows, "date": "2026-11-29", "commit": "abc1234", "code": code, "limits": RATES} | changes)
+
+
+def test_the_table(monkeypatch):
+    monkeypatch.setattr("bench.kept.hashed", lambda settings, files: "of now")
+    parts = {"train": part(), "scaling": part("of another day", date="2026-11-01", commit="0000000")}
+    text = document(MACHINE, "make bench", "Generated records", "tokenizer mini-gpt2", parts)
+    assert "| `train_fp32` | training | 2.00 | 4.50 | ms/token | 2.25 | 50% | losses differ by 1e-07 |" in text
+    assert (
+        "| `scaling_decoding_100` | 100 sources | 12.00 |  | s |  |  | **old: 0000000, 2026-11-01**; peak 90 MB |"
+        in text
+    )
+    assert "2026-11-29, commit abc1234; 2026-11-01, commit 0000000: P, 2 cores" in text
+    assert "at 100 GFLOP/s in fp32 and at 200 in bf16, and reads memory at\n30 GB/s" in text
     assert "no GPU" in text and "{" not in text
-    numbers = results(MACHINE, "make bench", rows)
+    numbers = results(MACHINE, "make bench", parts)
     assert (numbers["train_fp32"], numbers["scaling_decoding_100"]) == (2.25, 12.0)
     assert numbers["rows"][0]["peer"] == 4.5 and numbers["machine"] == MACHINE
+
+
+def test_what_is_kept_is_that_of_the_settings_and_the_machine(monkeypatch, tmp_path):
+    monkeypatch.setattr("bench.kept.KEPT", tmp_path)
+    monkeypatch.setattr("bench.kept.COMMITTED", tmp_path / "committed.json")
+    kept = Kept.of({"e2e": None}, MACHINE)
+    assert kept.parts == {}
+    kept.parts["train"] = part()
+    kept.write(tmp_path / "committed.json")
+    assert Kept.of({"e2e": None}, MACHINE) == kept
+    assert Kept.of({"e2e": None}, MACHINE | {"processor": "Q"}).parts == {}
+    kept.parts["cell"] = part()
+    kept.write(kept.file)
+    assert list(Kept.of({"e2e": None}, MACHINE).parts) == ["train", "cell"]
+
+
+def test_a_part_is_old_if_other_code_measured_it():
+    now = Part.now([], RATES)
+    assert not now.old and part().old and now.commit != "unknown"
+
+
+def test_the_check_names_what_is_slower_or_missing():
+    committed = {"train_fp32": 2.0, "decode_fp32_b1": 3.0, "gone": 1.0}
+    assert slower(committed, {"train_fp32": 1.71, "decode_fp32_b1": 2.5, "new": 0.1}) == [
+        "gone was not measured", "decode_fp32_b1 is 2.50, less than 85% of 3.00",
+    ]  # fmt: skip
+
+
+def test_the_work_of_a_training_step(tiny):
+    """By hand: 3 layers of width 32, with 12 * 32 * 32 weights each, an output of 3072 words."""
+    example = Example([1, 2, 3], [4, 0])
+    linear, output, layers = 3 * 12 * 32 * 32, 3072 * 32, 3
+    pairs = 5 * 10 + 5 * 6 / 2
+    attention = 12 * layers * 32 * pairs
+    assert limits.training(tiny, [example], 10) == 4 * (linear * 5 + output * 2) + attention
+    assert limits.training(tiny, [example], 10, tuned=True) == 6 * (linear * 5 + output * 2) + attention
+
+
+def test_the_limit_of_decoding_is_reading_or_multiplying():
+    size = limits.Size(source=10, target=1000, output=500, layers=1, width=1)
+    rates = {"fp32": 1e6, "bf16": 1e6, "bytes": 6e6}
+    # reading 1,500 weights of 4 bytes: 1 ms; multiplying for 80 rows: 240 ms
+    assert limits.decoding(size, rates, 50, {80: 2}, bf16=False) == pytest.approx(1000 / 1e6 + 2 * 0.24)
+    slow = rates | {"fp32": 1e9}
+    assert limits.decoding(size, slow, 0, {80: 2}, bf16=False) == pytest.approx(2 * 0.001)
 
 
 def test_a_step_has_the_status_of_its_program_or_is_stopped_with_all_that_it_started(tmp_path):
