@@ -1,5 +1,6 @@
 """Fine-tuning: our loop beside transformers' `Trainer`, on the same batches from the same weights."""
 
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
@@ -7,7 +8,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from bench import limits, peer
-from bench.inputs import Ids, clock
+from bench.inputs import SEED, Ids, clock
 from bench.training import BATCH, LR, opened, orders, tokens, training_of
 from stages.methods.finetune import OwnWeights
 from stages.training.checkpoint import Checkpoint
@@ -33,13 +34,13 @@ class Clocked(OwnWeights):
 
 def ours(home: str, name: str, steps: int, warm_up: int, bf16: bool, rates: dict) -> dict:
     lm, ids = opened(home, name), Ids(home, name)
-    method = Clocked(lm, dict(lm.model.named_parameters()), [1])
+    method = Clocked(lm, dict(lm.model.named_parameters()), [SEED])
     method.warm_up = warm_up
     if bf16:
         lm.compute_in(torch.bfloat16)
     examples = ids.examples(0, len(ids.train))
     with TemporaryDirectory() as directory:
-        checkpoint = Checkpoint(f"{directory}/run/checkpoint.safetensors")
+        checkpoint = Checkpoint(Path(directory) / "run" / "checkpoint.safetensors")
         _, points = train(lm, method, [examples], [examples], training_of(LENGTH, steps), checkpoint)
     timed = limits.of_steps(orders(examples, steps, warm_up), examples)
     return {
