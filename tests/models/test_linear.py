@@ -129,6 +129,15 @@ def test_a_packed_layer_has_the_same_gradients_bit_for_bit(kind, dtype):
         assert not ours.weight.numel()
 
 
+def test_a_large_model_keeps_one_copy_in_training(monkeypatch):
+    ours, _ = layers("linear")
+    monkeypatch.setattr("stages.models.linear.SECOND_COPY", 24 * 40 * 4 - 1)
+    pack(ours, gradients=True)
+    assert ours.weight.numel() == 24 * 40
+    pack(ours)
+    assert not ours.weight.numel()
+
+
 def test_a_model_that_keeps_to_torch_is_left_alone():
     model = nn.Sequential(nn.Linear(4, 4))
     pack(model)
