@@ -62,7 +62,8 @@ and for the prefix of 200 our time divided by that of 10. The JSON file beside t
 - Logits are computed only at target positions, in chunks (`stages/training/loss.py`).
 - Batches hold texts of similar length. Nothing is stored for weights that do not train.
 - On a CPU, oneDNN computes fp32 products instead of MKL, and frozen weights are kept in the order that it needs, for both
-  directions: the numbers are the same bit for bit (`stages/models/linear.py`). The second copy of the weights, of up to 1 GB, is in our memory.
+  directions: the numbers are the same bit for bit (`stages/models/linear.py`). The second copy, of up to 1 GB, is in
+  our memory.
 - A source is read once. All beams share its keys and values, and none is ever copied (`stages/models/caches.py`). Sentences enter
   the batch as others end.
 - Query heads that share keys and values are further queries of one head, so nothing is repeated (`stages/models/attention.py`).
