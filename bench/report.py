@@ -37,6 +37,11 @@ and for the prefix of 200 our time divided by that of 10. The JSON file beside t
   The rates are those of the fastest product of large matrices, and of a sum over 1 GB.
 - A part that other code measured is marked as old by the bench.
 
+## Slower than before?
+
+`make bench-check` measures the fast parts in five minutes and fails if a ratio is below 85% of the one in `bench/check.json`. CI
+runs it every night. `python -m bench.check --record` writes that file anew.
+
 ## What is the same on both sides
 
 - `smollm2` is SmolLM2-135M-Instruct. Its prefixes start from the keys and values of training examples, without an MLP. The other

@@ -72,13 +72,12 @@ class Trained:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Runs that are ready to train, with the model that they train on and the number of its parameters."""
+    """Runs that are ready to train, with the model that they train on."""
 
     lm: LM
     config: RunConfig
     method: Method
     base_model_id: dict[str, Any]
-    model_parameters: int
 
     def train(self, data: Sequence[Callable[[], Data]], checkpoint: Checkpoint) -> Trained:
         """Train run `i` on the records of `data[i]()`, resuming from the checkpoint if there is one.
@@ -122,12 +121,11 @@ def prepare(config: RunConfig, seeds: list[int], linearized: Path) -> Prepared:
     set_labels(lm, config, linearized)
     method = head.build(lm, config, seeds)
     compute_precisely(lm, config)
-    size = sum(p.numel() for p in lm.model.parameters())
     if lm.frozen:
         pack(lm.model, gradients=True)
     if config.training is not None and config.training.activation_checkpointing:
         recompute(lm.blocks())
-    return Prepared(lm, config, method, identity, size)
+    return Prepared(lm, config, method, identity)
 
 
 def set_labels(lm: LM, config: RunConfig, linearized: Path) -> None:

@@ -36,7 +36,7 @@ def main() -> None:
         counts = {
             "parameters_trained": trained.trained_parameters,
             "parameters_stored": sum(tensor.numel() for tensor in trained.state.values()),
-            "parameters_of_model": run.model_parameters,
+            "parameters_of_model": sum(p.numel() for p in run.lm.model.parameters()),
         }
         trained.save(RUN, config)
         write_curve(Path("metrics/train.csv"), Path("metrics/train.png"), trained.curve, config.title)

@@ -133,7 +133,8 @@ class _Forward:
         if gradients:
             self.packed_back = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), _ROWS)
         if free:
-            self.module.weight.data = weight.new_empty(0)
+            # Its shape stays, without memory: whoever read the numbers would get NaN.
+            self.module.weight.data = weight.new_full((), torch.nan).expand(self.module.weight.shape)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if self.packed_back is not None and torch.is_grad_enabled() and x.requires_grad:

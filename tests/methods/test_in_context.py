@@ -90,7 +90,7 @@ def test_what_is_stored_is_the_text(lm, project):
 def test_a_prepared_run_reads_its_training_records_alone(lm, project):
     """With the words before each source, as the model will read them."""
     asked = config(source_words="Say")
-    prepared = Prepared(lm, asked, build(lm, asked, [1]), base_model_id(lm), 0)
+    prepared = Prepared(lm, asked, build(lm, asked, [1]), base_model_id(lm))
 
     def dev():
         raise AssertionError("dev records are not read")
