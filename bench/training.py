@@ -14,6 +14,7 @@ from stages.models.adaptation import DECODER
 from stages.models.determinism import set_determinism
 from stages.models.linear import pack
 from stages.models.load import load
+from stages.models.memory import keep_freed_memory
 from stages.models.model import LM
 from stages.training.batches import BatchSampler
 from stages.training.checkpoint import Checkpoint
@@ -56,6 +57,7 @@ def training_of(length: int, steps: int) -> Training:
 def opened(home: str, name: str) -> LM:
     """As a stage opens a user's model."""
     set_determinism(1)
+    keep_freed_memory()
     return load(directory_of(home, name), name, "main")
 
 

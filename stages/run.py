@@ -24,6 +24,7 @@ from stages.models.encoder import Encoder
 from stages.models.identity import base_model_id
 from stages.models.linear import pack
 from stages.models.load import load
+from stages.models.memory import keep_freed_memory
 from stages.models.model import LM
 from stages.models.named import path_of
 from stages.models.precision import dtype_of
@@ -45,6 +46,7 @@ def code_of(method: str) -> str:
 def open_model(config: RunConfig) -> LM:
     """Load the run's base model, frozen, and set up torch for deterministic results. Raises UserError as `load`."""
     set_determinism(config.threads)
+    keep_freed_memory()
     quiet_unless_terminal()
     return load(path_of(config.model), config.model, config.revision)
 
