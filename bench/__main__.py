@@ -2,8 +2,9 @@
 
     python -m bench [--e2e DIR] [--tokenizer DIR] [--only PART ...] [--steps N] [--fresh]
 
-What is done is kept in .bench, so that an interrupted bench goes on; what other code measured is measured again. When
-all parts are there, docs/benchmarks.md and docs/benchmarks.json are written; a part that other code measured is marked.
+What is done is kept in .bench, so that an interrupted bench goes on; what other code measured is measured again.
+docs/benchmarks.md and docs/benchmarks.json are written when all parts are there, or when they are of the same machine and
+settings. They say which parts are missing, and which ones other code measured.
 """
 
 import argparse
@@ -62,10 +63,11 @@ def main() -> None:
         kept.write(kept.file)
         write_json(KEPT / "results.json", results(machine, command, kept.parts))
     records = "The E2E challenge's records" if chosen.e2e else "Generated records of the E2E challenge's form"
-    text = document(machine, command, records, f"tokenizer {Path(chosen.tokenizer).name}", kept.parts)
-    if len(kept.parts) == len(PARTS) and not chosen.steps:
+    missing = [part for part in PARTS if part not in kept.parts]
+    text = document(machine, command, records, f"tokenizer {Path(chosen.tokenizer).name}", kept.parts, missing)
+    if not missing or kept.is_of(COMMITTED):
         kept.write(COMMITTED)
-        write_text(OUT, text)  # only a complete table replaces the committed one
+        write_text(OUT, text)
     print(next(block for block in text.split("\n\n") if block.startswith("| |")))
 
 

@@ -82,12 +82,14 @@ class Kept:
     def of(cls, settings: dict[str, Any], machine: dict[str, Any]) -> Self:
         """What is kept of these settings and this machine, or else committed."""
         nothing = cls(settings, machine, {})
-        for file in (nothing.file, COMMITTED):
-            if file.exists():
-                found = cls.read(file)
-                if (found.settings, found.machine) == (settings, machine):
-                    return found
-        return nothing
+        return next((cls.read(file) for file in (nothing.file, COMMITTED) if nothing.is_of(file)), nothing)
+
+    def is_of(self, file: Path) -> bool:
+        """Whether the file is there and has these settings and this machine."""
+        if not file.exists():
+            return False
+        found = self.read(file)
+        return (found.settings, found.machine) == (self.settings, self.machine)
 
     @classmethod
     def read(cls, file: Path) -> Self:

@@ -109,7 +109,10 @@ def when(parts: dict[str, Part]) -> str:
     return "; ".join(dict.fromkeys(f"{part.date}, commit {part.commit}" for part in parts.values()))
 
 
-def document(machine: dict, command: str, records: str, tokenizer: str, parts: dict[str, Part]) -> str:
+def document(
+    machine: dict, command: str, records: str, tokenizer: str, parts: dict[str, Part], missing: list[str]
+) -> str:
+    """The whole page. `missing`: the names of the parts that were not measured."""
     rates = {name: rate / 1e9 for name, rate in list(parts.values())[-1].limits.items()}
     head = HEAD.format(
         **machine | rates | {"gpu": machine["gpu"] or "no GPU (so nothing here says how it is on one)"},
@@ -117,4 +120,7 @@ def document(machine: dict, command: str, records: str, tokenizer: str, parts: d
     )  # fmt: skip
     table = ["| | what | ours | peer | | ratio | of limit | |", "|---|---|---:|---:|---|---:|---:|---|"]
     table += [line for part in parts.values() for line in lines(part)]
-    return head + "\n".join(table) + "\n" + TEXT
+    left = (
+        f"\nNot measured with this code yet: {', '.join(missing)} (`python -m bench --only NAME`).\n" if missing else ""
+    )
+    return head + "\n".join(table) + "\n" + left + TEXT

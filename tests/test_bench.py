@@ -102,7 +102,7 @@ def part(code="of now", **changes):
 def test_the_table(monkeypatch):
     monkeypatch.setattr("bench.kept.hashed", lambda settings, files: "of now")
     parts = {"train": part(), "scaling": part("of another day", date="2026-11-01", commit="0000000")}
-    text = document(MACHINE, "make bench", "Generated records", "tokenizer mini-gpt2", parts)
+    text = document(MACHINE, "make bench", "Generated records", "tokenizer mini-gpt2", parts, ["cell"])
     assert "| `train_fp32` | training | 2.00 | 4.50 | ms/token | 2.25 | 50% | losses differ by 1e-07 |" in text
     assert (
         "| `scaling_decoding_100` | 100 sources | 12.00 |  | s |  |  | **old: 0000000, 2026-11-01**; peak 90 MB |"
@@ -110,6 +110,7 @@ def test_the_table(monkeypatch):
     )
     assert "2026-11-29, commit abc1234; 2026-11-01, commit 0000000: P, 2 cores" in text
     assert "at 100 GFLOP/s in fp32 and at 200 in bf16, and reads memory at\n30 GB/s" in text
+    assert "Not measured with this code yet: cell (`python -m bench --only NAME`).\n" in text
     assert "no GPU" in text and "{" not in text
     numbers = results(MACHINE, "make bench", parts)
     assert (numbers["train_fp32"], numbers["scaling_decoding_100"]) == (2.25, 12.0)
