@@ -65,7 +65,7 @@ def main() -> None:
     records = "The E2E challenge's records" if chosen.e2e else "Generated records of the E2E challenge's form"
     missing = [part for part in PARTS if part not in kept.parts]
     text = document(machine, command, records, f"tokenizer {Path(chosen.tokenizer).name}", kept.parts, missing)
-    if not missing or kept.is_of(COMMITTED):
+    if chosen.steps is None and (not missing or kept.is_of(COMMITTED)):
         kept.write(COMMITTED)
         write_text(OUT, text)
     print(next(block for block in text.split("\n\n") if block.startswith("| |")))
