@@ -29,7 +29,7 @@ def costs_table(task: str) -> str:
             numbers = [f"{cost.seconds:.1f}", f"{cost.core_seconds:.1f}", f"{cost.peak_mb:.0f}"]
         rows.append("  {:<12}{:>9}{:>13}{:>9}".format(stage, *numbers))
     if None in costs.values():
-        rows.append("  -: from DVC's cache, without its costs")
+        rows.append("  -: not run now: its output was there already, or in DVC's cache")
     return "\n".join(rows)
 
 

