@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from bench.fresh import fresh
-from bench.kept import COMMITTED, Kept, Part, hashed
+from bench.kept import COMMITTED, TOKENIZER, Kept, Part, inputs
 from bench.parts import PARTS
 from bench.report import document, results
 from bench.turns import KEPT, Bench
@@ -20,7 +20,6 @@ from stages.core.arguments import count
 from stages.core.errors import entry_point
 from stages.core.files import write_json, write_text
 
-TOKENIZER = "data/base/mini-gpt2"
 OUT = Path("docs/benchmarks.md")
 
 
@@ -32,15 +31,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=count, help="training steps (default: those of docs/benchmarks.md)")
     parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
     return parser.parse_args()
-
-
-def inputs(settings: dict) -> str:
-    """The directory of models and records for these settings, made if there is none."""
-    home = KEPT / "inputs" / hashed(settings, [Path("bench/inputs.py")])
-    if not home.exists():
-        print("models and data", file=sys.stderr)
-        fresh("bench.inputs.prepare", home=str(home), e2e_files=settings["e2e"], tokenizer=settings["tokenizer"])
-    return str(home)
 
 
 @entry_point

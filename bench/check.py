@@ -11,9 +11,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.__main__ import TOKENIZER, inputs
 from bench.fresh import fresh
-from bench.kept import Part
+from bench.kept import TOKENIZER, Part, inputs
 from bench.parts import PARTS
 from bench.turns import Bench
 from stages.core.errors import UserError, entry_point

@@ -7,15 +7,18 @@ copy of a complete one: the bench begins with it on the same machine, and `bench
 import hashlib
 import json
 import subprocess
+import sys
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
+from bench.fresh import fresh
 from bench.turns import KEPT, Row
 from stages.core.files import read_json, write_json
 
 COMMITTED = Path("docs/benchmarks.json")
+TOKENIZER = "data/base/mini-gpt2"
 PACKAGES = ("core", "decoding", "methods", "models", "scoring", "training")
 WRITING = {"report.py", "__main__.py", "check.py", "kept.py", "gpu.py", "gpu_grid.py"}  # what changes no measurement
 
@@ -26,6 +29,15 @@ def hashed(settings: Any, files: list[Path]) -> str:
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def inputs(settings: dict) -> str:
+    """The directory of models and records for these settings, made if there is none."""
+    home = KEPT / "inputs" / hashed(settings, [Path("bench/inputs.py")])
+    if not home.exists():
+        print("models and data", file=sys.stderr)
+        fresh("bench.inputs.prepare", home=str(home), e2e_files=settings["e2e"], tokenizer=settings["tokenizer"])
+    return str(home)
 
 
 def measuring() -> list[Path]:

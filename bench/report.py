@@ -28,8 +28,8 @@ and for the prefix of 200 our time divided by that of 10. The JSON file beside t
 
 - Every measurement runs in a process of its own with one thread, ours and the peer in turns. The best of two counts; decoding,
   the cell and scaling run once.
-- On a CPU the clock is the CPU time of the process, so other work on the machine is not in it, except that it shares caches and
-  memory. On a GPU it is wall time after the GPU has finished. Scoring is wall time.
+- On a CPU the clock is the CPU time of the process. Other work on the machine still shares its caches and memory.
+- On a GPU it is wall time after the GPU has finished. Scoring is wall time.
 - Memory is the peak of the process (on a GPU, of torch's allocation) minus what its imports take.
 - A token is one of a source or a target; padding does not count.
 - The limit counts the products of linear layers and of attention, without padding. A frozen weight is used twice in a training
@@ -66,9 +66,8 @@ runs it every night. `python -m bench.check --record` writes that file anew.
 
 - Logits are computed only at target positions, in chunks (`stages/training/loss.py`).
 - Batches hold texts of similar length. Nothing is stored for weights that do not train.
-- On a CPU, oneDNN computes fp32 products instead of MKL, and frozen weights are kept in the order that it needs, for both
-  directions: the numbers are the same bit for bit (`stages/models/linear.py`). The second copy, of up to 1 GB, is in
-  our memory.
+- On a CPU, oneDNN computes fp32 products instead of MKL (`stages/models/linear.py`). Frozen weights are kept in the order that
+  it needs, for both directions. The numbers are the same bit for bit. The second copy, of up to 1 GB, is in our memory.
 - A source is read once. All beams share its keys and values, and none is ever copied (`stages/models/caches.py`). Sentences enter
   the batch as others end.
 - Query heads that share keys and values are further queries of one head, so nothing is repeated (`stages/models/attention.py`).

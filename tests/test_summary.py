@@ -39,4 +39,7 @@ def test_the_table_of_costs(tmp_path, monkeypatch):
     (tmp_path / "data/run/model").write_text("of another run")
     lines = TABLE.splitlines()
     lines[4] = "  train               -            -        -"
-    assert costs_table("mini_e2e").splitlines() == [*lines, "  -: not run now: its output was there already, or in DVC's cache"]
+    assert costs_table("mini_e2e").splitlines() == [
+        *lines,
+        "  -: not run now: its output was there already, or in DVC's cache",
+    ]

@@ -29,7 +29,7 @@ from stages.studies.selection import check_data
 from stages.studies.tune import choose
 from stages.studies.worker import begin
 
-# On a CPU more runs in a batch take more memory and hardly less time (docs/benchmarks.md).
+# Each run in a batch takes memory: ten of gpt2's shape 2 GB more than one (`cell` of the bench).
 CPU_BATCH = 5
 
 
