@@ -79,16 +79,18 @@ class Scores:
     def of(cls, metrics: Metrics, chosen: np.ndarray | None = None) -> "Scores":
         """The numbers of all segments, or of the `chosen` ones (a mask or indices)."""
         numbers, reasons = {}, {}
-        for name, metric in metrics.items():
-            reason = _reason(metric, chosen is not None)
-            numbers[name] = None if reason else (metric if chosen is None else metric.of(chosen)).score()
-            reasons |= {name: reason} if reason else {}
+        for name, whole in metrics.items():
+            metric = whole if chosen is None else part(whole, chosen)
+            available = isinstance(metric, Metric)
+            numbers[name] = metric.score() if available else None
+            reasons |= {} if available else {name: str(metric)}
         return cls(numbers, reasons)
 
 
-def _reason(metric: Metric | Unavailable, subset: bool) -> str:
+def part(metric: Metric | Unavailable, chosen: np.ndarray) -> Metric | Unavailable:
+    """The metric of the chosen segments alone (a mask or indices), or why there is none."""
     if isinstance(metric, Unavailable):
-        return str(metric)
-    if subset and metric.whole_set_only:
-        return "weighs by all references, so that the subset's files scored alone give another number"
-    return ""
+        return metric
+    if metric.whole_set_only:
+        return Unavailable("weighs by all references, so that the subset's files scored alone give another number")
+    return metric.of(chosen)

@@ -19,6 +19,7 @@ DATA = PROJECT / "data"
 SETTINGS = DATA / "settings"
 METRICS = PROJECT / "metrics"
 COSTS = "costs.json"  # beside the hypotheses of a cell
+TESTS = "tests.json"  # beside its scores
 
 
 @dataclass(frozen=True)

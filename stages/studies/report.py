@@ -84,11 +84,22 @@ def gaps(plans: list[Plan], found: dict) -> list[str]:
         own = found.get(plan.variant, {}).get(size_name(plan.size), {})
         if f"{metric}_behind" in own:
             gap, error = (factor * own[f"{metric}_behind{end}"] for end in ("", "_se"))
-            lines.append(f"| {plan.size} | {plans[0].variant} - {plan.variant} | {gap:+.2f} ± {error:.2f} |")
+            p_value = own.get(f"{metric}_behind_p")
+            text = "" if p_value is None else f"{p_value:.4f}"
+            lines.append(f"| {plan.size} | {plans[0].variant} - {plan.variant} | {gap:+.2f} ± {error:.2f} | {text} |")
     if not lines:
         return []
-    head = f"On the same subsets (mean of the {plans[0].subsets} subsets' differences ± its standard error):"
-    return [head, "", f"| examples | difference | {metric} |", "|---:|---|---:|", *lines, ""]
+    subsets = plans[0].subsets
+    what = f"the {subsets} subsets'" if subsets > 1 else f"the {len(plans[0].seeds)} seeds'"
+    return [
+        f"The same subsets and seeds: mean of {what} differences ± its standard error. p: a paired test of all outputs",
+        "(approximate randomization).",
+        "",
+        f"| examples | difference | {metric} | p |",
+        "|---:|---|---:|---:|",
+        *lines,
+        "",
+    ]
 
 
 def costs(plans: list[Plan], found: dict, file: Path) -> list[str]:

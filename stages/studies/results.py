@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 from stages.core.errors import UserError
 from stages.core.files import read_json, read_jsonl
-from stages.studies.plan import Plan
+from stages.studies.plan import TESTS, Plan
 
 _NO_METRICS = ("subset", "seed", "reasons")
 
@@ -16,19 +16,19 @@ _NO_METRICS = ("subset", "seed", "reasons")
 class Spread:
     """Statistics of one metric over the runs of a cell.
 
-    `deviation`: sample standard deviation, None for a single run; `best`: the highest value; `subsets`: the mean of
-    each subset.
+    `deviation`: sample standard deviation, None for a single run; `best`: the highest value; `samples`: the mean of
+    each subset, or with a single subset the value of each run.
     """
 
     mean: float
     deviation: float | None
     best: float
-    subsets: tuple[float, ...]
+    samples: tuple[float, ...]
 
     @classmethod
     def of(cls, values: Sequence[float], subsets: int) -> "Spread":
         """The statistics of `values`, one for each run in the order of `Plan.runs`, with `subsets` subsets."""
-        seeds = len(values) // subsets
+        seeds = len(values) // subsets if subsets > 1 else 1
         means = tuple(fmean(values[start : start + seeds]) for start in range(0, len(values), seeds))
         return cls(fmean(values), stdev(values) if len(values) > 1 else None, max(values), means)
 
@@ -57,10 +57,17 @@ def scores_of(plan: Plan) -> Scores:
     return found
 
 
+def tests_of(plan: Plan) -> dict[str, float]:
+    """The p-values of a cell against the first variant's cell of its size, by metric; empty for that cell itself."""
+    file = plan.scores / TESTS
+    return read_json(file) if file.exists() else {}
+
+
 def ahead(one: Spread, other: Spread) -> tuple[float, float] | None:
     """The paired difference of two cells on the same subsets, `one` minus `other`, and its standard error.
 
-    Only subsets are independent samples, since the runs of a subset share its examples. None for a single subset.
+    Only subsets are independent samples, since the runs of a subset share its examples. With a single subset, the runs
+    of the same seed are paired, and the standard error is over seeds. None for a single run.
     """
-    gaps = [a - b for a, b in zip(one.subsets, other.subsets, strict=True)]
+    gaps = [a - b for a, b in zip(one.samples, other.samples, strict=True)]
     return (fmean(gaps), stdev(gaps) / len(gaps) ** 0.5) if len(gaps) > 1 else None

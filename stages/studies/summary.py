@@ -11,7 +11,7 @@ from stages.core.files import read_json, write_json, write_text
 from stages.studies.cost_table import costs_csv, file_of
 from stages.studies.figures import PLOTS, Results, draw
 from stages.studies.plan import METRICS, SETTINGS, plans_in, size_name
-from stages.studies.results import ahead, scores_of, votes_of
+from stages.studies.results import ahead, scores_of, tests_of, votes_of
 
 
 def numbers(results: Results, digests: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -19,7 +19,8 @@ def numbers(results: Results, digests: Mapping[str, str]) -> dict[str, dict[str,
 
     - `runs`: the number of runs; `settings`: the digest of the cell's parameters, from `digests`;
     - `<metric>`: mean over the runs; `<metric>_sd`: standard deviation;
-    - `<metric>_behind` and `_behind_se`, with several subsets: first variant minus this one, and the standard error;
+    - `<metric>_behind` and `_behind_se`, with several runs: first variant minus this one, and the standard error;
+    - `<metric>_behind_p`: the p-value of a paired test of the two on all their outputs;
     - `<metric>_best` and `_ensemble`, if the runs vote: the best run's value and that of the majority vote.
     """
     found: dict = {}
@@ -27,12 +28,15 @@ def numbers(results: Results, digests: Mapping[str, str]) -> dict[str, dict[str,
     for cell, scores in results:
         of = found.setdefault(cell.variant, {"model": cell.model, "task": cell.task})
         own = of[size_name(cell.size)] = {"runs": len(cell.runs), "settings": digests[cell.name]}
+        tests = tests_of(cell)
         for metric, spread in scores.items():
             own[metric] = round(spread.mean, 4)
             own[f"{metric}_sd"] = None if spread.deviation is None else round(spread.deviation, 4)
             leader = first[cell.size].get(metric)
             if leader is not None and leader is not spread and (gap := ahead(leader, spread)):
                 own[f"{metric}_behind"], own[f"{metric}_behind_se"] = (round(number, 4) for number in gap)
+            if metric in tests:
+                own[f"{metric}_behind_p"] = round(tests[metric], 4)
         for metric, number in votes_of(cell).items():
             if metric in scores:
                 own[f"{metric}_best"], own[f"{metric}_ensemble"] = scores[metric].best, number

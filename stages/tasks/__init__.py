@@ -60,6 +60,8 @@ class Task:
     recipe: str | None = None  # the task or group whose recipes it takes where it has none of its own
     section: str | None = None  # the key of its section of `sources`; None: its name
     authors_files: Callable[[dict[str, list[Record]]], dict[str, str]] | None = None  # texts by file name
+    # Whether a text (second) mentions each field of a source (first), by field.
+    mentioned: Callable[[str, str], dict[str, bool]] | None = None
     votes: bool = False  # whether the answers of several runs can be put to the vote
 
 

@@ -114,9 +114,40 @@ def authors_files(splits: dict[str, list[Record]]) -> dict[str, str]:
     }
 
 
+# Words by which a text speaks of a field, where its value need not stand in it letter by letter.
+_WORDS = {
+    "Type": r"restaurant|pub\b|bar\b|tavern|coffee|caf[eé]|tea room|place to eat|eatery|diner",
+    "food": r"food|cuisine|dish|meal|menu|serv|chinese|english|british|french|indian|italian|pasta|pizza|japanese|sushi|"
+    r"burger|curry",
+    "price": r"pric|cost|cheap|expensive|afford|inexpensive|£|pound|value",
+    "customer rating": r"rat(?:ed|ing|es)|stars?\b|review|customer|out of (?:5|five)|score|recommend|quality|satisf",
+    "area": r"river|cent(?:re|er)\b|central|downtown|city",
+    "family friendly": r"famil|kid|child|adult|grown",
+}
+_MENTIONS = {field: re.compile(words, re.IGNORECASE) for field, words in _WORDS.items()}
+
+
+def mentioned(source: str, text: str) -> dict[str, bool]:
+    """Whether a text speaks of each field of a linearized source. It may still give the field another value.
+
+    Names (`name`, `near`) must stand in the text, in upper or lower case; for the other fields any of some words is
+    enough. This is no official metric: it says which fields outputs leave out.
+    """
+    found = {}
+    for part in source.split(" | "):
+        field, _, value = part.partition(" : ")
+        words = _MENTIONS.get(field)
+        found[field] = value.casefold() in text.casefold() if words is None else bool(words.search(text))
+    return found
+
+
 SHOWN = Shown(
     figures=("BLEU", "ROUGE_L"),
     columns=("BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr"),
     percent=("BLEU", "METEOR", "ROUGE_L"),
 )
-TASKS = {"e2e": Task(Files, fetch_files, linearize, metrics=E2E, shown=SHOWN, authors_files=authors_files)}
+TASKS = {
+    "e2e": Task(
+        Files, fetch_files, linearize, metrics=E2E, shown=SHOWN, authors_files=authors_files, mentioned=mentioned
+    )
+}

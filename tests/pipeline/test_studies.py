@@ -67,6 +67,10 @@ def test_a_grid_is_summed_up(clone):
         .startswith("metric,variant,size,prefix_len,mean,low,high\nrouge1,prefix,10,")
     )
     assert (clone / "studies/metrics/lowdata.png").read_bytes().startswith(b"\x89PNG")
+    test = json.loads((clone / "studies/data/scores/lowdata/finetune-20/tests.json").read_text())
+    assert list(test) == ["rouge1", "rouge2", "rougeL"]
+    assert test["rougeL"] == pytest.approx(found["finetune"]["n00020"]["rougeL_behind_p"], abs=1e-4)
+    assert not (clone / "studies/data/scores/lowdata/prefix-20/tests.json").exists()
     assert repro(clone, SUMMARY) == ["check"]
     [plot] = json.loads(call(clone, "dvc", "--cd", "studies", "plots", "show", "--json", "metrics/lowdata.csv"))[
         "data"

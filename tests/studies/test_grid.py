@@ -154,7 +154,7 @@ def test_size_names_sort_as_the_sizes():
         ({"variants": {"prefix": {"run": {"method": "prefix"}, "tune": {"values": {"train.lr": [1]}, "runs": 1, "examples": 9,
                                                                         "by": "loss", "best": "highest"}}}},
          "studies.lowdata.variants.prefix.tune: by is loss: best must be lowest"),
-        ({"run": {"task": "webnlg", "model": "mini-gpt2", "prefix_len": 5}}, "studies.lowdata has task webnlg, which cells.tasks lacks"),
+        ({"run": {"task": "dart", "model": "mini-gpt2", "prefix_len": 5}}, "studies.lowdata has task dart, which cells.tasks lacks"),
     ],
 )  # fmt: skip
 def test_a_wrong_study_is_one_line_that_names_the_key(raw, change, said):

@@ -14,7 +14,7 @@ from stages.studies import figures, report
 from stages.studies.check import settings_of
 from stages.studies.grid import cells_of, merged
 from stages.studies.paper import PUBLISHED
-from stages.studies.plan import METRICS
+from stages.studies.plan import METRICS, TESTS
 from stages.studies.results import Spread, ahead, scores_of
 from stages.studies.summary import numbers, table
 from tests.conftest import ROOT
@@ -62,7 +62,9 @@ def test_what_is_independent_of_a_difference_is_the_subset():
     """Two seeds on the same examples are no two draws: 4 runs of 2 subsets have 2 differences, 0.1 and 0.3."""
     one, other = Spread.of([0.5, 0.7, 0.6, 1.0], 2), Spread.of([0.4, 0.6, 0.5, 0.5], 2)
     assert ahead(one, other) == (pytest.approx(0.2), pytest.approx(0.1))
-    assert ahead(Spread.of([0.5, 0.7], 1), Spread.of([0.4, 0.6], 1)) is None, "of one subset nothing is known"
+    one, other = Spread.of([0.5, 0.9], 1), Spread.of([0.4, 0.6], 1)
+    assert ahead(one, other) == (pytest.approx(0.2), pytest.approx(0.1)), "of one subset, the runs of the same seed"
+    assert ahead(Spread.of([0.5], 1), Spread.of([0.4], 1)) is None, "of one run nothing is known"
 
 
 def test_metrics(cells, results, found):
@@ -73,6 +75,11 @@ def test_metrics(cells, results, found):
     }  # fmt: skip
     behind = {key: value for key, value in found["finetune"]["n00050"].items() if "behind" in key}
     assert behind == {"BLEU_behind": -0.2, "BLEU_behind_se": 0.0, "ROUGE_L_behind": 0.0, "ROUGE_L_behind_se": 0.0}
+    write_json(cells[2].plan.scores / TESTS, {"BLEU": 0.00031, "METEOR": 0.5})
+    tested = {
+        key: value for key, value in numbers(results, digests(cells))["finetune"]["n00050"].items() if "behind" in key
+    }
+    assert tested == behind | {"BLEU_behind_p": 0.0003}, "a metric that was not computed has no test"
     assert found["finetune"]["n00200"]["BLEU"] == 0.815 and list(found) == ["prefix", "finetune"]
     assert table(results, ["BLEU", "ROUGE_L"]).splitlines()[:6] == [
         "metric,variant,size,prefix_len,mean,low,high",
@@ -144,13 +151,18 @@ def test_a_picture_is_the_same_file_again(results, project):
 
 
 def test_the_report_names_what_was_not_run_and_the_papers_numbers(found, project, capsys):
+    found["finetune"]["n00200"]["BLEU_behind_p"] = 0.0003
     write_json(project / METRICS / "lowdata.json", found)
     report.main()
     text = (project / report.OUT).read_text()
     assert capsys.readouterr().out == "studies/metrics/report.md\n"
     assert "mini-gpt2 on mini_e2e, 4 runs a cell" in text
     assert "| prefix | 50 | 4 | 51.50 ± 1.29 | 25.00 ± 0.00 |" in text and "BLEU, ROUGE_L times 100" in text
-    assert "| 50 | prefix - finetune | -20.00 ± 0.00 |" in text and "the 2 subsets' differences" in text
+    assert (
+        "| 50 | prefix - finetune | -20.00 ± 0.00 |  |" in text
+        and "| 200 | prefix - finetune | -20.00 ± 0.00 | 0.0003 |" in text
+    )
+    assert "the 2 subsets' differences" in text
     assert "Not run: `dvc --cd studies repro summary@unseen`" in text
     assert "prefix-tuning is above fine-tuning by 2.9 BLEU" in text and (ROOT / "docs/studies.md").exists()
 

@@ -36,6 +36,23 @@ def test_words_set_apart():
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "left_out"),
+    [
+        ("The Oak is a cheap riverside pub near Café Tarno. Families rate it 3 out of 5.", []),
+        ("the oak, close to café tarno: a coffee shop in the city centre, £20-25, five stars, no kids", []),
+        ("The Oak is a pub near Cafe Tarno.", ["price", "customer rating", "area", "family friendly", "near"]),
+        ("Oak Tree has high prices.", ["name", "Type", "customer rating", "area", "family friendly", "near"]),
+        ("", ["name", "Type", "price", "customer rating", "area", "family friendly", "near"]),
+    ],
+)
+def test_fields_that_a_text_leaves_out(text, left_out):
+    """Names letter by letter; of the others any word for the field, even with another value."""
+    mr = "name[The Oak], eatType[pub], priceRange[cheap], customer rating[3 out of 5], area[riverside], familyFriendly[yes]"
+    found = e2e.mentioned(e2e.linearize_mr(e2e.parse_mr(f"{mr}, near[Café Tarno]")), text)
+    assert [field for field, there in found.items() if not there] == left_out and len(found) == 7
+
+
 @given(st.dictionaries(st.sampled_from(sorted(e2e.FIELDS)), values, min_size=1))
 def test_parses_what_it_is_given(fields):
     assert e2e.parse_mr(", ".join(f"{key}[{value}]" for key, value in fields.items())) == fields
