@@ -45,8 +45,8 @@ class Counted(DecodingState):
     def __init__(self, state: DecodingState, steps: Counter):
         self.state, self.steps = state, steps
 
-    def prefill(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
-        return self.state.prefill(sources, runs)
+    def prefill(self, sources: list[list[int]], runs: torch.Tensor, *adaptation: Adaptation | None) -> torch.Tensor:
+        return self.state.prefill(sources, runs, *adaptation)
 
     def step(self, tokens: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
         self.steps[tokens.numel()] += 1

@@ -45,10 +45,15 @@ def code_of(method: str) -> str:
 
 def open_model(config: RunConfig) -> LM:
     """Load the run's base model, frozen, and set up torch for deterministic results. Raises UserError as `load`."""
-    set_determinism(config.threads)
+    return open_named(config.model, config.revision, config.threads)
+
+
+def open_named(model: str, revision: str, threads: int) -> LM:
+    """As `open_model`: a model by its name in params.yaml."""
+    set_determinism(threads)
     keep_freed_memory()
     quiet_unless_terminal()
-    return load(path_of(config.model), config.model, config.revision)
+    return load(path_of(model), model, revision)
 
 
 def compute_precisely(lm: LM, config: RunConfig) -> None:

@@ -1,6 +1,8 @@
 """Reads and writes text, JSON and JSON Lines. Files are written completely or not at all."""
 
 import contextlib
+import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -13,20 +15,24 @@ from typing import Any
 
 from stages.core.errors import UserError
 
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; the file or directory written there replaces `path` if no error occurs.
 
+    A directory that stands there changes places with the new one, so that a reader finds one of them at any time.
     Raises UserError if writing fails, for instance on a full disk.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        if path.is_dir() and not path.is_symlink():
+            exchange(temporary, path)
+        else:
+            os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -34,6 +40,23 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two files or directories change places. Raises OSError.
+
+    At once on Linux (`renameat2`); elsewhere, and on file systems without it, by renaming, with a moment between.
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is not None:
+        if rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+            return
+        if (code := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOSYS):
+            raise OSError(code, os.strerror(code), str(other))
+    aside = other.with_name(f".{other.name}.{os.getpid()}.old")
+    os.rename(other, aside)
+    os.rename(one, other)
+    os.rename(aside, one)
 
 
 def write_text(path: Path, text: str) -> None:

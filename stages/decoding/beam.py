@@ -4,13 +4,13 @@ A source is read once for all its beams (`caches.Beams`). A sentence leaves the 
 and the next sentence takes its slot.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import torch
 
 from stages.models.adaptation import Adaptation
-from stages.models.model import LM
+from stages.models.model import LM, GenerativeLM
 
 _NEVER = -1e9  # the score of impossible beams in `generate`
 # New sentences enter when this share of the batch is free: reading a few at a time would cost a step each.
@@ -42,7 +42,8 @@ class Search:
 class _Board:
     """The beams of the sentences in the batch: [sentences, beam, ...], running beams in order of score."""
 
-    numbers: list[int]  # index of each source
+    numbers: list[int]  # of each sentence, as it entered
+    limit: torch.Tensor  # most tokens to generate, [sentences]
     length: torch.Tensor  # tokens generated, [sentences]
     tokens: torch.Tensor  # [sentences, beam, max_new_tokens], beyond the length padded with `end`
     scores: torch.Tensor  # log-probabilities of the running beams, [sentences, beam]
@@ -50,18 +51,19 @@ class _Board:
     finished_scores: torch.Tensor
 
     @classmethod
-    def of(cls, search: Search, numbers: list[int], device: torch.device) -> "_Board":
+    def of(cls, search: Search, numbers: list[int], limits: list[int], device: torch.device) -> "_Board":
         """The board of sentences that have been read and have no target token yet."""
         size = (len(numbers), search.beam)
         scores = torch.full(size, _NEVER, device=device)
         scores[:, 0] = 0  # the beams are equal at first: only one may continue
         tokens = torch.full((*size, search.max_new_tokens), search.end, device=device)
         length = torch.zeros(len(numbers), dtype=torch.long, device=device)
-        return cls(numbers, length, tokens, scores, tokens.clone(), torch.full(size, _NEVER, device=device))
+        limit = torch.tensor(limits, dtype=torch.long, device=device)
+        return cls(numbers, limit, length, tokens, scores, tokens.clone(), torch.full(size, _NEVER, device=device))
 
     def tensors(self) -> list[torch.Tensor]:
         """The tensors in the order of the fields."""
-        return [self.length, self.tokens, self.scores, self.finished, self.finished_scores]
+        return [self.limit, self.length, self.tokens, self.scores, self.finished, self.finished_scores]
 
     def joined(self, other: "_Board") -> "_Board":
         """The sentences of this board, then those of the other."""
@@ -98,7 +100,7 @@ def _candidates(
 def _advance(search: Search, board: _Board, log_probs: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """Choose the next token of every beam. Returns the beam that each one continues, [sentences, beam].
 
-    `log_probs` and `ids` are candidates [sentences, beam, 2 * beam]. A beam that ends or reaches `max_new_tokens`
+    `log_probs` and `ids` are candidates [sentences, beam, 2 * beam]. A beam that ends or reaches the sentence's limit
     moves to `finished` if it is among the best `beam` candidates.
     """
     beam = search.beam
@@ -108,7 +110,7 @@ def _advance(search: Search, board: _Board, log_probs: torch.Tensor, ids: torch.
     # writes each next token at the sentence's current length
     tokens.scatter_(2, board.length[:, None, None].expand(-1, 2 * beam, 1), next_tokens[..., None])
     board.length = board.length + 1
-    ends = (next_tokens == search.end) | (board.length == search.max_new_tokens)[:, None]
+    ends = (next_tokens == search.end) | (board.length == board.limit)[:, None]
 
     ended = torch.where(ends, scores / board.length[:, None] ** search.length_penalty, scores + _NEVER)
     ended[:, beam:] = _NEVER
@@ -127,52 +129,101 @@ def _open(search: Search, board: _Board) -> list[bool]:
     still = board.scores[:, 0] / board.length**search.length_penalty > worst
     if search.early_stopping or search.beam == 1:  # one beam is greedy search, which ends with the first end
         still &= worst < _NEVER / 2  # fewer than `beam` are finished
-    return (still & (board.length < search.max_new_tokens)).tolist()
+    return (still & (board.length < board.limit)).tolist()
 
 
-@torch.inference_mode()
+class BeamSearch:
+    """A beam search whose sentences may enter and leave at any step. Its result for a sentence is that of it alone."""
+
+    def __init__(self, lm: GenerativeLM, adaptation: Adaptation, search: Search):
+        self.lm, self.search = lm, search
+        self.memory = lm.memory(adaptation, search.beam)
+        self.board = _Board.of(search, [], [], lm.device)
+        # candidates of the sentences in the batch, [sentences, beam, 2 * beam] each
+        self.log_probs = torch.zeros(0, search.beam, 2 * search.beam, device=lm.device)
+        self.ids = self.log_probs.long()
+
+    def __len__(self) -> int:
+        """How many sentences are in the batch."""
+        return len(self.board.numbers)
+
+    @torch.inference_mode()
+    def enter(
+        self,
+        numbers: list[int],
+        sources: list[list[int]],
+        runs: list[int],
+        adaptation: Adaptation | None = None,
+        limits: list[int] | None = None,
+    ) -> None:
+        """Read sources (ids) into the batch. `numbers` name their sentences; source `i` is read with run `runs[i]`.
+
+        `adaptation`: another one for these sources (see `DecodingState.prefill`). `limits`: the most tokens of each
+        sentence, at most `max_new_tokens`, which they all have without it.
+        """
+        beam = self.search.beam
+        hidden = self.memory.prefill(sources, torch.tensor(runs, device=self.lm.device), adaptation)
+        limits = [self.search.max_new_tokens] * len(numbers) if limits is None else limits
+        new = _Board.of(self.search, numbers, limits, self.lm.device)
+        # [sentences, 2 * beam] -> [sentences, beam, 2 * beam]
+        found = (part[:, None].expand(-1, beam, -1) for part in _candidates(self.lm, self.search, hidden, new.length))
+        self.board = self.board.joined(new)
+        self.log_probs, self.ids = map(torch.cat, zip((self.log_probs, self.ids), found, strict=True))
+
+    @torch.inference_mode()
+    def step(self) -> list[tuple[int, list[int]]]:
+        """Generate a token of each beam. Returns the sentences that are done, which leave: number and best hypothesis
+        (ids without the end token)."""
+        parents = _advance(self.search, self.board, self.log_probs, self.ids)
+        still = _open(self.search, self.board)
+        done = [
+            (self.board.numbers[index], self.board.result(self.search, index))
+            for index, going in enumerate(still)
+            if not going
+        ]
+        parents = parents[self._keep(still)]
+        if self.board.numbers:
+            last = self.board.tokens.take_along_dim((self.board.length - 1)[:, None, None], 2)[..., 0]
+            hidden = self.memory.step(last, parents)  # last: [sentences, beam]
+            self.log_probs, self.ids = _candidates(self.lm, self.search, hidden, self.board.length)
+        else:
+            self.log_probs, self.ids = self.log_probs[:0], self.ids[:0]
+        return done
+
+    @torch.inference_mode()
+    def drop(self, numbers: Collection[int]) -> None:
+        """Give up the sentences with these numbers."""
+        order = self._keep([number not in numbers for number in self.board.numbers])
+        self.log_probs, self.ids = self.log_probs[order], self.ids[order]
+
+    def _keep(self, still: list[bool]) -> list[int]:
+        """Drop the other sentences; returns the old slot of the sentence in each slot."""
+        order = kept_slots(still)
+        if len(order) < len(still):
+            self.memory.reorder(order)
+            self.board = self.board.kept(order)
+        return order
+
+
 def search_sources(
-    lm: LM, adaptation: Adaptation, runs: list[int], sources: list[list[int]], search: Search, batch_size: int
+    lm: GenerativeLM, adaptation: Adaptation, runs: list[int], sources: list[list[int]], search: Search, batch_size: int
 ) -> Iterator[tuple[int, list[int]]]:
     """Yield the index of each source and its best hypothesis (ids without the end token), as they are found.
 
     Source `i` is read with run `runs[i]` of the adaptation. Sources enter in the given order, at most `batch_size` at
     a time.
     """
-    memory, board = lm.memory(adaptation, search.beam), _Board.of(search, [], lm.device)
-    log_probs = torch.zeros(
-        0, search.beam, 2 * search.beam, device=lm.device
-    )  # candidates of the sentences in the batch
-    ids, entered = log_probs.long(), 0
-    while entered < len(sources) or board.numbers:
-        free = batch_size - len(board.numbers)
+    batch, entered = BeamSearch(lm, adaptation, search), 0
+    while entered < len(sources) or len(batch):
+        free = batch_size - len(batch)
         if entered < len(sources) and free >= _FREE * batch_size:
             numbers = list(range(entered, min(entered + free, len(sources))))
             entered = numbers[-1] + 1
-            hidden = memory.prefill(
-                [sources[i] for i in numbers], torch.tensor([runs[i] for i in numbers], device=lm.device)
-            )
-            new = _Board.of(search, numbers, lm.device)
-            # [sentences, 2 * beam] -> [sentences, beam, 2 * beam]
-            found = (part[:, None].expand(-1, search.beam, -1) for part in _candidates(lm, search, hidden, new.length))
-            board, (log_probs, ids) = board.joined(new), map(torch.cat, zip((log_probs, ids), found, strict=True))
-        parents = _advance(search, board, log_probs, ids)
-        still = _open(search, board)
-        for index, going in enumerate(still):
-            if not going:
-                yield board.numbers[index], board.result(search, index)
-        order = _order(still)
-        if len(order) < len(still):
-            memory.reorder(order)
-            board, parents = board.kept(order), parents[order]
-        if order:
-            last = board.tokens.take_along_dim((board.length - 1)[:, None, None], 2)[..., 0]  # [sentences, beam]
-            log_probs, ids = _candidates(lm, search, memory.step(last, parents), board.length)
-        else:
-            log_probs, ids = log_probs[:0], ids[:0]
+            batch.enter(numbers, [sources[i] for i in numbers], [runs[i] for i in numbers])
+        yield from batch.step()
 
 
-def _order(still: list[bool]) -> list[int]:
+def kept_slots(still: list[bool]) -> list[int]:
     """The old slot of the sentence in each new slot. A sentence from the end takes the slot of one that leaves."""
     staying = sum(still)
     from_the_end = (i for i in reversed(range(len(still))) if still[i])

@@ -22,6 +22,11 @@ def banned_ids(lm: GenerativeLM, pieces: Sequence[str]) -> tuple[int, ...]:
     )
 
 
+def text_of(lm: GenerativeLM, ids: list[int]) -> str:
+    """The text of a hypothesis, with single spaces between words."""
+    return " ".join(lm.tokenizer.decode(ids, skip_special_tokens=True).split())
+
+
 def decode(
     lm: GenerativeLM,
     adaptation: Adaptation,
@@ -53,7 +58,7 @@ def decode(
             for place, run, best in search_runs(
                 lm, adaptation, runs, [ids[i] for i in piece], search, decoding.batch_size
             ):
-                found[piece[place]][run] = " ".join(lm.tokenizer.decode(best, skip_special_tokens=True).split())
+                found[piece[place]][run] = text_of(lm, best)
                 bar.update(1 / runs)
             done |= found
             write_jsonl(partial, ({"index": i, "texts": texts} for i, texts in done.items()))

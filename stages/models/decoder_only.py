@@ -242,14 +242,17 @@ class _DecodingState(DecodingState):
         self.beams = Beams(lm.shapes[DECODER], beam, lm.dtype, lm.device)
         self.following, self.runs = torch.zeros(2, 0, dtype=torch.long, device=lm.device)  # next position, run: [slots]
 
-    def prefill(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+    def prefill(
+        self, sources: list[list[int]], runs: torch.Tensor, adaptation: Adaptation | None = None
+    ) -> torch.Tensor:
         """See `DecodingState.prefill`; reads each source and its separator."""
-        before, past = self.lm.past(sources, self.adaptation, runs)
+        adaptation = self.adaptation if adaptation is None else adaptation
+        before, past = self.lm.past(sources, adaptation, runs)
         ids, text = padded([[*source, self.lm.separator] for source in before], self.lm.device)
         positions, columns_at = past.positions_of(ids.shape[1]), past.positions_with(ids.shape[1])
         given = text & (torch.arange(ids.shape[1], device=self.lm.device) >= past.leading)
         cache = past.opened(len(ids))
-        with adapted(self.adaptation, runs), gated(self.lm.blocks(), self.adaptation, given, runs, cache.multiply):
+        with adapted(adaptation, runs), gated(self.lm.blocks(), adaptation, given, runs, cache.multiply):
             hidden = self.lm.hidden(ids, past.mask(ids.shape[1]), positions, columns_at, cache)
         lengths = [len(source) + 1 for source in before]
         read = [(layer.keys, layer.values) for layer in cache.layers]

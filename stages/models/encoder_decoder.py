@@ -224,25 +224,36 @@ class _DecodingState(DecodingState):
         self.following, self.runs = torch.zeros(2, 0, dtype=torch.long, device=lm.device)
         self.no_states = torch.zeros(1, 1, lm.width, dtype=lm.dtype, device=lm.device)  # cross-attention is cached
 
-    def prefill(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
+    def prefill(
+        self, sources: list[list[int]], runs: torch.Tensor, adaptation: Adaptation | None = None
+    ) -> torch.Tensor:
         """See `DecodingState.prefill`; encodes the sources, and the decoder reads its start token."""
-        ids, mask = padded(sources, self.lm.device, self.lm.room(self.adaptation))
+        adaptation = self.adaptation if adaptation is None else adaptation
+        ids, mask = padded(sources, self.lm.device, self.lm.room(adaptation))
         start = torch.full_like(ids[:, :1], self.lm.start)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        with prefixed(self.lm.sites, self.adaptation, runs), adapted(self.adaptation, runs):
-            encoded, mask = self.lm.read_source(ids, mask, self.adaptation, runs)
+        with prefixed(self.lm.sites, adaptation, runs), adapted(adaptation, runs):
+            encoded, mask = self.lm.read_source(ids, mask, adaptation, runs)
             hidden = self.lm.read_target(start, None, encoded, mask, cache)
         first = torch.ones_like(mask[:, :1])
-        self._store(self.own, DECODER, cache.self_attention_cache, first, runs)
-        self._store(self.sources, CROSS, cache.cross_attention_cache, mask, runs)
+        self._store(self.own, DECODER, cache.self_attention_cache, first, adaptation, runs)
+        self._store(self.sources, CROSS, cache.cross_attention_cache, mask, adaptation, runs)
         self.read += [1] * len(ids)
         self.following = torch.cat([self.following, torch.ones_like(runs)])
         self.runs = torch.cat([self.runs, runs])
         return hidden[:, -1]
 
-    def _store(self, beams: Beams, site: str, read: DynamicCache, text: torch.Tensor, runs: torch.Tensor) -> None:
+    def _store(
+        self,
+        beams: Beams,
+        site: str,
+        read: DynamicCache,
+        text: torch.Tensor,
+        adaptation: Adaptation,
+        runs: torch.Tensor,
+    ) -> None:
         """Cache what was read, after the site's prefix; `text` is [rows, length], True for tokens."""
-        past = prefix_kv_of(self.adaptation, site, self.lm.shapes[site], runs, self.lm.dtype)
+        past = prefix_kv_of(adaptation, site, self.lm.shapes[site], runs, self.lm.dtype)
         layers = [
             (torch.cat([keys, layer.keys], 2), torch.cat([values, layer.values], 2))
             for (keys, values), layer in zip(past.by_layer(len(text)), read.layers, strict=True)

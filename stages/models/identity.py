@@ -17,12 +17,16 @@ def base_model_id(lm: LM) -> dict:
     return {"base_model": lm.name, "base_model_fingerprint": lm.fingerprint(), "shapes": shapes}
 
 
-def check_belongs(directory: Path, lm: LM) -> dict:
-    """The config of the run in `directory`. Raises UserError if there is none or its base model is not `lm`."""
+def check_belongs(directory: Path, lm: LM, identity: dict | None = None) -> dict:
+    """The config of the run in `directory`. Raises UserError if there is none or its base model is not `lm`.
+
+    `identity`: the model's `base_model_id`, for a model whose weights have been converted since it was loaded.
+    """
     try:
         config = read_json(directory / CONFIG)
         # Not by its name: a copy in a directory is the same model.
-        own = {key: value for key, value in base_model_id(lm).items() if key != "base_model"}
+        identity = base_model_id(lm) if identity is None else identity
+        own = {key: value for key, value in identity.items() if key != "base_model"}
         differing = [(key, config[key], value) for key, value in own.items() if config[key] != value]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{directory} holds no trained run ({error})") from error

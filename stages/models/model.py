@@ -35,9 +35,13 @@ class DecodingState(ABC):
     """The model's state in a beam search. Each sentence has a slot, its index in the state, and `beam` beams."""
 
     @abstractmethod
-    def prefill(self, sources: list[list[int]], runs: torch.Tensor) -> torch.Tensor:
-        """Read sources (ids), source `i` with the adaptation of run `runs[i]`, into the next free slots.
+    def prefill(
+        self, sources: list[list[int]], runs: torch.Tensor, adaptation: Adaptation | None = None
+    ) -> torch.Tensor:
+        """Read sources (ids), source `i` with run `runs[i]` of the adaptation, into the next free slots.
 
+        `adaptation`: another one in place of the state's, of prefixes or a prompt alone. It is needed for this call
+        only: what it adds to attention is in the cache afterwards. The state's own must then be empty.
         Returns the hidden states [sources, width] that predict the first target token.
         """
 

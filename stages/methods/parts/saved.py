@@ -36,12 +36,12 @@ def save(
         (directory / CONFIG).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def load(directory: Path, lm: LM) -> Adaptation:
+def load(directory: Path, lm: LM, identity: dict | None = None) -> Adaptation:
     """The adaptation of `lm` by a saved run. Sets `lm.labels` to the run's classes.
 
-    Raises UserError if the directory has no trained run, or if the run belongs to another base model.
+    `identity`: as for `check_belongs`. Raises UserError if the directory has no trained run, or if the run belongs to another base model.
     """
-    config = check_belongs(directory, lm)
+    config = check_belongs(directory, lm, identity)
     try:
         method, sizes, lm.labels = config["method"], config["tensors"], config.get("labels", [])
         state = load_file(directory / f"{method}.safetensors")
