@@ -74,10 +74,12 @@ class _Board:
         """The sentences at the indices `order`, in that order."""
         return _Board([self.numbers[i] for i in order], *(tensor[order] for tensor in self.tensors()))
 
-    def result(self, search: Search, index: int) -> list[int]:
-        """The best finished beam of a sentence, as ids without the end token."""
-        ids = self.finished[index, self.finished_scores[index].argmax()].tolist()
-        return ids[: ids.index(search.end)] if search.end in ids else ids
+    def result(self, search: Search, index: int) -> list[list[int]]:
+        """The finished beams of a sentence, the best one first, as ids without the end token."""
+        order = self.finished_scores[index].argsort(descending=True, stable=True)
+        most = max(1, int((self.finished_scores[index] > _NEVER / 2).sum()))  # the others have not been filled
+        found = self.finished[index, order[:most]].tolist()
+        return [ids[: ids.index(search.end)] if search.end in ids else ids for ids in found]
 
 
 def _candidates(
@@ -171,9 +173,9 @@ class BeamSearch:
         self.log_probs, self.ids = map(torch.cat, zip((self.log_probs, self.ids), found, strict=True))
 
     @torch.inference_mode()
-    def step(self) -> list[tuple[int, list[int]]]:
-        """Generate a token of each beam. Returns the sentences that are done, which leave: number and best hypothesis
-        (ids without the end token)."""
+    def step(self) -> list[tuple[int, list[list[int]]]]:
+        """Generate a token of each beam. Returns the sentences that are done, which leave: number and hypotheses (ids
+        without the end token), the best one first."""
         parents = _advance(self.search, self.board, self.log_probs, self.ids)
         still = _open(self.search, self.board)
         done = [
@@ -220,7 +222,7 @@ def search_sources(
             numbers = list(range(entered, min(entered + free, len(sources))))
             entered = numbers[-1] + 1
             batch.enter(numbers, [sources[i] for i in numbers], [runs[i] for i in numbers])
-        yield from batch.step()
+        yield from ((number, found[0]) for number, found in batch.step())
 
 
 def kept_slots(still: list[bool]) -> list[int]:

@@ -36,12 +36,14 @@ class Request:
 class Event:
     """What happened to a request: `tokens` that are new, and `done`, why it is (`end`, `length`), or None.
 
-    A beam search has one event, with all tokens. The end token is never among them.
+    A beam search has one event, with all tokens of the best hypothesis; `others` has its further ones, in order. The
+    end token is never among them.
     """
 
     number: int
     tokens: list[int]
     done: str | None
+    others: tuple[list[int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Engine:
         that sampling never generates."""
         self.lm, self.bank, self.most_rows, self.most_tokens = lm, bank, most_rows, most_tokens
         self.waiting: deque[_Waiting] = deque()
-        self.sampling = SamplingBatch(lm, Adaptation(), banned)
+        self.base = Adaptation()
+        self.sampling = SamplingBatch(lm, self.base, banned)
         self.searches: dict[Search, BeamSearch] = {}
         self.limits: dict[int, int] = {}  # the most tokens of each request in a beam search, by number
         self.count = 0
@@ -91,7 +94,7 @@ class Engine:
         Raises UserError for a model that is neither in the bank nor the base model, for an entry that is damaged, for
         a text that does not fit the model, and for more beams than rows.
         """
-        adaptation = Adaptation() if request.model == self.lm.name else self.bank.get(request.model)
+        adaptation = self.base if request.model == self.lm.name else self.bank.get(request.model)
         [source] = self.lm.source_ids([request.prompt], None)
         room = self.lm.num_virtual_tokens(adaptation)
         self.lm.check_max_length(len(source), request.options.max_new_tokens, room)
@@ -121,8 +124,9 @@ class Engine:
             for token in self.sampling.step():
                 events.append(Event(token.number, [] if token.done == "end" else [token.id], token.done))
         for batch in self.searches.values():
-            for number, ids in batch.step():
-                events.append(Event(number, ids, "end" if len(ids) < self.limits.pop(number) else "length"))
+            for number, (best, *others) in batch.step():
+                reason = reason_of(best, self.limits.pop(number))
+                events.append(Event(number, best, reason, tuple(others)))
         self._tidy()
         return events
 
@@ -152,7 +156,7 @@ class Engine:
             self.sampling.enter(numbers, sources, runs, [one.request.options for one in members], joined)
             return
         if search not in self.searches:
-            self.searches[search] = BeamSearch(self.lm, Adaptation(), search)
+            self.searches[search] = BeamSearch(self.lm, self.base, search)
         limits = [one.request.options.max_new_tokens for one in members]
         self.limits |= dict(zip(numbers, limits, strict=True))
         self.searches[search].enter(numbers, sources, runs, joined, limits)
@@ -160,6 +164,11 @@ class Engine:
     def _batch_of(self, options: Search | Sampling) -> Search | None:
         """The options of the beam search that a request joins: those of its own, whatever its limit. None: sampling."""
         return replace(options, max_new_tokens=self.most_tokens) if isinstance(options, Search) else None
+
+
+def reason_of(hypothesis: list[int], limit: int) -> str:
+    """Why a hypothesis (ids without the end token) is done."""
+    return "end" if len(hypothesis) < limit else "length"
 
 
 def kind_of(adaptation: Adaptation) -> tuple:

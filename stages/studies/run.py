@@ -38,14 +38,16 @@ def batches_of(settings: CellSettings, config: RunConfig, on_gpu: bool) -> list[
 
     With `auto` a batch has all runs on a GPU. On a CPU it has half of them, so that two processes have work, and at
     most `CPU_BATCH`. A run also trains alone if the method allows no batches, or if the model's own dropout is on: it
-    is drawn for the whole batch and would mix the runs.
+    is drawn for the whole batch and would mix the runs. The runs of `tune` are trained already, each alone.
     """
-    runs, size = settings.plan.runs, settings.runs_per_batch
+    tuned = 0 if settings.tune is None else settings.tune["runs"]
+    alone, runs, size = settings.plan.runs[:tuned], settings.plan.runs[tuned:], settings.runs_per_batch
     if size == "auto":
         size = len(runs) if on_gpu else min(-(-len(runs) // 2), CPU_BATCH)
     if not module_of(config.method).BATCHED_RUNS or (config.training is not None and config.training.lm_dropout):
         size = 1
-    return [runs[start : start + size] for start in range(0, len(runs), size)]
+    together = [runs[start : start + size] for start in range(0, len(runs), max(1, size))]
+    return [[run] for run in alone] + together
 
 
 def run_all(settings: CellSettings, config: RunConfig, directory: Path, processes: int) -> None:

@@ -69,6 +69,18 @@ def test_on_a_cpu_two_processes_have_runs_that_train_together(raw, runs, expecte
     assert sizes(first(raw, "lowdata"), on_gpu=False) == expected
 
 
+@pytest.mark.parametrize(("tuned", "expected"), [(2, [1, 1, 2, 1]), (5, [1] * 5), (9, [1] * 5)])
+def test_runs_that_tune_has_trained_are_not_trained_again_beside_others(raw, tuned, expected):
+    """They were trained one at a time: in a batch with a run that is not trained yet, all of it would be trained."""
+    values = {"train.lr": [0.001, 0.002]}
+    tune = {"values": values, "runs": tuned, "examples": 9, "by": "loss", "best": "lowest"}
+    raw["studies"]["lowdata"] |= {"subsets": 5, "seeds": [101]}
+    raw["studies"]["lowdata"]["variants"]["prefix"]["tune"] = tune
+    cell = first(raw, "lowdata")
+    assert sizes(cell, on_gpu=False) == expected
+    assert [run for runs in batches(cell, False) for run in runs] == cell.plan.runs
+
+
 def test_runs_that_would_disturb_each_other_train_alone(raw):
     """Of one model's weights there is one set, and the model's own dropout is drawn for a batch."""
     raw["cells"]["runs_per_batch"] = 4
