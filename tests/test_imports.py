@@ -79,7 +79,7 @@ LAYERS = {
 ABOVE = {
     "__init__.py", "params.py", "recipes.py", "resolve.py", "pretrain", "studies", "gates.py", "neighbours.py", "summary.py",
     "download.py", "linearize.py", "subsample.py", "train.py", "decode.py", "score.py",
-    "bank.py", "generate.py",
+    "bank.py", "generate.py", "serve.py",
 }  # fmt: skip
 
 
