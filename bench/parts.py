@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from bench.parts_decoding import decode, decode_b1, decode_bart, decode_real, ensemble, scaling
 from bench.parts_scoring import scoring
+from bench.parts_serving import serving
 from bench.parts_training import cell, cell_real, finetune, prefix_200, train, train_other, train_real
 from bench.turns import Bench, Row
 
@@ -27,4 +28,5 @@ PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "ensemble": ensemble,
     "scaling": scaling,
     "scoring": scoring,
+    "serving": serving,
 }
