@@ -39,7 +39,7 @@ from stages.models.named import PACKAGES, is_embedded, is_gguf, path_of
 from stages.pretrain.section import Adapt, Denoise, Pretrain, Probes, Span
 from stages.recipes import Recipes
 from stages.serving.options import Serve
-from stages.studies.section import Cells, Name, Study
+from stages.studies.section import Cells, Name, Personal, Study
 from stages.tasks import Linearize, TaskName, check_sources, recipe_names, source_of
 from stages.tasks import names as task_names
 
@@ -98,6 +98,7 @@ class Params(Section):
     adapt: Adapt
     probes: Probes
     serve: Serve
+    personal: Personal
     cells: Cells
     studies: Annotated[dict[Name, Study], Field(min_length=1)]
 

@@ -11,7 +11,7 @@ from stages.core.files import replacing, write_json
 from stages.methods import files_of, module_of
 from stages.params import Params
 from stages.resolve import resolve
-from stages.studies.grid import Cell, cells_of
+from stages.studies.grid import Cell, cells_of, merged
 from stages.studies.plan import SETTINGS, CellSettings
 from stages.tasks import module_of as module_of_task
 from stages.tasks import task_of
@@ -79,6 +79,21 @@ def summary_settings(cells: list[Cell], settings: list[CellSettings]) -> dict[st
     }
 
 
+def personal_settings(raw: dict[str, Any]) -> dict[str, Any]:
+    """What the stage `personal` depends on besides data, as JSON. `raw` is the content of params.yaml.
+
+    Raises UserError that names a wrong key.
+    """
+    chosen = params.check(raw)
+    run = params.check(merged(raw, {**chosen.personal.run, "train_size": "full", "threads": 1}))
+    config = resolve(run)
+    code = code_hash(closure("stages.studies.personal", f"stages.methods.{config.method}"))
+    return {
+        "run": config.as_json(), "seed": run.seed, "known": chosen.personal.known, "rows": chosen.serve.rows,
+        "memory_mb": chosen.serve.memory_mb, "code": code,
+    }  # fmt: skip
+
+
 @entry_point
 def main() -> None:
     raw = params.read()
@@ -96,6 +111,7 @@ def main() -> None:
                 write_json(out / one.plan.settings.relative_to(SETTINGS), one.as_json())
             write_json(out / "scores" / f"{study}.json", score_settings(cells))
             write_json(out / "summary" / f"{study}.json", summary_settings(cells, settings))
+        write_json(out / "personal.json", personal_settings(raw))
 
 
 if __name__ == "__main__":

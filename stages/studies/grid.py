@@ -21,7 +21,7 @@ OWN = ("task", "model", "method", "prefix_len")
 # The grid gives these keys.
 TAKEN = ("train_size", "subset", "seed", "threads")
 # These keys are the same for all studies: in a study's `run` they would have no effect.
-COMMON = ("linearize", "sources", "studies", "pretrain", "denoise", "span", "adapt", "probes", "serve")
+COMMON = ("linearize", "sources", "studies", "pretrain", "denoise", "span", "adapt", "probes", "serve", "personal")
 
 
 @dataclass(frozen=True)

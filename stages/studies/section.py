@@ -78,6 +78,14 @@ class Figure(Section):
     title: Text
 
 
+class Personal(Section):
+    """The section `personal`: `run` has changed keys of params.yaml, `known` how many restaurants of each user's training
+    data other prefixes are asked for."""
+
+    run: dict[str, Any]
+    known: Count
+
+
 class Study(Section):
     """A study: a grid of variants x sizes. Each cell has a run for each seed on each of `subsets` training samples."""
 
