@@ -3,8 +3,10 @@
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,61 @@ def test_replaces_a_directory(tmp_path):
             directory.mkdir()
             (directory / name).write_text(name)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["two"]
+
+
+def test_a_reader_finds_one_of_two_directories_at_any_time(tmp_path):
+    """Each is whole while the other takes its place, again and again."""
+    out, stop, missing = tmp_path / "out", threading.Event(), []
+
+    def read():
+        while not stop.is_set():
+            try:
+                descriptor = os.open(out, os.O_RDONLY)
+            except FileNotFoundError:
+                missing.append(out)
+            else:
+                os.close(descriptor)
+
+    for number in range(300):
+        with replacing(out) as directory:
+            directory.mkdir()
+            (directory / "file").write_text(str(number))
+        if number == 0:
+            reader = threading.Thread(target=read)
+            reader.start()
+    stop.set()
+    reader.join()
+    assert not missing and (out / "file").read_text() == "299" and [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_without_an_exchange_by_the_system_directories_are_renamed(tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.core.files.ctypes.CDLL", lambda *_, **__: object())
+    test_replaces_a_directory(tmp_path)
+
+
+def test_what_a_killed_process_has_left_is_deleted(tmp_path):
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    for process in (done.pid, os.getpid()):
+        (tmp_path / f".file.{process}.tmp").write_text("half")
+        (tmp_path / f".dir.{process}.tmp").mkdir()
+    write_text(tmp_path / "file", "new\n")
+    with replacing(tmp_path / "dir") as directory:
+        shutil.rmtree(directory)
+        directory.mkdir()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["dir", "file"]
+
+
+def test_a_place_that_is_read_only_is_one_line(tmp_path, monkeypatch):
+    """The error that led to it is told, not that of deleting what was not written."""
+
+    def refuse(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("stages.core.files.os.replace", refuse)
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    with pytest.raises(UserError, match=rf"^cannot write {re.escape(str(tmp_path))}/file: Read-only file system$"):
+        write_text(tmp_path / "file", "new\n")
 
 
 FULL_DISK = """
