@@ -67,7 +67,7 @@ def train_gang(config: RunConfig, seed: int, data: Path, directory: Path) -> lis
         return names
     prepared = prepare(config, [seed + index for index in range(len(names))], data)
     own = [[record for record in train if name in (EVERYONE, record.group)] for name in names]
-    checkpoint = Checkpoint(directory / "checkpoint.safetensors")
+    checkpoint = Checkpoint(directory / "training" / "checkpoint.safetensors")
     trained = prepared.train([lambda mine=mine: (mine, []) for mine in own], checkpoint)
     for index, name in enumerate(names):
         trained.save(directory / name, config, index)
