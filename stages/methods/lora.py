@@ -68,7 +68,7 @@ class LoRA(Method):
         self.a, self.b = nn.ParameterList(), nn.ParameterList()
         drawn = generators(seeds, 0)
         for layer in layers.values():
-            width, out = _size(layer)
+            width, out = size_of_layer(layer)
             start = torch.empty(len(seeds), rank, width)
             for run, generator in zip(start, drawn, strict=True):
                 nn.init.kaiming_uniform_(run, a=math.sqrt(5), generator=generator)
@@ -109,7 +109,7 @@ class LoRA(Method):
             b.copy_((state[f"{name}.{B}"] / self.scale).expand_as(b))
 
 
-def _size(layer: nn.Module) -> tuple[int, int]:
+def size_of_layer(layer: nn.Module) -> tuple[int, int]:
     """Widths of a linear layer's input and output. The weights of GPT-2's Conv1D are [in, out]."""
     rows, columns = layer.weight.shape
     return (rows, columns) if isinstance(layer, Conv1D) else (columns, rows)
