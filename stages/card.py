@@ -181,7 +181,10 @@ def _scores(recorded: Lock | None, metrics: Path | None) -> str:
     file = metrics or own
     if not file or (metrics is None and not (file.is_file() and recorded.scored(file))):
         return f"Scores: {UNKNOWN}.\n"
-    rows = [(name, "none" if value is None else str(value)) for name, value in read_json(file).items()]
+    scores = read_json(file)
+    if not isinstance(scores, dict):
+        raise UserError(f"{file}: not a JSON object of scores by name")
+    rows = [(name, "none" if value is None else str(value)) for name, value in scores.items()]
     proven = recorded is not None and recorded.scored(file)
     said = "By `dvc repro` (stages decode and score) on the test split." if proven else (
         f"As {file} gives them. Nothing that is recorded shows that they are of this run."

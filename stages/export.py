@@ -17,7 +17,7 @@ with model_imports():
     from huggingface_hub import HfApi
 
     from stages.card import LOCK, card
-    from stages.core.errors import entry_point
+    from stages.core.errors import UserError, entry_point
     from stages.core.files import read_json, replacing, write_json
     from stages.core.tensors import write_tensors
     from stages.exchange import hub, inputs, keys_values, peft_write
@@ -137,7 +137,9 @@ def main() -> None:
     check_new(given.out)
     saved.weights_of(given.run)  # no model is opened for what is no run
     config = read_json(given.run / CONFIG)
-    name = given.model or config["base_model"]
+    name = given.model or config.get("base_model")
+    if not isinstance(name, str):
+        raise UserError(f"{given.run} holds no trained run ({CONFIG} names no base_model)")
     quiet_unless_terminal()
     lm = load(path_of(name), name, config.get("revision") or "main")
     export(

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -139,6 +140,15 @@ def test_scores_that_are_given_are_said_to_be_given(run, lock, project):
     text = card(run, lock=lock, metrics=given)
     assert f"As {given} gives them. Nothing that is recorded shows that they are of this run." in text
     assert "| BLEU | 0.9 |" in text and "dvc repro" not in text
+
+
+def test_scores_that_are_none(run, project):
+    for text, message in (("[]", "not a JSON object of scores by name"), ("{", "not JSON")):
+        (project / "mine.json").write_text(text)
+        with pytest.raises(UserError, match=message):
+            card(run, metrics=project / "mine.json")
+    with pytest.raises(UserError, match="cannot read nowhere"):
+        card(run, metrics=Path("nowhere"))
 
 
 @pytest.mark.parametrize("text", ["[", "stages: 7", "{}", "stages: {train: {outs: [7]}}"])

@@ -38,6 +38,8 @@ _LORA = {
     "r", "lora_alpha", "use_rslora", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
     "lora_dropout", "fan_in_fan_out", "bias", "init_lora_weights", "megatron_core", "qalora_group_size",
 }  # fmt: skip
+_SHOWN = 200  # characters of a value in a message
+_MOST_ALPHA = 1e6
 _STARTS = (True, False, "gaussian", "orthogonal")  # of LoRA's weights, those that leave the base model as it is
 
 
@@ -62,7 +64,7 @@ class _Adapter:
     same_weights: bool
 
     def error(self, key: str, reason: str) -> UserError:
-        return UserError(f"{self.directory / CONFIG}: {key} is {self.config.get(key)!r}: {reason}")
+        return UserError(f"{self.directory / CONFIG}: {key} is {_short(self.config.get(key))}: {reason}")
 
     def check_off(self, known: Collection[str]) -> None:
         """Raises UserError for the first option that is on and not `known`."""
@@ -82,10 +84,16 @@ class _Adapter:
         if set(self.tensors) != {PROMPT} or list(self.tensors[PROMPT].shape) != [rows, columns]:
             found = {name: list(tensor.shape) for name, tensor in self.tensors.items()}
             raise UserError(
-                f"{self.directory / WEIGHTS} holds {found}, where {CONFIG} and the model need "
+                f"{self.directory / WEIGHTS} holds {_short(found)}, where {CONFIG} and the model need "
                 f"{{'{PROMPT}': {[rows, columns]}}}"
             )
         return self.tensors[PROMPT].float()
+
+
+def _short(value: object) -> str:
+    """A value from outside for a message: on one line, and not too long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def read(directory: Path, lm: LM, names: Collection[str]) -> Imported:
@@ -101,8 +109,8 @@ def read(directory: Path, lm: LM, names: Collection[str]) -> Imported:
         raise adapter.error("peft_type", f"{', '.join(_KINDS)} can be imported")
     if isinstance(lm, Encoder):
         raise UserError(
-            f"{lm.name} is an encoder: its head, which scores classes, is no part of PEFT's methods, and without it a run "
-            "has no answer"
+            f"{lm.name} is an encoder: its head, which scores classes, is no part of PEFT's methods, and without it a "
+            "run has no answer"
         )
     task = "CAUSAL_LM" if isinstance(lm, DecoderOnly) else "SEQ_2_SEQ_LM"
     if config.get("task_type") not in ((task, None) if kind == "LORA" else (task,)):
@@ -121,8 +129,8 @@ def _open(directory: Path, lm: LM) -> _Adapter:
     file = directory / WEIGHTS
     if not file.is_file():
         raise UserError(
-            f"{directory} holds no {WEIGHTS}: tensors are read from safetensors alone, because a .bin file can run code "
-            "when it is opened"
+            f"{directory} holds no {WEIGHTS}: tensors are read from safetensors alone, because a .bin file can run "
+            "code when it is opened"
         )
     config = read_json(directory / CONFIG)
     if not isinstance(config, dict):
@@ -131,7 +139,8 @@ def _open(directory: Path, lm: LM) -> _Adapter:
     for name, tensor in tensors.items():
         if tensor.dtype not in _DTYPES:
             raise UserError(
-                f"{file}: tensor {name} is {tensor.dtype}: must be torch.float32, torch.float16 or torch.bfloat16"
+                f"{file}: tensor {_short(name)} is {tensor.dtype}: must be torch.float32, torch.float16 or "
+                "torch.bfloat16"
             )
     check_finite(file, tensors)
     return _Adapter(directory, config, tensors, _same_weights(directory, lm))
@@ -196,26 +205,27 @@ def _prompt(adapter: _Adapter, lm: LM) -> Imported:
 
 
 def _check_begin(lm: DecoderOnly, found: torch.Tensor, expected: torch.Tensor, what: str) -> None:
-    """Raises UserError unless the first positions of a prefix or prompt are those of the begin token, if there is one."""
+    """Raises UserError unless the first positions of a prefix or prompt are those of the begin token, if there is
+    one."""
     if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-3, atol=1e-3):
         token = lm.tokenizer.decode(lm.begin)
         raise UserError(
-            f"{lm.name} reads {token} before a prefix here and after it in PEFT, which is not the same: only an adapter "
-            f"whose first position is the {what} of {token}, before others, can be imported"
+            f"{lm.name} reads {token} before a prefix here and after it in PEFT, which is not the same: only an "
+            f"adapter whose first position is the {what} of {token}, before others, can be imported"
         )
 
 
 def _lora(adapter: _Adapter, lm: LM) -> Imported:
     adapter.check_off(_COMMON | _LORA)
     config, rank, alpha = adapter.config, adapter.whole("r"), adapter.config.get("lora_alpha")
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha) or alpha <= 0:
-        raise adapter.error("lora_alpha", "must be a number above 0")
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha <= _MOST_ALPHA:
+        raise adapter.error("lora_alpha", f"must be a number above 0 and of at most {_MOST_ALPHA:,.0f}")
     if config.get("bias", "none") != "none":
         raise adapter.error("bias", "this engine trains no biases of layers")
     if config.get("init_lora_weights", True) not in _STARTS:
         raise adapter.error("init_lora_weights", "such a start changes the base model's own weights")
-    scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     state, layers = {}, _updates(adapter, lm, rank)
+    scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     for name, (a, b) in layers.items():
         state |= {f"{name}.{A}": a[None], f"{name}.{B}": b[None] * scale}
     check_finite(adapter.directory / WEIGHTS, state)  # a large factor may have made infinite ones
@@ -230,9 +240,11 @@ def _updates(adapter: _Adapter, lm: LM, rank: int) -> dict[str, tuple[torch.Tens
     for key in adapter.tensors:
         layer, dot, part = key.removeprefix(ROOT).rpartition(".lora_")
         if not key.startswith(ROOT) or f"lora_{part}" not in (A, B) or not dot:
-            raise UserError(f"{file}: tensor {key} is no part of a low-rank update of a linear layer")
+            raise UserError(f"{file}: tensor {_short(key)} is no part of a low-rank update of a linear layer")
         if layer not in linear:
-            raise UserError(f"{file}: tensor {key}: {lm.name} has no linear layer {layer}, or it is the output matrix")
+            raise UserError(
+                f"{file}: tensor {_short(key)}: {lm.name} has no such linear layer, or it is the output matrix"
+            )
     for layer, module in linear.items():
         pair = [adapter.tensors.get(f"{ROOT}{layer}.{part}") for part in (A, B)]
         if all(one is None for one in pair):

@@ -52,8 +52,8 @@ def adapter_of(lm: LM, method: str, adaptation: Adaptation, state: Mapping[str, 
         raise UserError(f"a run of {method} cannot become a PEFT adapter: {reason}; runs of {', '.join(_FORMS)} can")
     if isinstance(lm, Encoder):
         raise UserError(
-            f"a run on the encoder {lm.name} cannot become a PEFT adapter: its head, which scores classes, is no part of "
-            "PEFT's methods"
+            f"a run on the encoder {lm.name} cannot become a PEFT adapter: its head, which scores classes, is no part "
+            "of PEFT's methods"
         )
     return _FORMS[method](lm, method, adaptation, state)
 

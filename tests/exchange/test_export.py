@@ -195,8 +195,8 @@ def test_a_prefix_of_three_attention_sites_is_refused(opened, tmp_path):
         "(encoder, decoder, cross-attention), PEFT's only at the decoder's"
     )
     assert refused(two.lm, run, tmp_path, "kv") == (
-        f"{two.lm.name} is no decoder-only model: keys and values of its three attention sites (encoder, decoder, "
-        "cross-attention) fit no cache of transformers"
+        f"{two.lm.name} is no decoder-only model: keys and values of its attention (encoder, decoder, cross) fit no cache of "
+        "transformers"
     )
 
 

@@ -33,21 +33,22 @@ from tests.exchange.test_export import TRAVELS
 from tests.training.conftest import examples
 
 TARGET = [9, 100, 4, 17]
+ALPHA = "must be a number above 0 and of at most 1,000,000"
 CAUSAL, SEQ2SEQ = {"task_type": "CAUSAL_LM"}, {"task_type": "SEQ_2_SEQ_LM"}
-TEN = {"num_virtual_tokens": 4}
+FOUR = {"num_virtual_tokens": 4}
 CONFIGS = {
-    "prefix": PrefixTuningConfig(**CAUSAL, **TEN),
-    "projected": PrefixTuningConfig(**CAUSAL, **TEN, prefix_projection=True, encoder_hidden_size=8),
-    "prompt": PromptTuningConfig(**CAUSAL, **TEN),
-    "prompt of an encoder": PromptTuningConfig(**SEQ2SEQ, **TEN),
-    "cartridge": CartridgeConfig(**CAUSAL, **TEN),
+    "prefix": PrefixTuningConfig(**CAUSAL, **FOUR),
+    "projected": PrefixTuningConfig(**CAUSAL, **FOUR, prefix_projection=True, encoder_hidden_size=8),
+    "prompt": PromptTuningConfig(**CAUSAL, **FOUR),
+    "prompt of an encoder": PromptTuningConfig(**SEQ2SEQ, **FOUR),
+    "cartridge": CartridgeConfig(**CAUSAL, **FOUR),
     "lora": LoraConfig(**CAUSAL, r=3, lora_alpha=7, lora_dropout=0.1),
     "rslora": LoraConfig(**CAUSAL, r=3, lora_alpha=7, use_rslora=True, target_modules="all-linear"),
     "some layers": LoraConfig(**CAUSAL, r=2, lora_alpha=16, layers_to_transform=[1], init_lora_weights="gaussian"),
     "lora of an encoder-decoder": LoraConfig(**SEQ2SEQ, r=3, lora_alpha=7),
     "lora without a task": LoraConfig(r=3, lora_alpha=7),
 }  # fmt: skip
-NOT_BOTH_SIDES = [
+TRAINED = [
     *((kind, name) for kind in ("mini-gpt2", "llama-gqa") for name, config in CONFIGS.items() if config.task_type != "SEQ_2_SEQ_LM"),
     *(("llama-gqa-begins", name) for name in ("cartridge", "lora")),
     *((kind, name) for kind in ("bart", "t5") for name, config in CONFIGS.items() if config.task_type == "SEQ_2_SEQ_LM"),
@@ -84,7 +85,7 @@ def imported(two, directory, out):
     return saved.load(out, two.lm)
 
 
-@pytest.mark.parametrize(("kind", "name"), NOT_BOTH_SIDES)
+@pytest.mark.parametrize(("kind", "name"), TRAINED)
 def test_what_peft_trained_gives_the_same_here(opened, tmp_path, kind, name):
     two = opened(kind)
     model = train(two, name, tmp_path / "peft")
@@ -222,8 +223,9 @@ def test_an_option_that_is_not_computed_here_is_named(llama, tmp_path, key, valu
     ("prefix", "base_model_name_or_path", ["x"], "it is to be {model}: if both are the same weights, add --trained-on ['x']"),
     ("prompt", "modules_to_save", ["head"], "this engine does not compute that"),
     ("lora", "r", 4, None), ("lora", "r", -1, "must be a whole number of at least 1"),
-    ("lora", "lora_alpha", "7", "must be a number above 0"), ("lora", "lora_alpha", 0, "must be a number above 0"),
-    ("lora", "lora_alpha", float("inf"), "must be a number above 0"),
+    ("lora", "lora_alpha", "7", ALPHA), ("lora", "lora_alpha", 0, ALPHA),
+    ("lora", "r", 10**400, None),
+    ("lora", "lora_alpha", float("inf"), ALPHA),
 ])  # fmt: skip
 def test_a_wrong_value_is_named(llama, tmp_path, name, key, value, reason):
     """`None`: the tensors have another size."""
@@ -234,6 +236,15 @@ def test_a_wrong_value_is_named(llama, tmp_path, name, key, value, reason):
         assert said.startswith(f"{tmp_path}/peft/adapter_model.safetensors") and " need " in said
         return
     assert said == f"{tmp_path}/peft/adapter_config.json: {key} is {value!r}: {reason.format(model=llama.lm.name)}"
+
+
+def test_a_long_value_is_cut(llama, tmp_path):
+    train(llama, "lora", tmp_path / "peft")
+    changed(tmp_path / "peft", lora_alpha=10**400)
+    said = refusal(llama, tmp_path / "peft", tmp_path)
+    assert said == (
+        f"{tmp_path}/peft/adapter_config.json: lora_alpha is 1{'0' * 199}...: must be a number above 0 and of at most 1,000,000"
+    )
 
 
 def with_tensors(directory, change):
@@ -247,19 +258,20 @@ def with_tensors(directory, change):
     ("prefix", lambda t: t.update(more=torch.ones(2)), " holds {{'more': [2], 'prompt_embeddings': [4, 96]}}, where "),
     ("prefix", lambda t: t.update({"transform.0.weight": t.pop("prompt_embeddings")}), "'transform.0.weight': [4, 96]"),
     ("prefix", lambda t: t.update(prompt_embeddings=t["prompt_embeddings"][:, :32].contiguous()), "[4, 32]}}, where "),
-    ("prefix", lambda t: t["prompt_embeddings"].fill_(float("nan")), "tensor prompt_embeddings has numbers that are NaN"),
-    ("prefix", lambda t: t.update(prompt_embeddings=t["prompt_embeddings"].to(torch.int8)), "prompt_embeddings is torch.int8: "),
-    ("prefix", lambda t: t.update(prompt_embeddings=t["prompt_embeddings"].double()), "prompt_embeddings is torch.float64: "),
+    ("prefix", lambda t: t["prompt_embeddings"].fill_(float("nan")), "tensor 'prompt_embeddings' has numbers that are NaN"),
+    ("prefix", lambda t: t.update(prompt_embeddings=t["prompt_embeddings"].to(torch.int8)), "tensor 'prompt_embeddings' is torch.int8: "),
+    ("prefix", lambda t: t.update(prompt_embeddings=t["prompt_embeddings"].double()), "tensor 'prompt_embeddings' is torch.float64: "),
     ("lora", lambda t: t.update({"base_model.model.model.layers.9.self_attn.q_proj.lora_A.weight": torch.ones(3, 32)}),
-     "has no linear layer model.layers.9.self_attn.q_proj, or it is the output matrix"),
-    ("lora", lambda t: t.update({"base_model.model.lm_head.lora_A.weight": torch.ones(3, 32)}), "has no linear layer lm_head, or"),
+     "has no such linear layer, or it is the output matrix"),
+    ("lora", lambda t: t.update({"base_model.model.lm_head.lora_A.weight": torch.ones(3, 32)}), "has no such linear layer, or"),
     ("lora", lambda t: t.update({"base_model.model.model.embed_tokens.lora_embedding_A": torch.ones(3, 32)}),
-     "lora_embedding_A is no part of a low-rank update of a linear layer"),
+     "lora_embedding_A' is no part of a low-rank update of a linear layer"),
     ("lora", lambda t: t.update({"base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector": torch.ones(3)}),
-     "lora_magnitude_vector is no part of a low-rank update of a linear layer"),
+     "lora_magnitude_vector' is no part of a low-rank update of a linear layer"),
     ("lora", lambda t: t.pop("base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"),
      "layer model.layers.0.self_attn.q_proj has A and B of sizes [[3, 32], None], where r and "),
     ("lora", lambda t: t.clear(), " holds no tensors"),
+    ("lora", lambda t: t.update({"a\nb" * 200: torch.ones(3)}), "is no part of a low-rank update of a linear layer"),
 ])  # fmt: skip
 def test_a_wrong_tensor_is_named(llama, tmp_path, name, change, message):
     train(llama, name, tmp_path / "peft")
@@ -316,7 +328,7 @@ def test_a_prefix_after_the_begin_token_is_refused(opened, tmp_path):
 
 def test_a_prefix_of_an_encoder_decoder_is_refused(opened, tmp_path):
     two = opened("t5")
-    get_peft_model(two.bare(), PrefixTuningConfig(**SEQ2SEQ, **TEN)).save_pretrained(tmp_path / "peft")
+    get_peft_model(two.bare(), PrefixTuningConfig(**SEQ2SEQ, **FOUR)).save_pretrained(tmp_path / "peft")
     assert refusal(two, tmp_path / "peft", tmp_path) == (
         f"{tmp_path}/peft/adapter_config.json: peft_type is 'PREFIX_TUNING': in the encoder-decoder {two.lm.name} it counts as "
         "positions of the target, and a prefix here does not"

@@ -11,9 +11,10 @@ from stages.methods.lora import LoRA, layers_of
 from stages.methods.parts import saved
 from stages.methods.parts.head import build
 from stages.methods.prefix import Prefix
+from stages.models.encoder import Encoder
 from stages.models.identity import base_model_id
 from stages.training import loop as engine
-from tests.conftest import config_of
+from tests.conftest import bare_encoder, config_of
 from tests.training.conftest import examples, run
 
 SAVED = {"init": "file", "mlp": False}
@@ -52,6 +53,29 @@ def test_a_prefix_starts_where_the_saved_one_is(any_lm, kept, tmp_path):
     assert torch.equal(loss(any_lm, one()), loss(any_lm, loaded))
     _, points = run(any_lm, tmp_path, one, [examples(0)], "more", steps=12)
     assert loss(any_lm, one()) < loss(any_lm, loaded) and len(points) == 12
+
+
+def test_a_gated_prefix_starts_from_a_saved_one(lm, tmp_path):
+    saved.save(tmp_path / "kept", config_of("prefix"), Prefix(lm, 5, 8, [7]).state(), base_model_id(lm))
+    config = going_on(tmp_path / "kept", "apt")
+    assert files_of(config) == [tmp_path / "kept/prefix.safetensors"]
+    assert torch.equal(build(lm, config, [1]).state()["decoder"], saved.state_of(tmp_path / "kept")["decoder"])
+
+
+def test_the_head_of_an_encoder_starts_anew(word_pieces, tmp_path):
+    lm = Encoder(bare_encoder("bert", len(word_pieces)), word_pieces, "tiny-bert")
+    lm.labels = ["no", "yes"]
+
+    def start(seed, **options):
+        config = config_of("prefix", "minilm", "mini_rte", prefix_len=5, methods={"prefix": {"mlp": False} | options})
+        return config, build(lm, config, [seed]).state()
+
+    config, state = start(1)
+    saved.save(tmp_path / "kept", config, state, base_model_id(lm), lm.labels)
+    _, found = start(2, init="file", file=str(tmp_path / "kept"))
+    _, other = start(2)
+    assert torch.equal(found["encoder"], state["encoder"]) and not torch.equal(other["encoder"], state["encoder"])
+    assert torch.equal(found["head.weight"], other["head.weight"])
 
 
 @pytest.mark.parametrize(("alpha", "names"), [(8.0, None), (2.0, "all-linear")])

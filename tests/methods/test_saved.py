@@ -94,7 +94,7 @@ def test_numbers_that_are_not_finite_are_refused(lm, tmp_path, number):
     with pytest.raises(UserError) as error:
         saved.load(tmp_path / "model", lm)
     assert str(error.value) == (
-        f"{tmp_path}/model/prefix.safetensors: tensor decoder has numbers that are NaN or infinite: train it again"
+        f"{tmp_path}/model/prefix.safetensors: tensor 'decoder' has numbers that are NaN or infinite: train it again"
     )
 
 
@@ -106,7 +106,9 @@ def test_another_dtype_is_refused(lm, tmp_path):
     config = json.loads((directory / "config.json").read_text())
     config["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     (directory / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"prefix\.safetensors holds .*'int8', .*, config\.json says .*'float32', "):
+    with pytest.raises(
+        UserError, match=r"safetensors: tensor 'decoder' is .*'int8', .*, config\.json says .*'float32', "
+    ):
         saved.load(directory, lm)
 
 

@@ -83,11 +83,16 @@ def state_of(directory: Path) -> dict[str, torch.Tensor]:
             "the run again, or train it again"
         )
     state = read_tensors(file)
+    said = config.get("tensors")
+    if not isinstance(said, dict):
+        raise UserError(f"{directory} holds no trained run ({CONFIG} names no tensors)")
     described = {name: _described(tensor) for name, tensor in state.items()}
-    if described != config.get("tensors"):
-        raise UserError(
-            f"{file} holds {described}, {CONFIG} says {config.get('tensors')}: copy the run again, or train it again"
-        )
+    for name in described | said:
+        if described.get(name) != said.get(name):
+            raise UserError(
+                f"{file}: tensor {name!r} is {described.get(name)}, {CONFIG} says {said.get(name)}: copy the run "
+                "again, or train it again"
+            )
     check_finite(file, state)
     return state
 
@@ -96,7 +101,7 @@ def check_finite(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Raises UserError that names the first tensor of `file` with a number that is NaN or infinite."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise UserError(f"{file}: tensor {name} has numbers that are NaN or infinite: train it again")
+            raise UserError(f"{file}: tensor {name!r} has numbers that are NaN or infinite: train it again")
 
 
 def weights_of(directory: Path) -> Path:
