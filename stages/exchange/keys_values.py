@@ -50,8 +50,8 @@ def keys_values_of(lm: LM, adaptation: Adaptation, method: str) -> torch.Tensor:
     """
     if not isinstance(lm, DecoderOnly):
         raise UserError(
-            f"{lm.name} is no decoder-only model: keys and values of its attention ({', '.join(lm.shapes)}) fit no cache "
-            "of transformers"
+            f"{lm.name} is no decoder-only model: keys and values of its attention ({', '.join(lm.shapes)}) fit no "
+            "cache of transformers"
         )
     if set(adaptation.prefixes) != {DECODER} or not adaptation.joinable or adaptation.low_rank:
         raise UserError(f"a run of {method} is more than keys and values before the text: a cache cannot hold it")
