@@ -47,21 +47,26 @@ class Run:
         config = check_belongs(directory, lm)
         return cls(lm, base or config["base_model"], config, saved.state_of(directory), saved.load(directory, lm))
 
+    @property
+    def revision(self) -> str | None:
+        """The base model's revision on the hub; None for a local model."""
+        local = is_embedded(self.base) or Path(self.base).exists()
+        return None if local else self.config["revision"]
+
 
 def _peft(run: Run, out: Path) -> str:
     """Write what PEFT reads into `out`, and return how it is used."""
     adapter = peft_write.adapter_of(run.lm, run.config["method"], run.adaptation, run.state)
-    local = is_embedded(run.base) or Path(run.base).exists()
-    about = {"base_model_name_or_path": run.base, "revision": None if local else run.config["revision"]}
+    about = {"base_model_name_or_path": run.base, "revision": run.revision}
     write_json(out / peft_write.CONFIG, adapter.config | about)
     write_tensors(out / peft_write.WEIGHTS, adapter.tensors, {"format": "pt"})
     write_json(out / peft_write.ORIGIN, {key: run.config[key] for key in ("base_model", peft_write.FINGERPRINT)})
-    opening = inputs.opening(run.lm, run.base, ["from peft import PeftModel"])
+    opening = inputs.opening(run.lm, run.base, run.revision, ["from peft import PeftModel"])
     return _usage(
+        run,
         opening + "model = PeftModel.from_pretrained(base, here)\n",
         inputs.ids_of_source(run.lm, run.config, adapter.reads_begin),
         inputs.generating(run.lm, "model"),
-        run.base,
     )
 
 
@@ -72,26 +77,37 @@ def _kv(run: Run, out: Path) -> str:
              "begin_tokens": len(run.lm.begin)}  # fmt: skip
     keys_values.write(out, found, about)
     return _usage(
-        inputs.opening(run.lm, run.base, keys_values.IMPORTS),
+        run,
+        inputs.opening(run.lm, run.base, run.revision, keys_values.IMPORTS),
         inputs.ids_of_source(run.lm, run.config, begin=False) + keys_values.USE,
         inputs.generating(run.lm, "base", "whole", past_key_values="cache"),
-        run.base,
     )
 
 
-def _usage(opening: str, ids: str, generating: str, base: str) -> str:
-    """The section of the card that says how the export is used, from three pieces of code."""
-    code = "\n".join([opening, ids, generating])
-    said = (
-        "The run was trained on these ids of a source, and on no others. Length, beams and their penalty are yours.\n"
-    )
-    if is_embedded(base):
-        command = f"python -c \"from stages.models.named import path_of; print(path_of('{base}'))\""
-        said += f"\n`{base}` is a model of the pipeline's repository. There, `{command}` prints its directory.\n"
-    return f"## Use\n\n{said}\n```python\n{code}```\n"
+def _usage(run: Run, *code: str) -> str:
+    """The section of the card that says how the export is used, with pieces of code."""
+    said = "The run was trained on these ids of a source, and on no others.\n"
+    if "imported" in run.config:
+        said = (
+            "The pipeline reads a source so. Which ids the adapter was trained on, before its import, is not known.\n"
+        )
+    said += "Length, beams and their penalty are yours.\n"
+    if is_embedded(run.base):
+        command = f"python -c \"from stages.models.named import path_of; print(path_of('{run.base}'))\""
+        said += f"\n`{run.base}` is a model of the pipeline's repository. There, `{command}` prints its directory.\n"
+    joined = "\n".join(code)
+    return f"## Use\n\n{said}\n```python\n{joined}```\n"
 
 
-FORMATS: dict[str, Callable[[Run, Path], str]] = {"peft": _peft, "kv": _kv}
+@dataclass(frozen=True)
+class Format:
+    """A form of an export: what writes it and returns its section `Use`, and the library that reads it."""
+
+    write: Callable[[Run, Path], str]
+    library: str
+
+
+FORMATS = {"peft": Format(_peft, "peft"), "kv": Format(_kv, "transformers")}
 
 
 def export(
@@ -107,9 +123,8 @@ def export(
     run = Run.read(directory, lm, base)
     with replacing(out) as written:
         written.mkdir()
-        usage = FORMATS[kind](run, written)
-        library = {"peft": "peft", "kv": "transformers"}[kind]
-        text = card(directory, usage, lock, metrics, license, library, run.base)
+        usage = FORMATS[kind].write(run, written)
+        text = card(directory, usage, lock, metrics, license, FORMATS[kind].library, run.base)
         (written / "README.md").write_text(text, encoding="utf-8", newline="\n")
 
 

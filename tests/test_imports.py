@@ -113,6 +113,25 @@ def test_no_package_imports_what_stands_above_it():
     assert wrong == []
 
 
+def test_nothing_imports_peft():
+    """Its directories are written and read without it: PEFT is the reference of tests and benchmarks."""
+    found = [
+        str(file)
+        for file in sorted((ROOT / "stages").rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        for name in imported_names(node)
+        if name.split(".")[0] == "peft"
+    ]
+    assert found == []
+
+
+def imported_names(node):
+    """The modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
 def test_the_layers_are_all_that_there_is():
     found = {
         path.name for path in (ROOT / "stages").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()

@@ -13,17 +13,20 @@ from stages.models.model import LM
 _OPEN = """
 name, here = {name!r}, "."  # the base model; this directory
 tokenizer = AutoTokenizer.from_pretrained(name)
-base = {opener}.from_pretrained(name, dtype=torch.float32).eval()
+base = {opener}.from_pretrained(name, dtype=torch.float32{revision}).eval()
 """
 _EXAMPLE = "source = 'name : Blue Spice | area : riverside'"
 
 
-def opening(lm: LM, name: str, imports: Sequence[str]) -> str:
-    """Code that opens the base model, called `name`, as `base`, and its tokenizer as `tokenizer`, after the lines
-    `imports`."""
+def opening(lm: LM, name: str, revision: str | None, imports: Sequence[str]) -> str:
+    """Code that opens the base model, called `name`, as `base`, and its tokenizer as `tokenizer`.
+
+    `revision`: of the hub, None: a local model; `imports`: lines that come first.
+    """
     opener = "AutoModelForCausalLM" if isinstance(lm, DecoderOnly) else "AutoModelForSeq2SeqLM"
     lines = sorted([*imports, f"from transformers import {opener}, AutoTokenizer"])
-    return "\n".join(["import torch", *lines, _OPEN.format(opener=opener, name=name)])
+    given = "" if revision in (None, "main") else f", revision={revision!r}"
+    return "\n".join(["import torch", *lines, _OPEN.format(opener=opener, name=name, revision=given)])
 
 
 def ids_of_source(lm: LM, config: Mapping[str, Any], begin: bool) -> str:

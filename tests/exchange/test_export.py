@@ -259,8 +259,12 @@ def test_the_run_names_its_base_model_for_others(opened, tmp_path):
     two = opened("llama-gqa")
     run = save(two.lm, "lora", tmp_path / "run")
     assert Run.read(run, two.lm).base == two.lm.name
+    file = run / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"revision": "v2"}))
     export(run, tmp_path / "out", "peft", two.lm, base="someone/llama")
     config = json.loads((tmp_path / "out/adapter_config.json").read_text())
-    assert (config["base_model_name_or_path"], config["revision"]) == ("someone/llama", "main")
+    assert (config["base_model_name_or_path"], config["revision"]) == ("someone/llama", "v2")
     assert (config["r"], config["lora_alpha"], config["target_modules"]) == (3, 3, ["q_proj", "v_proj"])
-    assert "base_model: someone/llama\n" in (tmp_path / "out/README.md").read_text()
+    readme = (tmp_path / "out/README.md").read_text()
+    assert "base_model: someone/llama\n" in readme and "| base model | someone/llama, revision v2 |\n" in readme
+    assert "from_pretrained(name, dtype=torch.float32, revision='v2').eval()\n" in readme

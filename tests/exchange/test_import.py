@@ -128,6 +128,7 @@ def test_there_again_is_the_same_file(opened, tmp_path):
     assert torch.equal(one, other)
     card = (tmp_path / "again/README.md").read_text()
     assert "| method | prefix, imported from PEFT's PREFIX_TUNING |" in card
+    assert "Which ids the adapter was trained on, before its import, is not known." in card
     assert "How it was trained: not known." in card and "# prefix on a task that is not known, " in card
 
 
