@@ -135,8 +135,10 @@ CODE = [
 ]
 
 
-@pytest.mark.parametrize(("form", "kind", "method"), CODE)
-@pytest.mark.parametrize("words", [None, "Say it"])
+@pytest.mark.parametrize(("form", "kind", "method"), [
+    pytest.param(*one, marks=pytest.mark.slow if one[1] == "mini-gpt2" else ()) for one in CODE
+])  # fmt: skip
+@pytest.mark.parametrize("words", [pytest.param(None, marks=pytest.mark.slow), "Say it"])
 def test_the_code_of_the_readme_gives_the_engines_text(opened, tmp_path, form, kind, method, words):
     """As it stands, but for the place of the export, and with a source that is cut or has words before it."""
     two = opened(kind)

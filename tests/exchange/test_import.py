@@ -85,7 +85,9 @@ def imported(two, directory, out):
     return saved.load(out, two.lm)
 
 
-@pytest.mark.parametrize(("kind", "name"), TRAINED)
+@pytest.mark.parametrize(("kind", "name"), [
+    pytest.param(*one, marks=pytest.mark.slow if one[0] == "mini-gpt2" else ()) for one in TRAINED
+])  # fmt: skip
 def test_what_peft_trained_gives_the_same_here(opened, tmp_path, kind, name):
     two = opened(kind)
     model = train(two, name, tmp_path / "peft")
