@@ -22,7 +22,7 @@ from stages.models.model import GenerativeLM
 from tests.conftest import ROOT, config_of, tiny_bart, tiny_llama, tiny_t5
 
 SOURCES = ["name : Oak | area : riverside", "near : the mill"]
-NEW = 20
+NEW = 12
 
 
 @dataclass(frozen=True)
