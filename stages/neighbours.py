@@ -12,9 +12,8 @@ from torch.nn import functional as F
 from stages import params
 from stages.core.arguments import count
 from stages.core.errors import UserError, entry_point
-from stages.core.tensors import read_tensors
 from stages.methods.parts.given import RUN
-from stages.methods.parts.saved import weights_of
+from stages.methods.parts.saved import state_of
 from stages.methods.prompt_tuning import EMBEDDINGS
 from stages.models.identity import check_belongs
 from stages.models.load import load
@@ -28,10 +27,11 @@ METHODS = ("embedding_only", "infix", "prompt_projection", "prompt_tuning")  # t
 def vectors_of(directory: Path, lm: LM) -> torch.Tensor:
     """The trained input vectors [len, embedding width] of the run in `directory`, on the CPU.
 
-    Raises UserError if the directory has no run of this model, or a run of a method without input vectors.
+    Raises UserError if the directory has no run of this model, or a run of a method without input vectors, or as
+    `state_of`.
     """
     method = check_belongs(directory, lm)["method"]
-    state = read_tensors(weights_of(directory))
+    state = state_of(directory)
     if EMBEDDINGS not in state:
         raise UserError(f"{directory} is a run of {method}, which trains no input vectors; {', '.join(METHODS)} do")
     return state[EMBEDDINGS][0]

@@ -73,12 +73,13 @@ LAYERS = {
     "training": {"core", "models"},
     "decoding": {"core", "models"},
     "methods": {"core", "models", "training", "decoding"},
+    "exchange": {"core", "models", "methods"},
     "run.py": {"core", "models", "training", "decoding", "methods"},
     "serving": {"core", "models", "decoding", "methods", "run.py"},
 }
 ABOVE = {
     "__init__.py", "params.py", "recipes.py", "resolve.py", "pretrain", "studies", "gates.py", "neighbours.py", "summary.py",
-    "download.py", "linearize.py", "subsample.py", "train.py", "decode.py", "score.py",
+    "download.py", "linearize.py", "subsample.py", "train.py", "decode.py", "score.py", "card.py", "export.py", "import.py",
     "bank.py", "generate.py", "serve.py",
 }  # fmt: skip
 
@@ -114,6 +115,25 @@ def test_no_package_imports_what_stands_above_it():
     assert wrong == []
 
 
+def test_nothing_imports_peft():
+    """Its directories are written and read without it: PEFT is the reference of tests and benchmarks."""
+    found = [
+        str(file)
+        for file in sorted((ROOT / "stages").rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        for name in imported_names(node)
+        if name.split(".")[0] == "peft"
+    ]
+    assert found == []
+
+
+def imported_names(node):
+    """The modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
 def test_the_layers_are_all_that_there_is():
     found = {
         path.name for path in (ROOT / "stages").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
@@ -141,7 +161,7 @@ def test_a_stage_depends_on_the_closure_of_its_imports(stage):
     own = [dep for dep in deps if dep.startswith("stages/")]
     assert all((ROOT / dep).exists() for dep in own)
     files = [str(file) for file in closure(f"stages.{stage}", *(f"stages.methods.{name}" for name in names()))]
-    assert {file.split("/")[1] for file in files} >= LAYERS.keys() - {"tasks", "scoring", "world"}
+    assert {file.split("/")[1] for file in files} >= LAYERS.keys() - {"tasks", "scoring", "world", "exchange"}
     uncovered = [file for file in files if not any(file == dep or file.startswith(f"{dep}/") for dep in own)]
     assert [file for file in uncovered if not file.startswith(CHECKED)] == []
     assert ast.unparse(ast.parse((ROOT / "stages/__init__.py").read_text()).body[1:]) == ""

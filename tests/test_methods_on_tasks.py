@@ -5,12 +5,13 @@ import json
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from stages import decode, download, linearize, run, score, subsample, train
 from stages.core.errors import UserError
 from stages.decoding import texts
 from stages.methods import module_of, names
+from stages.methods.parts import saved
 from stages.methods.parts.given import RUN
 from stages.training import loop as engine
 from tests.conftest import merged, project_params
@@ -45,8 +46,7 @@ def configure(project, data, monkeypatch):
     if not (data / "data/base").exists():
         (data / "data").mkdir()
         (data / "data/base").symlink_to((project / "data/base").resolve())
-        (data / "kept").mkdir()
-        save_file({"embeddings": torch.randn(1, 3, 20)}, data / "kept/prompt_tuning.safetensors")
+        saved.write(data / "kept", "prompt_tuning", {"embeddings": torch.randn(1, 3, 20)}, {})
     settled = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
 
     def write(**changes):

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from stages import neighbours
 from stages.core.errors import UserError
@@ -66,8 +65,8 @@ def test_the_methods_with_vectors_are_those_that_are_named(method, tokenizer, pr
     lm = tiny_gpt2(tokenizer)
     if lm.family not in module_of(method).FAMILIES:
         pytest.skip("for other models")
-    save_file({EMBEDDINGS: torch.ones(1, 3, lm.width)}, project / "prompt_tuning.safetensors")
-    state = build(lm, config_for(method, lm.family, project), [1]).state()
+    saved.write(project / "kept", "prompt_tuning", {EMBEDDINGS: torch.ones(1, 3, lm.width)}, {})
+    state = build(lm, config_for(method, lm.family, project / "kept"), [1]).state()
     assert (EMBEDDINGS in state) == (method in METHODS)
     if method in METHODS:
         assert state[EMBEDDINGS].shape == (1, 3, lm.embedding_width)

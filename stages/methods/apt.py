@@ -18,7 +18,7 @@ from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
 from stages.core.sections import Positive, Section
 from stages.methods.prefix import Options as PrefixOptions
-from stages.methods.prefix import Prefix
+from stages.methods.prefix import Prefix, files
 from stages.methods.prefix import build as build_prefix
 from stages.models.adaptation import Adaptation
 from stages.models.encode import Examples
@@ -26,6 +26,8 @@ from stages.models.encoder import Encoder
 from stages.models.gates import Gates
 from stages.models.model import LM
 from stages.training.method import Method, generators
+
+__all__ = ["BATCHED_RUNS", "FAMILIES", "OPTIONS", "build", "files", "load"]
 
 FAMILIES = ("encoder", "decoder-only")
 BATCHED_RUNS = True

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 
 import torch
 
+from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
+from stages.core.sections import FILE
 from stages.methods.parts.prefix_encoder import prefix_encoder
 from stages.methods.parts.worked_examples import last_ids_of_runs
 from stages.methods.prefix import Options
@@ -61,9 +63,13 @@ def build(lm: DecoderOnly, config: RunConfig, seeds: list[int]) -> EmbeddingOnly
     """Embeddings to train, one run per seed, by `methods.prefix`.
 
     They start from random numbers; from zero; from the embeddings of `init_words`, repeated up to `prefix_len`; or, in
-    `init_from_data`, from those of worked examples.
+    `init_from_data`, from those of worked examples. Raises UserError for any other start.
     """
     options, length = config.options["prefix"], config.prefix_len
+    if options.init == "file":
+        raise UserError(
+            f"{FILE}: methods.prefix.init is file, but embedding_only starts from random, words, examples or zero: set one"
+        )
     if options.init == "examples":
         return EmbeddingOnlyFromExamples(lm, length, options, seeds)
     method = EmbeddingOnly(lm, length, options.hidden, seeds, options.dropout, options.init_std)

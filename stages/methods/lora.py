@@ -6,6 +6,7 @@ one layer, `c_attn`: there the update has one A for all three, as PEFT's.
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -16,7 +17,10 @@ from transformers.pytorch_utils import Conv1D
 from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
 from stages.core.sections import FILE, RECIPE, CountOrRecipe, PositiveOrRecipe, Section
+from stages.methods.parts import saved
+from stages.methods.parts.given import RunOption, given_run
 from stages.models.adaptation import Adaptation, LowRankUpdate
+from stages.models.identity import check_belongs
 from stages.models.model import LM
 from stages.training.method import Method, generators
 
@@ -36,12 +40,13 @@ class Options(Section):
     """The section `methods.lora`.
 
     `target_modules`: the ends of the names of the layers to change, or `all-linear`; None: the attention's queries and
-    values.
+    values. `file`: the directory of a saved run of `lora` whose update to start from; None: B starts from zero.
     """
 
     rank: CountOrRecipe
     alpha: PositiveOrRecipe
     target_modules: Annotated[Any, AfterValidator(_layers)] | None
+    file: RunOption = None
 
 
 OPTIONS = {"lora": Options}
@@ -63,7 +68,7 @@ class LoRA(Method):
         self.a, self.b = nn.ParameterList(), nn.ParameterList()
         drawn = generators(seeds, 0)
         for layer in layers.values():
-            width, out = _size(layer)
+            width, out = size_of_layer(layer)
             start = torch.empty(len(seeds), rank, width)
             for run, generator in zip(start, drawn, strict=True):
                 nn.init.kaiming_uniform_(run, a=math.sqrt(5), generator=generator)
@@ -84,8 +89,27 @@ class LoRA(Method):
             found |= {f"{name}.{A}": a.detach(), f"{name}.{B}": b.detach() * self.scale}
         return found
 
+    @torch.no_grad()
+    def init_from(self, state: Mapping[str, torch.Tensor], where: Path) -> None:
+        """Start all runs from the updates of one run, `state` as `state()` gives it, of the directory `where`.
 
-def _size(layer: nn.Module) -> tuple[int, int]:
+        Raises UserError if they are of other layers or of another rank.
+        """
+        wanted = {name: list(tensor.shape[1:]) for name, tensor in self.state().items()}
+        found = {name: list(tensor.shape[1:]) for name, tensor in state.items()}
+        differing = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
+        if differing:
+            name = differing[0]
+            raise UserError(
+                f"{FILE}: methods.lora.file: {where} has for {name} {found.get(name)}, where rank and target_modules need "
+                f"{wanted.get(name)}"
+            )
+        for name, a, b in zip(self.layers, self.a, self.b, strict=True):
+            a.copy_(state[f"{name}.{A}"].expand_as(a))
+            b.copy_((state[f"{name}.{B}"] / self.scale).expand_as(b))
+
+
+def size_of_layer(layer: nn.Module) -> tuple[int, int]:
     """Widths of a linear layer's input and output. The weights of GPT-2's Conv1D are [in, out]."""
     rows, columns = layer.weight.shape
     return (rows, columns) if isinstance(layer, Conv1D) else (columns, rows)
@@ -124,10 +148,27 @@ def _unknown(wrong: str, there: list[str]) -> UserError:
     return UserError(f"{FILE}: methods.lora.target_modules: {wrong} {', '.join(there)}")
 
 
+def files(config: RunConfig) -> list[Path]:
+    """The tensor file of the run that `methods.lora.file` names; empty if it names none. Raises UserError as
+    `given_run`."""
+    directory = config.options["lora"].file
+    return [] if directory is None else [given_run("methods.lora.file", directory) / "lora.safetensors"]
+
+
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> LoRA:
-    """Changes to train, one run per seed, by `methods.lora`. Raises UserError for layers that the model lacks."""
+    """Changes to train, one run per seed, by `methods.lora`.
+
+    Raises UserError for layers that the model lacks, or if the run to start from does not fit.
+    """
     options = config.options["lora"]
-    return LoRA(lm, options.rank, options.alpha, layers_of(lm, options.target_modules), seeds)
+    method = LoRA(lm, options.rank, options.alpha, layers_of(lm, options.target_modules), seeds)
+    for file in files(config):
+        saved_by = check_belongs(file.parent, lm)["method"]
+        if saved_by != "lora":
+            raise UserError(f"{FILE}: methods.lora.file: {file.parent} is a run of {saved_by}, not of lora")
+        updates = {name: tensor for name, tensor in saved.state_of(file.parent).items() if name.endswith((A, B))}
+        method.init_from(updates, file.parent)
+    return method
 
 
 def load(lm: LM, state: dict[str, torch.Tensor]) -> Adaptation:

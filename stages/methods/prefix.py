@@ -6,6 +6,7 @@ the prefixes are saved, not the MLPs (section 4.3).
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal, Self
 
 import torch
@@ -15,11 +16,14 @@ from torch import nn
 from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
 from stages.core.sections import FILE, RECIPE, Count, Positive, PositiveOrRecipe, Section, Text, or_word
+from stages.methods.parts import saved
+from stages.methods.parts.given import RunOption, given_run
 from stages.methods.parts.prefix_encoder import Fit, prefix_encoder
 from stages.methods.parts.worked_examples import last_ids_of_runs
 from stages.models.adaptation import DECODER, Adaptation
 from stages.models.decoder_only import DecoderOnly
 from stages.models.encode import Examples
+from stages.models.identity import check_belongs
 from stages.models.model import LM, Shape
 from stages.training.method import Method
 
@@ -31,15 +35,17 @@ class Options(Section):
     """The section `methods.prefix`, read by prefix, infix, embedding_only and apt.
 
     `init_std`: deviation of the initial parameters; `init`: what to start from; `init_words`: the words of `init: words`
-    (section 7.4); `fit_steps` and `fit_lr`: how an MLP is fitted to the start.
+    (section 7.4); `file`: the directory of the run of `init: file`; `fit_steps` and `fit_lr`: how an MLP is fitted to the
+    start.
     """
 
     mlp: bool
     mlp_width: or_word(int, 1, RECIPE) | None  # type: ignore[valid-type]
     init_std: PositiveOrRecipe
     dropout: or_word(float, 0, RECIPE, below=1) = 0.0  # type: ignore[valid-type]
-    init: Literal["random", "words", "examples", "zero", "recipe"] = "random"
+    init: Literal["random", "words", "examples", "zero", "file", "recipe"] = "random"
     init_words: Text | None
+    file: RunOption = None
     fit_steps: Count
     fit_lr: Positive
 
@@ -62,6 +68,16 @@ class Options(Section):
         )
         if given and self.init not in ("words", RECIPE):
             raise ValueError(f"init_words is given, but init is {self.init}: set init to words")
+        return self
+
+    @model_validator(mode="after")
+    def _given(self) -> Self:
+        if self.init == "file" and self.file is None:
+            raise ValueError("init is file: give file")
+        if self.init != "file" and self.file is not None:
+            raise ValueError(f"file is given, but init is {self.init}: set init to file")
+        if self.init == "file" and self.mlp:
+            raise ValueError("init is file, but a saved run has no MLP to go on with: set mlp to false")
         return self
 
 
@@ -144,12 +160,40 @@ def flatten(prefix: torch.Tensor) -> torch.Tensor:
     return prefix.movedim(-2, -5).flatten(-4)  # [..., len, layers, 2, kv_heads, head_dim], then flat
 
 
+def files(config: RunConfig) -> list[Path]:
+    """The tensor file of the run that `methods.prefix.file` names; empty if it names none. Raises UserError as
+    `given_run`."""
+    directory = config.options["prefix"].file
+    return [] if directory is None else [given_run("methods.prefix.file", directory) / "prefix.safetensors"]
+
+
+def prefixes_in(directory: Path, lm: LM, length: int) -> dict[str, torch.Tensor]:
+    """The trained keys and values of a saved run of `prefix`, [1, layers, 2, kv_heads, len, head_dim] by attention site.
+
+    Raises UserError if the run is of another method, model or length, or as `saved.state_of`.
+    """
+    method = check_belongs(directory, lm)["method"]
+    if method != "prefix":
+        raise UserError(f"{FILE}: methods.prefix.file: {directory} is a run of {method}, not of prefix")
+    found = saved.state_of(directory)
+    for site, shape in lm.shapes.items():
+        expected = [1, shape.layers, 2, shape.kv_heads, length, shape.head_dim]
+        sizes = list(found[site].shape) if site in found else None
+        if sizes != expected:
+            raise UserError(
+                f"{FILE}: methods.prefix.file: {directory} holds {sizes} for the {site}, where prefix_len and {lm.name} "
+                f"need {expected}"
+            )
+    return {site: found[site] for site in lm.shapes}
+
+
 def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
     """Prefixes to train, one run per seed, by `methods.prefix`.
 
     They start from random numbers, with or without values of zero; from the activations of `init_words` (section 7.4),
-    which are repeated up to `prefix_len`; or, in `init_from_data`, from those of worked examples. The paper uses as many virtual
-    tokens as there are words. Raises UserError if the model does not read worked examples.
+    which are repeated up to `prefix_len`; from those of a saved run; or, in `init_from_data`, from those of worked examples.
+    The paper uses as many virtual tokens as there are words. Raises UserError if the model does not read worked examples, or
+    as `prefixes_in`.
     """
     options, length = config.options["prefix"], config.prefix_len
     if options.init == "examples":
@@ -164,6 +208,8 @@ def build(lm: LM, config: RunConfig, seeds: list[int]) -> Prefix:
         prefix.init_from(lm.activations(lm.words(options.init_words, length)), options.fit)
     if options.init == "zero":
         prefix.zero_values()
+    for file in files(config):
+        prefix.init_from(prefixes_in(file.parent, lm, length), options.fit)
     return prefix
 
 

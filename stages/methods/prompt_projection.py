@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
 from stages.core.sections import Count, Section, Text
-from stages.core.tensors import read_tensors
+from stages.methods.parts import saved
 from stages.methods.parts.given import given_run
 from stages.methods.prompt_tuning import (
     BATCHED_RUNS,
@@ -100,9 +100,9 @@ class PromptProjection(Method):
     def init_from(self, trained: Path) -> None:
         """Start all runs from the first projector in the file `trained`.
 
-        Raises UserError if the projector is for another model or has other sizes.
+        Raises UserError if the projector is for another model or has other sizes, or as `saved.state_of`.
         """
-        found = read_tensors(trained)
+        found = saved.state_of(trained.parent)
         check_belongs(trained.parent, self.lm)
         for name, weight in self.weights.items():
             kept = found.get(f"{_PART}{name}")

@@ -15,7 +15,7 @@ from torch import nn
 from stages.core.errors import UserError
 from stages.core.run_config import RunConfig
 from stages.core.sections import RECIPE, Count, Positive, Section, Text
-from stages.core.tensors import read_tensors
+from stages.methods.parts import saved
 from stages.methods.parts.given import given_run
 from stages.models.adaptation import DECODER, Adaptation
 from stages.models.encoder_decoder import EncoderDecoder
@@ -146,7 +146,7 @@ def _first(known: list[torch.Tensor], others: Start) -> Start:
 def file(lm: GenerativeLM, length: int, path: Path) -> Start:
     """Start from a trained prompt, of this task or another.
 
-    Raises UserError if the file has no prompt, or one for another model or length.
+    Raises UserError if the run has no prompt, or one for another model or length, or as `saved.state_of`.
     """
     found = prompt_in(path)
     check_belongs(path.parent, lm)
@@ -159,8 +159,11 @@ def file(lm: GenerativeLM, length: int, path: Path) -> Start:
 
 
 def prompt_in(path: Path) -> torch.Tensor:
-    """The prompt [len, width] of the first run in a file. Raises UserError if the file has none."""
-    found = read_tensors(path).get(EMBEDDINGS)
+    """The prompt [len, width] of the saved run whose tensor file is `path`.
+
+    Raises UserError if the run has none, or as `saved.state_of`.
+    """
+    found = saved.state_of(path.parent).get(EMBEDDINGS)
     if found is None:
         raise UserError(f"{path} holds no prompt")
     return found[0]

@@ -65,7 +65,7 @@ class CostedCheckpoint(Checkpoint):
 def keep_stored(run: Path, model: Path) -> None:
     """Write what a run stores, the numbers and the bytes of its tensor file in the directory `model`."""
     tensors = read_json(model / CONFIG)["tensors"]
-    stored = {"stored_parameters": sum(map(math.prod, tensors.values()))}
+    stored = {"stored_parameters": sum(math.prod(tensor["shape"]) for tensor in tensors.values())}
     write_json(run / COSTS, _read(run) | stored | {"stored_bytes": saved.weights_of(model).stat().st_size})
 
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from stages.core.closure import closure
 from stages.core.record import Record, write_records
 from stages.methods import module_of, names
+from stages.methods.parts import saved
 from stages.methods.prompt_tuning import EMBEDDINGS
 from tests.conftest import ROOT, bare_encoder, tiny_gpt2
 from tests.methods.test_options import config_for
@@ -154,13 +154,13 @@ def read_by_runs(tmp_path_factory, tokenizer, word_pieces):
     ):  # fmt: skip
         model.save_pretrained(home / kind)
         its_own.save_pretrained(home / kind)
-    save_file({EMBEDDINGS: torch.ones(1, 3, lm.width)}, home / "prompt_tuning.safetensors")
+    saved.write(home / "kept", "prompt_tuning", {EMBEDDINGS: torch.ones(1, 3, lm.width)}, {})
     records = [Record(str(i), f"name : Oak {i}", ["yes" if i % 2 else "no"], parts=[["an oak"]]) for i in range(4)]
     for split in ("train", "dev"):
         write_records(home / f"{split}.jsonl", records)
     for method in names():
         family = "decoder-only" if "decoder-only" in module_of(method).FAMILIES else "encoder"
-        config = config_for(method, family, home)
+        config = config_for(method, family, home / "kept")
         training = config.training and replace(config.training, steps=1, epochs=None)
         decoding = replace(config.decoding, beam=2, max_new_tokens=3)
         config = replace(config, model=str(home / family), threads=1, training=training, decoding=decoding)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from stages.core.errors import UserError
 from stages.methods import module_of, names
+from stages.methods.parts import saved
 from stages.methods.parts.head import build
 from stages.methods.prompt_tuning import EMBEDDINGS
 from stages.models.encoder import Encoder
@@ -39,8 +39,8 @@ def test_its_own_sections_are_all_that_a_method_reads(method, family, project, t
     lm = {"decoder-only": lambda: tiny_gpt2(tokenizer), "encoder-decoder": lambda: tiny_bart(bart_tokenizer),
           "encoder": lambda: Encoder(bare_encoder("bert", len(word_pieces)), word_pieces, "tiny-bert")}[family]()  # fmt: skip
     lm.labels = ["no", "yes"]
-    save_file({EMBEDDINGS: torch.ones(1, 3, lm.width)}, project / "prompt_tuning.safetensors")
-    config = config_for(method, family, project)
+    saved.write(project / "kept", "prompt_tuning", {EMBEDDINGS: torch.ones(1, 3, lm.width)}, {})
+    config = config_for(method, family, project / "kept")
     assert list(config.options) == list(module_of(method).OPTIONS)
     build(lm, config, [1])
     for section in config.options:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from gguf import MODEL_ARCH, GGUFReader, dequantize, get_tensor_name_map
-from safetensors.torch import save_file
 
 from stages import run
 from stages.core.cache import CACHE
 from stages.core.errors import UserError
 from stages.core.record import Record, write_records
 from stages.methods import module_of, names
+from stages.methods.parts import saved
 from stages.models import gguf_read
 from stages.models.load import load
 from stages.models.named import PACKAGES, path_of
@@ -174,8 +174,7 @@ def test_one_step_of_each_method(lm, method, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "load", lambda *given: deepcopy(lm))
     settled = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    (tmp_path / "prompt").mkdir()
-    save_file({"embeddings": torch.randn(1, 3, 20)}, tmp_path / "prompt/prompt_tuning.safetensors")
+    saved.write(tmp_path / "prompt", "prompt_tuning", {"embeddings": torch.randn(1, 3, 20)}, {})
     config = config_of(
         method, "smollm2", "mini_e2e", threads=1, precision="bf16", train=ONE_STEP,
         decode={"beam": 2, "max_new_tokens": 4}, 

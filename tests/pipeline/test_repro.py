@@ -139,6 +139,6 @@ def test_one_file_is_a_task_and_one_is_a_method(clone):
     assert list(scores)[:5] == ["BLEU", "NIST", "METEOR", "ROUGE_L", "CIDEr"]
     config = json.loads((clone / "data/run/model/config.json").read_text())
     assert (config["method"], config["options"]) == ("toy_method", {"toy_method": {"init_std": 1.0}})
-    assert config["tensors"] == {"decoder": [1, 2, 4, 40, 64]}
+    assert config["tensors"] == {"decoder": {"dtype": "float32", "shape": [1, 2, 4, 40, 64]}}
     call(clone, "git", "clean", "-fdq", "stages")
     restore(clone)

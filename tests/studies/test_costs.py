@@ -229,18 +229,19 @@ def test_a_real_run_keeps_both_parts_and_the_size_of_its_file(cells, data, proje
     batch.train(cell.plan, config, [run], scratch)
     first = read_json(scratch / run.name / "costs.json")
     file = scratch / run.name / "model" / f"{cell.variant}.safetensors"
-    size, shapes = file.stat().st_size, read_json(file.with_name("config.json"))["tensors"].values()
+    size, tensors = file.stat().st_size, read_json(file.with_name("config.json"))["tensors"].values()
     run_batch(cell.plan, config, [run], scratch)
     found = read_json(scratch / run.name / "costs.json")
     assert not file.exists() and found["train"] == first["train"]
     assert all(found[part]["seconds"] > 0 and found[part]["peak_mb"] > 100 for part in (TRAIN, DECODE))
     assert found["stored_bytes"] == size > 4 * found["stored_parameters"] > 0
-    assert found["stored_parameters"] == sum(torch.Size(shape).numel() for shape in shapes)
+    assert found["stored_parameters"] == sum(torch.Size(one["shape"]).numel() for one in tensors)
     assert found["processor"] == costs.processor() and found["gpu"] is None
 
 
 def test_stored_parameters_are_those_of_the_file(tmp_path):
-    write_json(tmp_path / "model/config.json", {"method": "prefix", "tensors": {"a": [1, 2, 3], "b": [1], "c": []}})
+    sizes = {name: {"dtype": "float32", "shape": shape} for name, shape in (("a", [1, 2, 3]), ("b", [1]), ("c", []))}
+    write_json(tmp_path / "model/config.json", {"method": "prefix", "tensors": sizes})
     (tmp_path / "model/prefix.safetensors").write_bytes(b"x" * 70)
     keep_stored(tmp_path, tmp_path / "model")
     assert read_json(tmp_path / "costs.json") == {"stored_parameters": 8, "stored_bytes": 70}

@@ -1,0 +1,1 @@
+"""Trained runs to and from other libraries: PEFT directories, keys and values for transformers' cache, the hub."""
