@@ -7,6 +7,7 @@ from stages.core.startup import model_imports
 
 with model_imports():
     from stages import params
+    from stages.card import card
     from stages.core.errors import entry_point
     from stages.methods.parts.given import RUN
     from stages.serving.bank import Bank, PrefixBank, bytes_of, entry_of
@@ -20,6 +21,7 @@ def arguments() -> argparse.Namespace:
     add.add_argument("bank", type=Path)
     add.add_argument("name")
     add.add_argument("run", type=Path, nargs="?", default=RUN, help=f"its directory (default: {RUN})")
+    add.add_argument("--license", metavar="ID", help="of the run, as the hub names it (default: not known)")
     add.set_defaults(act=add_run)
     shown = commands.add_parser("list", help="the names, a line each")
     shown.add_argument("bank", type=Path)
@@ -35,7 +37,7 @@ def add_run(chosen: argparse.Namespace) -> None:
     settings = params.load()
     lm = open_base(entry_of(chosen.run).base_model, settings.revision, settings.threads)
     bank = PrefixBank(chosen.bank, lm, 0)
-    bank.add(chosen.name, chosen.run)
+    bank.add(chosen.name, chosen.run, card(chosen.run, license=chosen.license))
     size = bytes_of(bank.get(chosen.name)) / 1024
     print(f"{chosen.name}: {size:,.1f} KB of keys and values, or of vectors, for {lm.name}")
 

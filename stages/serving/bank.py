@@ -18,6 +18,7 @@ from stages.models.adaptation import Adaptation
 from stages.models.identity import CONFIG, base_model_id
 from stages.models.model import GenerativeLM
 
+CARD = "README.md"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -104,8 +105,8 @@ class PrefixBank(Bank):
         """Bytes of the tensors of all loaded entries."""
         return sum(bytes_of(adaptation) for _, adaptation in self.loaded.values())
 
-    def add(self, name: str, run: Path) -> None:
-        """Copy a trained run into the bank, in place of an entry of that name.
+    def add(self, name: str, run: Path, card: str | None = None) -> None:
+        """Copy a trained run into the bank, in place of an entry of that name. `card` becomes its README.md.
 
         Raises UserError if it is no run of this model, if its files are damaged, or if its method cannot be in a
         batch with others; then the bank is as it was.
@@ -114,6 +115,8 @@ class PrefixBank(Bank):
         check_served(self._read(run), run)
         with replacing(self.directory / name) as out:
             shutil.copytree(run, out)
+            if card is not None:
+                (out / CARD).write_text(card, encoding="utf-8")
             self._read(out)  # the original may have changed meanwhile
 
     def get(self, name: str) -> Adaptation:

@@ -85,6 +85,19 @@ def test_a_replaced_entry_is_loaded_anew(lm, tmp_path):
     assert sorted(path.name for path in bank.directory.iterdir()) == ["p1", "v0", "v1"]
 
 
+def test_a_damaged_entry_is_refused_when_it_is_asked_for(lm, tmp_path):
+    bank = filled(lm, tmp_path / "bank", [2, 3])
+    file = tmp_path / "bank/p0/prefix.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(UserError, match=r"p0/prefix\.safetensors is not the file that was written: its sha256 is"):
+        bank.get("p0")
+    with pytest.raises(UserError, match="is not the file that was written"):
+        bank.add("p1", tmp_path / "bank/p0")
+    assert bank.get("p1").length == 3
+
+
 def test_the_labels_of_a_run_do_not_become_the_models(lm, tmp_path):
     saved.save(tmp_path / "run", config_of(), next(prefixes_of(lm, [2])), base_model_id(lm), ["yes", "no"])
     bank = PrefixBank(tmp_path / "bank", lm, 2**20)
@@ -106,6 +119,8 @@ def test_the_command(project, monkeypatch, capsys):
     saved.save(project / "run", config_of(prefix_len=3), next(prefixes_of(lm, [3])), base_model_id(lm))
     call(monkeypatch, "add", "bank", "alice", "run")
     assert capsys.readouterr().out == "alice: 36.0 KB of keys and values, or of vectors, for mini-gpt2\n"
+    card = (project / "bank/alice/README.md").read_text()
+    assert "# prefix on mini_e2e, mini-gpt2" in card and card.startswith("---\n")
     shutil.copytree(project / "run", project / "data/run/model")
     call(monkeypatch, "add", "bank", "bob")
     call(monkeypatch, "list", "bank")
