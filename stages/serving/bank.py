@@ -15,7 +15,7 @@ from stages.core.errors import UserError
 from stages.core.files import read_json, replacing
 from stages.methods.parts import saved
 from stages.models.adaptation import Adaptation
-from stages.models.identity import CONFIG, base_model_id
+from stages.models.identity import CONFIG, base_model_id, check_belongs
 from stages.models.model import GenerativeLM
 
 CARD = "README.md"
@@ -95,9 +95,14 @@ class PrefixBank(Bank):
 
     def __init__(self, directory: Path, lm: GenerativeLM, most_bytes: int):
         """`most_bytes` bounds the tensors of loaded entries; one entry alone may exceed it. `lm` is as it was loaded:
-        what identifies it is taken here, before its weights are converted."""
+        what identifies it is taken here, before its weights are converted.
+
+        Raises UserError if the first entry is of another model: a bank has runs of one.
+        """
         super().__init__(directory)
         self.lm, self.most_bytes, self.identity = lm, most_bytes, base_model_id(lm)
+        if names := self.names():
+            check_belongs(directory / names[0], lm, self.identity)
         self.loaded: OrderedDict[str, tuple[object, Adaptation]] = OrderedDict()  # the last one was used last
 
     @property

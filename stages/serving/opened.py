@@ -5,18 +5,15 @@ from stages.models.linear import pack
 from stages.models.model import GenerativeLM
 from stages.models.precision import dtype_of
 from stages.run import open_named
-from stages.serving.bank import Bank
+from stages.serving.bank import Bank, entry_of
 
 
 def base_of(bank: Bank) -> str:
-    """The name of the base model that all runs of a bank are of. Raises UserError if there is none, or several."""
-    names = {entry.base_model: entry.name for entry in bank.entries()}
-    if len(names) == 1:
-        return next(iter(names))
+    """The name of the base model of a bank's runs: that of its first one. Raises UserError if there is none."""
+    names = bank.names()
     if not names:
         raise UserError(f"{bank.directory} holds no prefix: python -m stages.bank add {bank.directory} NAME")
-    (one, first), (other, second), *_ = names.items()
-    raise UserError(f"{bank.directory}: {first} is of {one}, {second} of {other}: a bank has runs of one model")
+    return entry_of(bank.directory / names[0]).base_model
 
 
 def open_base(name: str, revision: str, threads: int) -> GenerativeLM:

@@ -327,3 +327,81 @@ def test_an_error_in_the_model_reaches_who_waits(lm, bank, monkeypatch):
         with pytest.raises(openai.InternalServerError) as stopped:
             client_of(address).completions.create(model="p0", prompt=PROMPTS[0], max_tokens=4)
         assert stopped.value.status_code == 503 and "the server is stopping" in stopped.value.body["message"]
+
+
+def test_a_client_that_never_reads_holds_up_nobody(lm, bank):
+    with served(lm, bank, seconds=2.0) as (address, worker):
+        host, port = address.removeprefix("http://").split(":")
+        body = json.dumps({"model": "p0", "prompt": PROMPTS * 20, "max_tokens": MOST, "stream": True, "n": 1}).encode()
+        with socket.create_connection((host, int(port))) as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            deaf.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                         b"Content-Length: %d\r\n\r\n%s" % (len(body), body))  # fmt: skip
+            waited(lambda: worker.running > 0)
+            found = client_of(address).completions.create(model="p1", prompt=PROMPTS[1], max_tokens=9, temperature=0)
+            assert (found.choices[0].text, "length") == expected_text(lm, bank, "p1", PROMPTS[1], Sampling(9))
+            waited(lambda: worker.running == worker.waiting == 0)
+
+
+def test_a_prompt_of_ten_megabytes_and_a_body_that_is_no_json(server):
+    status, answer = post(
+        f"{server[0]}/v1/completions", json.dumps({"model": "p0", "prompt": "x" * 10_000_000}).encode()
+    )
+    assert (status, answer["error"]["type"]) == (413, "invalid_request_error")
+    for body in (b"", b"{", b"[]", b"\xff\xfe", b'"' + b"[" * 4000):
+        status, answer = post(f"{server[0]}/v1/completions", body)
+        assert status == 400 and answer["error"]["message"] and "Traceback" not in answer["error"]["message"]
+    assert get(f"{server[0]}/health")[0] == 200
+
+
+def test_a_damaged_entry_is_refused_and_the_server_goes_on(lm, tmp_path):
+    bank = filled(lm, tmp_path / "bank", [2, 3])
+    file = bank.path_of("p0") / "prefix.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with served(lm, bank) as (address, _):
+        with pytest.raises(openai.BadRequestError, match="is not the file that was written"):
+            client_of(address).completions.create(model="p0", prompt="a", max_tokens=2)
+        assert client_of(address).completions.create(model="p1", prompt="a", max_tokens=2).choices
+
+
+@pytest.mark.slow
+def test_a_thousand_requests_of_fifty_clients(lm, tmp_path):
+    """Streamed and not, of 32 prefixes; every tenth leaves in the middle. None is lost, and each text is its prefix's."""
+    lengths = [1 + 4 * number for number in range(32)]
+    bank = filled(lm, tmp_path / "bank", lengths)
+    names = [f"p{number}" for number in range(32)]
+    asked = [(names[7 * i % 32], PROMPTS[i % 5]) for i in range(1000)]
+    options = Sampling(8)
+    engine = Engine(lm, bank, 32, MOST)
+    distinct = sorted(set(asked))
+    wanted = {
+        distinct[index]: text(lm, ids)
+        for index, ids, _ in run_all(engine, [Request(*pair, options) for pair in distinct])
+    }
+    found, left = {}, []
+    with served(lm, bank, rows=32, waiting=1000) as (address, worker):
+
+        def work(client_number):
+            with client_of(address) as client:
+                for i in range(client_number, 1000, 50):
+                    model, prompt = asked[i]
+                    common = {"model": model, "prompt": prompt, "max_tokens": 8, "temperature": 0}
+                    if i % 10 == 9:
+                        stream = client.completions.create(**common | {"max_tokens": MOST}, stream=True)
+                        next(iter(stream))
+                        stream.close()
+                        left.append(i)
+                    elif i % 2:
+                        stream = client.completions.create(**common, stream=True)
+                        found[i] = "".join(chunk.choices[0].text for chunk in stream)
+                    else:
+                        found[i] = client.completions.create(**common).choices[0].text
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(50)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        waited(lambda: worker.running == worker.waiting == 0)
+    assert len(left) == 100 and len(found) == 900
+    assert [i for i, one in found.items() if one != wanted[asked[i]]] == []

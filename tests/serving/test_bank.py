@@ -1,7 +1,11 @@
 """The bank of trained runs: what is added, replaced and deleted, what is refused, and what stays in memory."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -96,6 +100,56 @@ def test_a_damaged_entry_is_refused_when_it_is_asked_for(lm, tmp_path):
     with pytest.raises(UserError, match="is not the file that was written"):
         bank.add("p1", tmp_path / "bank/p0")
     assert bank.get("p1").length == 3
+
+
+@pytest.mark.slow
+def test_ten_thousand_entries_open_in_a_second(tokenizer, tmp_path):
+    """A lookup loads no other entry, and takes less than a millisecond once the entry is loaded."""
+    lm = tiny_gpt2(tokenizer)
+    first = filled(lm, tmp_path / "bank", [2]).path_of("p0")
+    for number in range(10_000):
+        shutil.copytree(first, tmp_path / f"bank/user-{number}", copy_function=os.link)
+    began = time.perf_counter()
+    bank = PrefixBank(tmp_path / "bank", lm, 2**20)
+    assert len(bank.names()) == 10_003
+    assert time.perf_counter() - began < 1 and bank.loaded_bytes == 0
+    bank.get("user-7777")
+    began = time.perf_counter()
+    for _ in range(100):
+        bank.get("user-7777")
+    assert (time.perf_counter() - began) / 100 < 1e-3 and list(bank.loaded) == ["user-7777"]
+
+
+ADDING = """
+import sys
+from pathlib import Path
+from transformers import PreTrainedTokenizerFast
+from stages.serving.bank import PrefixBank
+from tests.conftest import ROOT, tiny_gpt2
+
+lm = tiny_gpt2(PreTrainedTokenizerFast.from_pretrained(ROOT / "data/base/mini-gpt2"))
+bank = PrefixBank(Path(sys.argv[1]), lm, 2**20)
+for number in range(1000):
+    bank.add(f"user-{number % 200}", bank.path_of(f"p{number % 2}"))
+    print(f"user-{number % 200}", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_loses_no_entry_that_was_added(tokenizer, tmp_path, request):
+    """Also of those that were replaced: each is one of the two, whole."""
+    lm = tiny_gpt2(tokenizer)
+    filled(lm, tmp_path / "bank", [2, 3])
+    command = [sys.executable, "-c", ADDING, str(tmp_path / "bank")]
+    for wanted in (30, 310):
+        process = subprocess.Popen(command, cwd=request.config.rootpath, stdout=subprocess.PIPE, text=True)
+        added = {process.stdout.readline().strip() for _ in range(wanted)}
+        process.kill()
+        added |= set(process.stdout.read().split())
+        process.wait()
+        bank = PrefixBank(tmp_path / "bank", lm, 2**20)
+        assert added <= set(bank.names()) | {""} and len(added) >= min(wanted, 200)
+        assert {bank.get(name).length for name in bank.names() if name.startswith("user")} == {2, 3}
 
 
 def test_the_labels_of_a_run_do_not_become_the_models(lm, tmp_path):
