@@ -251,11 +251,12 @@ def waited(condition, seconds=30):
 
 
 def test_a_full_queue_and_a_request_that_takes_too_long(lm, bank):
-    with served(lm, bank, waiting=2, rows=1, seconds=0.02) as (address, _):
+    with served(lm, bank, waiting=2, rows=1) as (address, _):
         with pytest.raises(openai.RateLimitError) as full:
             client_of(address).completions.create(model="p0", prompt=PROMPTS * 4, max_tokens=MOST)
         assert full.value.body["message"] == "too many requests wait: try again later"
         assert full.value.response.headers["retry-after"] == "1"
+    with served(lm, bank, rows=1, seconds=0.02) as (address, _):
         with pytest.raises(openai.InternalServerError) as late:
             client_of(address).completions.create(model="p0", prompt=PROMPTS[:3], max_tokens=MOST)
         assert late.value.status_code == 504 and "took too long" in late.value.body["message"]

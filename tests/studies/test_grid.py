@@ -37,7 +37,7 @@ def test_the_papers_low_data_protocol(raw):
 
 def test_every_study_has_its_cells_in_the_pipeline(raw):
     pipeline = yaml.safe_load((ROOT / "studies/dvc.yaml").read_text())["stages"]
-    assert set(pipeline) == {"check", "data", "scores", "summary", *raw["studies"]}
+    assert set(pipeline) == {"check", "data", "scores", "summary", "personal", *raw["studies"]}
     assert pipeline["scores"]["foreach"] == pipeline["summary"]["foreach"] == "${studies}"
     for study in raw["studies"]:
         [cell, *_], stage = cells_of(raw, study), pipeline[study]
