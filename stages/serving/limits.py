@@ -7,7 +7,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stages.serving.protocol import error_of
 
-
 # Of a body that is refused so much is read and dropped: a client that is still sending would not see the answer.
 _DROPPED = 2**26
 
