@@ -111,3 +111,11 @@ def save(lm: GenerativeLM, method: str, directory: Path, length: int = 5, **chan
     config = config_of(method, model, "mini_e2e" if model == "mini-gpt2" else "mini_xsum", **changes)
     saved.save(directory, config, trained(lm, method, length).state(), base_model_id(lm))
     return directory
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick tier has the Llama shapes, which are the harder ones; the others take half a minute."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and any(kind in item.name for kind in ("mini-gpt2", "bart", "t5")):
+            item.add_marker(pytest.mark.slow)
