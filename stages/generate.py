@@ -21,7 +21,7 @@ with model_imports():
     from stages.core.errors import UserError, entry_point
     from stages.core.files import parse_json
     from stages.decoding.beam import Search
-    from stages.decoding.texts import banned_ids, text_of
+    from stages.decoding.texts import search_of, text_of
     from stages.serving.bank import Bank, PrefixBank
     from stages.serving.engine import Engine, Request, run_all
     from stages.serving.opened import base_of, make_ready, open_base
@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
 
 def read(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
     """The requests of JSON lines. Raises UserError that names the line which is none."""
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_decoded(lines, where), start=1):
         if not line.strip():
             continue
         value = parse_json(line, where, number)
@@ -46,6 +46,13 @@ def read(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
         if not isinstance(value.get("model", ""), str):
             raise UserError(f"{where}, line {number}: model is no text")
         yield value
+
+
+def _decoded(lines: Iterable[str], where: str) -> Iterator[str]:
+    try:
+        yield from lines
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} is not UTF-8 (byte 0x{error.object[error.start]:02x})") from error
 
 
 def in_order(found: Iterable[tuple[int, Any]]) -> Iterator[Any]:
@@ -74,14 +81,11 @@ def results(engine: Engine, requests: Iterable[dict[str, Any]], search: Search) 
 @entry_point
 def main() -> None:
     chosen, settings = arguments(), params.load()
-    decoding, serve = settings.decoding, settings.serve
+    serve = settings.serve
     lm = open_base(base_of(Bank(chosen.bank)), settings.revision, settings.threads)
     bank = PrefixBank(chosen.bank, lm, serve.memory_mb * 2**20)
     make_ready(lm, settings.precision)
-    search = Search(
-        decoding.beam, decoding.length_penalty, decoding.max_new_tokens, lm.end, banned_ids(lm, decoding.banned),
-        decoding.min_new_tokens, decoding.early_stopping,
-    )  # fmt: skip
+    search = search_of(lm, settings.decoding)
     engine = Engine(lm, bank, max(serve.rows, search.beam), max(serve.max_tokens, search.max_new_tokens))
     with sys.stdin if chosen.file == "-" else open_text(chosen.file) as lines:
         found = results(engine, read(lines, "standard input" if chosen.file == "-" else chosen.file), search)

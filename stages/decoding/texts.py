@@ -22,6 +22,14 @@ def banned_ids(lm: GenerativeLM, pieces: Sequence[str]) -> tuple[int, ...]:
     )
 
 
+def search_of(lm: GenerativeLM, decoding: Decoding) -> Search:
+    """The beam search that a run's settings describe."""
+    return Search(
+        decoding.beam, decoding.length_penalty, decoding.max_new_tokens, lm.end, banned_ids(lm, decoding.banned),
+        decoding.min_new_tokens, decoding.early_stopping,
+    )  # fmt: skip
+
+
 def text_of(lm: GenerativeLM, ids: list[int]) -> str:
     """The text of a hypothesis, with single spaces between words."""
     return " ".join(lm.tokenizer.decode(ids, skip_special_tokens=True).split())
@@ -43,10 +51,7 @@ def decode(
     distinct = list(dict.fromkeys(sources))
     ids = Rows(row for part in parts(distinct) for row in lm.source_ids(part, decoding.source_tokens))
     lm.check_max_length(int(ids.lengths.max()), decoding.max_new_tokens, lm.num_virtual_tokens(adaptation))
-    search = Search(
-        decoding.beam, decoding.length_penalty, decoding.max_new_tokens, lm.end, banned_ids(lm, decoding.banned),
-        decoding.min_new_tokens, decoding.early_stopping,
-    )  # fmt: skip
+    search = search_of(lm, decoding)
     done: dict[int, list[str]] = {}  # by source index, one text per run
     if partial.exists():
         done = {row["index"]: row["texts"] for row in read_jsonl(partial)}

@@ -53,7 +53,7 @@ def keys_values_of(lm: LM, adaptation: Adaptation, method: str) -> torch.Tensor:
             f"{lm.name} is no decoder-only model: keys and values of its attention ({', '.join(lm.shapes)}) fit no "
             "cache of transformers"
         )
-    if set(adaptation.prefixes) != {DECODER} or not adaptation.joinable or adaptation.low_rank:
+    if set(adaptation.prefixes) != {DECODER} or not adaptation.read_once:
         raise UserError(f"a run of {method} is more than keys and values before the text: a cache cannot hold it")
     prefix = adaptation.prefixes[DECODER]
     found = torch.cat([begin_keys_values(lm), prefix[0].to(lm.dtype)], 3)

@@ -153,6 +153,11 @@ class Adaptation:
         return self.infix is None and not self.adapters and self.gate is None and self.head is None
 
     @property
+    def read_once(self) -> bool:
+        """Whether it has nothing but prefixes or a prompt, which are read once before a text: no later step needs it."""
+        return self.joinable and not self.low_rank
+
+    @property
     def length(self) -> int:
         """Number of virtual tokens: of the infix, the prompt or the longest prefix.
 

@@ -104,11 +104,9 @@ class PrefixBank(Bank):
         if names := self.names():
             check_belongs(directory / names[0], lm, self.identity)
         self.loaded: OrderedDict[str, tuple[object, Adaptation]] = OrderedDict()  # the last one was used last
-
-    @property
-    def loaded_bytes(self) -> int:
-        """Bytes of the tensors of all loaded entries."""
-        return sum(bytes_of(adaptation) for _, adaptation in self.loaded.values())
+        self.loaded_bytes = (
+            0  # of their tensors: kept, because a bank may hold thousands and a server asks at each step
+        )
 
     def add(self, name: str, run: Path, card: str | None = None) -> None:
         """Copy a trained run into the bank, in place of an entry of that name. `card` becomes its README.md.
@@ -135,11 +133,17 @@ class PrefixBank(Bank):
         if known is None or known[0] != version:
             adaptation = self._read(path)
             check_served(adaptation, path)
+            if known is not None:
+                self._forget(name)
             self.loaded[name] = version, adaptation
+            self.loaded_bytes += bytes_of(adaptation)
         self.loaded.move_to_end(name)
         while len(self.loaded) > 1 and self.loaded_bytes > self.most_bytes:
-            self.loaded.popitem(last=False)
+            self._forget(next(iter(self.loaded)))
         return self.loaded[name][1]
+
+    def _forget(self, name: str) -> None:
+        self.loaded_bytes -= bytes_of(self.loaded.pop(name)[1])
 
     def _read(self, path: Path) -> Adaptation:
         labels = self.lm.labels
@@ -157,7 +161,7 @@ def _version(path: Path) -> object:
 
 def check_served(adaptation: Adaptation, run: Path) -> None:
     """Raises UserError if a run has more than prefixes or a prompt, which are read once before each text."""
-    if not adaptation.joinable or adaptation.low_rank:
+    if not adaptation.read_once:
         raise UserError(
             f"{run} cannot share a batch with other runs: its method changes the model in each step. A bank takes "
             "prefix, embedding_only, prompt_tuning, prompt_projection and in_context"

@@ -9,9 +9,6 @@ from typing import Any
 
 from stages.serving.engine import Engine, Event, Request
 
-# Called in the thread of the worker, with each event of a request, or with what ended it.
-Deliver = Callable[["Event | Failed"], None]
-
 
 class Full(Exception):
     """As many requests wait as may."""
@@ -23,6 +20,10 @@ class Stopped(Exception):
 
 class Failed(Exception):
     """The worker ended by an error, its cause."""
+
+
+# Called in the thread of the worker, with each event of a request, or with what ended it.
+Deliver = Callable[[Event | Failed], None]
 
 
 class Worker:

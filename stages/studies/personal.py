@@ -20,8 +20,7 @@ from stages.core.files import read_json, replacing, write_json, write_jsonl
 from stages.core.record import Record, read_records
 from stages.core.run_config import RunConfig
 from stages.core.scratch import scratch
-from stages.decoding.beam import Search
-from stages.decoding.texts import banned_ids, text_of
+from stages.decoding.texts import search_of, text_of
 from stages.methods import config_from
 from stages.run import prepare
 from stages.serving.bank import PrefixBank
@@ -82,11 +81,7 @@ def write_texts(settings: dict, config: RunConfig, asked: list[Asked], directory
     for name in dict.fromkeys(one.prefix for one in asked):
         bank.add(name, directory / name)
     make_ready(lm, config.precision)
-    decoding = config.decoding
-    search = Search(
-        decoding.beam, decoding.length_penalty, decoding.max_new_tokens, lm.end, banned_ids(lm, decoding.banned),
-        decoding.min_new_tokens, decoding.early_stopping,
-    )  # fmt: skip
+    search = search_of(lm, config.decoding)
     engine = Engine(lm, bank, max(settings["rows"], search.beam), search.max_new_tokens)
     requests = (Request(one.prefix, one.record.source, search) for one in asked)
     found = dict[int, str]()

@@ -82,7 +82,7 @@ def test_a_replaced_entry_is_loaded_anew(lm, tmp_path):
     assert bank.get("p0").length == 2
     Bank(tmp_path / "bank").path_of("p0")
     PrefixBank(tmp_path / "bank", lm, 2**20).add("p0", bank.path_of("p1"))  # another process
-    assert bank.get("p0").length == 3
+    assert bank.get("p0").length == 3 and bank.loaded_bytes == bytes_of(bank.get("p0"))
     bank.remove("p0")
     with pytest.raises(UserError, match="has no prefix p0"):
         bank.get("p0")

@@ -74,6 +74,12 @@ def test_a_wrong_line_is_named(bank, monkeypatch, capsys, line, said):
     assert said in str(error.value)
 
 
+def test_a_file_that_is_not_utf8_is_one_line(bank, project, monkeypatch, capsys):
+    (project / "in.jsonl").write_bytes(b'{"model": "a", "prompt": "caf\xe9"}\n')
+    with pytest.raises(SystemExit, match=r"in\.jsonl is not UTF-8 \(byte 0xe9\)"):
+        call(monkeypatch, capsys, "--bank", "bank", "in.jsonl")
+
+
 def test_a_bank_that_is_empty_or_of_another_model(bank, project, monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"none holds no prefix: python -m stages\.bank add none NAME"):
         call(monkeypatch, capsys, "--bank", "none")
