@@ -12,7 +12,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from stages.decoding.sampling import Sampling
 from tests.conftest import tiny_gpt2
-from tests.serving.test_app import expected_text, served
+from tests.serving.served import expected_text, served
 from tests.serving.test_engine import PROMPTS, filled
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
