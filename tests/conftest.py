@@ -204,13 +204,13 @@ def project(tmp_path, monkeypatch) -> Path:
 def change(project, key, value):
     """Set a dotted key of the project's params.yaml."""
     path = project / "params.yaml"
-    raw = yaml.safe_load(path.read_text())
+    raw = yaml.load(path.read_text(), yaml.CSafeLoader)  # in C: params.yaml is long, and changed by many tests
     *parents, last = key.split(".")
     section = raw
     for parent in parents:
         section = section[parent]
     section[last] = value
-    path.write_text(yaml.safe_dump(raw))
+    path.write_text(yaml.dump(raw, Dumper=yaml.CSafeDumper))
 
 
 def config():
